@@ -1,0 +1,91 @@
+//! The twelve-digit owner of everything.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An AWS account id: twelve decimal digits, leading zeros kept.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(u64);
+
+/// The text is not twelve decimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("account id {0:?} is not twelve digits")]
+pub struct BadAccountId(pub String);
+
+impl AccountId {
+    /// Digits in an account id.
+    pub const DIGITS: usize = 12;
+
+    /// Reads exactly twelve decimal digits.
+    ///
+    /// # Errors
+    ///
+    /// [`BadAccountId`] for anything else.
+    pub fn parse(text: &str) -> Result<AccountId, BadAccountId> {
+        if text.len() != Self::DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(BadAccountId(text.chars().take(64).collect()));
+        }
+        let number = text
+            .bytes()
+            .fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        Ok(AccountId(number))
+    }
+
+    /// The account as a number below 10^12, as access key ids encode it.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The account with this number, if it has at most twelve digits.
+    pub fn from_number(number: u64) -> Option<AccountId> {
+        (number < 1_000_000_000_000).then_some(AccountId(number))
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012}", self.0)
+    }
+}
+
+impl fmt::Debug for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012}", self.0)
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = BadAccountId;
+
+    fn try_from(text: String) -> Result<AccountId, BadAccountId> {
+        AccountId::parse(&text)
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(account: AccountId) -> String {
+        account.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_leading_zeros() {
+        assert_eq!(
+            AccountId::parse("000000000012").unwrap().to_string(),
+            "000000000012"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_not_twelve_digits() {
+        for text in ["", "1", "1234567890123", "12345678901a", "١٢٣٤٥٦"] {
+            assert!(AccountId::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Identifiers in the spellings AWS gives them.
+//!
+//! Every function takes its random bytes from the caller (`crypto::Random`
+//! makes them), so that a fixed seed gives fixed ids.
+
+use std::fmt::Write as _;
+
+use crate::AccountId;
+
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// A version 4 UUID in lower case with hyphens, as request and event ids.
+pub fn uuid(mut random: [u8; 16]) -> String {
+    random[6] = (random[6] & 0x0f) | 0x40;
+    random[8] = (random[8] & 0x3f) | 0x80;
+    let mut text = String::with_capacity(36);
+    for (at, byte) in random.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// A unique id of an IAM entity: `prefix` (`AIDA`, `AROA`, …) and 17 base32
+/// characters, 21 in all.
+pub fn entity_id(prefix: &str, random: [u8; 17]) -> String {
+    let tail = random
+        .iter()
+        .map(|byte| char::from(BASE32[usize::from(byte & 31)]));
+    prefix.chars().chain(tail).collect()
+}
+
+/// An access key id: `AKIA` or `ASIA` and 16 base32 characters that carry the
+/// account, as secret scanners and `GetAccessKeyInfo` expect.
+///
+/// The first six of the ten encoded bytes, big-endian, hold a 1 bit, the
+/// account number in the next 40 bits and 7 random bits.
+pub fn access_key_id(prefix: &str, account: AccountId, random: [u8; 10]) -> String {
+    let mut bytes = random;
+    let head = (1u64 << 47) | (account.number() << 7) | u64::from(random[5] & 0x7f);
+    bytes[..6].copy_from_slice(&head.to_be_bytes()[2..]);
+    let mut text = String::with_capacity(20);
+    text.push_str(prefix);
+    let number = bytes
+        .iter()
+        .fold(0u128, |sum, byte| (sum << 8) | u128::from(*byte));
+    for at in 0..16 {
+        let index = (number >> (75 - 5 * at)) & 31;
+        text.push(char::from(BASE32[usize::try_from(index).unwrap_or(0)]));
+    }
+    text
+}
+
+/// The account an access key id was made for; `None` if it carries none.
+pub fn account_of_access_key(id: &str) -> Option<AccountId> {
+    let tail = id.get(4..)?;
+    if tail.len() != 16 {
+        return None;
+    }
+    let mut number = 0u128;
+    for byte in tail.bytes() {
+        let index = BASE32.iter().position(|letter| *letter == byte)?;
+        number = (number << 5) | u128::try_from(index).ok()?;
+    }
+    let head = u64::try_from(number >> 32).ok()?;
+    if head >> 47 == 0 {
+        return None;
+    }
+    AccountId::from_number((head & 0x7fff_ffff_ff80) >> 7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuid_is_version_four() {
+        assert_eq!(uuid([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn access_key_carries_its_account() {
+        for text in ["000000000000", "123456789012", "999999999999"] {
+            let account = AccountId::parse(text).unwrap();
+            for fill in [0u8, 0x55, 0xff] {
+                let id = access_key_id("AKIA", account, [fill; 10]);
+                assert_eq!(id.len(), 20);
+                assert_eq!(account_of_access_key(&id), Some(account), "{id}");
+            }
+        }
+    }
+
+    /// The prefix of a key id published in AWS's own documentation and its account,
+    /// as observed in public recordings: the last characters do not matter.
+    #[test]
+    fn reads_a_published_key() {
+        assert_eq!(
+            account_of_access_key("ASIAY34FZKBOKMUTVV7A"),
+            AccountId::parse("609629065308").ok()
+        );
+    }
+
+    #[test]
+    fn nonsense_has_no_account() {
+        for text in [
+            "",
+            "AKIA",
+            "AKIA00000000000000000",
+            "AKIAé",
+            "AKIAIOSFODNN7EXAMPLE",
+        ] {
+            assert_eq!(account_of_access_key(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Moments and their spellings on the wire.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+/// The text is not a moment in the expected spelling.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a timestamp")]
+pub struct BadTimestamp(pub String);
+
+impl Timestamp {
+    /// The moment `seconds` whole seconds after the epoch, saturating.
+    pub fn from_seconds(seconds: i64) -> Timestamp {
+        Timestamp(seconds.saturating_mul(1000))
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// This moment and `duration` later, saturating.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Timestamp {
+        Timestamp(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// Time from `earlier` to this moment; zero if `earlier` is later.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// `2026-01-02T03:04:05Z`, with `.678` only if there are milliseconds.
+    pub fn iso8601(self) -> String {
+        let spelled = self.civil().strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        match self.0.rem_euclid(1000) {
+            0 => format!("{spelled}Z"),
+            millis => format!("{spelled}.{millis:03}Z"),
+        }
+    }
+
+    /// `2026-01-02T03:04:05Z`: whole seconds, as CloudTrail's `eventTime`.
+    pub fn iso8601_seconds(self) -> String {
+        Timestamp::from_seconds(self.seconds()).iso8601()
+    }
+
+    /// `20260102T030405Z`, as in `X-Amz-Date`.
+    pub fn amz_date(self) -> String {
+        self.civil().strftime("%Y%m%dT%H%M%SZ").to_string()
+    }
+
+    /// `Fri, 02 Jan 2026 03:04:05 GMT` (RFC 9110, IMF-fixdate).
+    pub fn http_date(self) -> String {
+        self.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
+    /// Reads `20260102T030405Z`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadTimestamp`] for anything else.
+    pub fn parse_amz_date(text: &str) -> Result<Timestamp, BadTimestamp> {
+        let bytes = text.as_bytes();
+        let shape_ok = bytes.len() == 16
+            && bytes[8] == b'T'
+            && bytes[15] == b'Z'
+            && bytes
+                .iter()
+                .enumerate()
+                .all(|(at, byte)| at == 8 || at == 15 || byte.is_ascii_digit());
+        if !shape_ok {
+            return Err(bad(text));
+        }
+        let number = |range: std::ops::Range<usize>| {
+            text[range]
+                .bytes()
+                .fold(0i16, |sum, digit| sum * 10 + i16::from(digit - b'0'))
+        };
+        let small = |range| i8::try_from(number(range)).map_err(|_| bad(text));
+        let civil = jiff::civil::DateTime::new(
+            number(0..4),
+            small(4..6)?,
+            small(6..8)?,
+            small(9..11)?,
+            small(11..13)?,
+            small(13..15)?,
+            0,
+        )
+        .map_err(|_| bad(text))?;
+        Timestamp::of_civil(civil).ok_or_else(|| bad(text))
+    }
+
+    /// Reads an ISO 8601 moment with offset, or a bare date or date-time taken as UTC.
+    ///
+    /// # Errors
+    ///
+    /// [`BadTimestamp`] for anything else, or longer than 40 characters.
+    pub fn parse_iso8601(text: &str) -> Result<Timestamp, BadTimestamp> {
+        if text.len() > 40 {
+            return Err(bad(text));
+        }
+        if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+            return Ok(Timestamp(moment.as_millisecond()));
+        }
+        let civil = text.parse::<jiff::civil::DateTime>().map_err(|_| bad(text))?;
+        Timestamp::of_civil(civil).ok_or_else(|| bad(text))
+    }
+
+    /// Reads an HTTP date (`Fri, 02 Jan 2026 03:04:05 GMT`).
+    ///
+    /// # Errors
+    ///
+    /// [`BadTimestamp`] for anything else.
+    pub fn parse_http_date(text: &str) -> Result<Timestamp, BadTimestamp> {
+        if text.len() > 40 {
+            return Err(bad(text));
+        }
+        jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S GMT", text)
+            .ok()
+            .and_then(Timestamp::of_civil)
+            .ok_or_else(|| bad(text))
+    }
+
+    fn of_civil(civil: jiff::civil::DateTime) -> Option<Timestamp> {
+        let moment = TimeZone::UTC.to_timestamp(civil).ok()?;
+        Some(Timestamp(moment.as_millisecond()))
+    }
+
+    /// The calendar's view, clamped to the years 1 to 9999 (which the calendar library knows).
+    fn civil(self) -> jiff::civil::DateTime {
+        const YEAR_1_MS: i64 = -62_135_596_800_000;
+        const YEAR_9999_MS: i64 = 253_402_207_199_000;
+        let moment = jiff::Timestamp::from_millisecond(self.0.clamp(YEAR_1_MS, YEAR_9999_MS))
+            .expect("the clamped moment lies within the calendar");
+        TimeZone::UTC.to_datetime(moment)
+    }
+}
+
+fn bad(text: &str) -> BadTimestamp {
+    BadTimestamp(text.chars().take(64).collect())
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.iso8601())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.iso8601())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spells_and_reads_every_form() {
+        let moment = Timestamp(1_767_323_045_678);
+        assert_eq!(moment.iso8601(), "2026-01-02T03:04:05.678Z");
+        assert_eq!(moment.iso8601_seconds(), "2026-01-02T03:04:05Z");
+        assert_eq!(moment.amz_date(), "20260102T030405Z");
+        assert_eq!(moment.http_date(), "Fri, 02 Jan 2026 03:04:05 GMT");
+        assert_eq!(Timestamp::parse_iso8601(&moment.iso8601()).unwrap(), moment);
+        assert_eq!(
+            Timestamp::parse_amz_date("20260102T030405Z").unwrap().seconds(),
+            moment.seconds()
+        );
+        assert_eq!(
+            Timestamp::parse_http_date(&moment.http_date()).unwrap().seconds(),
+            moment.seconds()
+        );
+        assert_eq!(
+            Timestamp::parse_iso8601("2026-01-02T04:04:05+01:00")
+                .unwrap()
+                .seconds(),
+            moment.seconds()
+        );
+        assert_eq!(
+            Timestamp::parse_iso8601("2026-01-02").unwrap().iso8601(),
+            "2026-01-02T00:00:00Z"
+        );
+    }
+
+    #[test]
+    fn refuses_nonsense_without_panicking() {
+        for text in [
+            "",
+            "20261302T030405Z",
+            "20260102T250405Z",
+            "2026010éT030405Z",
+            "yesterday",
+            "20260102T030405",
+        ] {
+            assert!(Timestamp::parse_amz_date(text).is_err(), "{text}");
+        }
+        for text in ["", "now", "2026-13-01T00:00:00Z", &"9".repeat(100)] {
+            assert!(Timestamp::parse_iso8601(text).is_err(), "{text}");
+        }
+        assert!(Timestamp(i64::MAX).iso8601().starts_with("9999-"));
+        assert!(Timestamp(i64::MIN).iso8601().starts_with("0001-"));
+    }
+}
