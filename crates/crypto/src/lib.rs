@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The only crate that meets a cryptography provider.
+//!
+//! Everything else in the house asks here for digests, randomness, sealing and
+//! signing, so that the provider can be exchanged, and audited, in one place.
+//!
+//! The provider is AWS-LC (`aws-lc-rs`). Another crate is used only where it
+//! lacks an algorithm.
+//!
+//! Absent by design: files, sockets and clocks. What must be read from a disk
+//! is read by the caller and handed over as bytes.
+
+pub mod hash;
+pub mod random;
+
+pub use hash::{HmacKey, Sha256, constant_time_eq, hmac_sha256, sha256};
+pub use random::Random;
