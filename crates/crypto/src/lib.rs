@@ -11,6 +11,7 @@
 
 pub mod hash;
 pub mod random;
+pub mod sigv4a;
 
 pub use hash::{HmacKey, Sha256, constant_time_eq, hmac_sha256, sha256};
 pub use random::Random;
