@@ -9,9 +9,20 @@
 //! Absent by design: files, sockets and clocks. What must be read from a disk
 //! is read by the caller and handed over as bytes.
 
+pub mod aead;
+pub mod blob;
+pub mod error;
 pub mod hash;
+pub mod hierarchy;
+pub mod kdf;
+pub mod key;
 pub mod random;
-pub mod sigv4a;
 
+mod canonical;
+mod locked;
+mod message;
+
+pub use error::Error;
 pub use hash::{HmacKey, Sha256, constant_time_eq, hmac_sha256, sha256};
+pub use hierarchy::{DomainKey, MaterialRecord, RootKey};
 pub use random::Random;

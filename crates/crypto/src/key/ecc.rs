@@ -1,0 +1,126 @@
+//! ECDSA over the NIST curves and secp256k1.
+//!
+//! Signatures are DER, as KMS gives them. They are not normalised to a low S:
+//! whoever writes to a blockchain does that, and a verifier accepts both.
+//! Private keys are PKCS#8 DER, public keys SubjectPublicKeyInfo DER.
+
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256K1_SHA256_ASN1,
+    ECDSA_P256K1_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING,
+    ECDSA_P521_SHA512_ASN1, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    EcdsaVerificationAlgorithm, KeyPair as _, ParsedPublicKey,
+};
+use ground::Secret;
+
+use super::input::Input;
+use super::{KeySpec, SUBJECT_PUBLIC_KEY_INFO_TAG, SigningAlgorithm};
+use crate::Error;
+
+/// A private key made ready.
+pub(super) struct EccPrivate(EcdsaKeyPair);
+
+impl EccPrivate {
+    pub(super) fn generate(spec: KeySpec) -> Result<EccPrivate, Error> {
+        let (signing, _) = curve(spec).ok_or(Error::BadKey(spec))?;
+        EcdsaKeyPair::generate(signing)
+            .map(EccPrivate)
+            .map_err(|_| Error::Provider("elliptic curve key generation"))
+    }
+
+    pub(super) fn from_pkcs8(spec: KeySpec, pkcs8: &[u8]) -> Result<EccPrivate, Error> {
+        let (signing, _) = curve(spec).ok_or(Error::BadKey(spec))?;
+        EcdsaKeyPair::from_pkcs8(signing, pkcs8)
+            .map(EccPrivate)
+            .map_err(|_| Error::BadKey(spec))
+    }
+
+    pub(super) fn to_pkcs8(&self) -> Result<Secret<Vec<u8>>, Error> {
+        let der = self
+            .0
+            .to_pkcs8v1()
+            .map_err(|_| Error::Provider("elliptic curve private key to PKCS#8"))?;
+        Ok(Secret::new(der.as_ref().to_vec()))
+    }
+
+    pub(super) fn public_key_der(&self) -> Result<Vec<u8>, Error> {
+        let der: PublicKeyX509Der<'_> = self
+            .0
+            .public_key()
+            .as_der()
+            .map_err(|_| Error::Provider("elliptic curve public key to DER"))?;
+        Ok(der.as_ref().to_vec())
+    }
+
+    pub(super) fn sign(
+        &self,
+        spec: KeySpec,
+        algorithm: SigningAlgorithm,
+        input: &Input<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        let signed = match input {
+            Input::Message(message) => self.0.sign(&SystemRandom::new(), message),
+            Input::Digest(digest) => self.0.sign_digest(digest),
+            Input::Prehash(_) => {
+                return Err(Error::Unsupported {
+                    spec,
+                    algorithm: algorithm.as_str(),
+                });
+            }
+        };
+        let signature = signed.map_err(|_| Error::Provider("ECDSA sign"))?;
+        Ok(signature.as_ref().to_vec())
+    }
+}
+
+/// A public key made ready.
+pub(super) struct EccPublic(ParsedPublicKey);
+
+impl EccPublic {
+    pub(super) fn from_der(spec: KeySpec, der: &[u8]) -> Result<EccPublic, Error> {
+        let (_, verification) = curve(spec).ok_or(Error::BadKey(spec))?;
+        // The provider would also take a bare point, which starts differently.
+        if der.first() != Some(&SUBJECT_PUBLIC_KEY_INFO_TAG) {
+            return Err(Error::BadKey(spec));
+        }
+        ParsedPublicKey::new(verification, der)
+            .map(EccPublic)
+            .map_err(|_| Error::BadKey(spec))
+    }
+
+    pub(super) fn verify(
+        &self,
+        spec: KeySpec,
+        algorithm: SigningAlgorithm,
+        input: &Input<'_>,
+        signature: &[u8],
+    ) -> Result<(), Error> {
+        let verified = match input {
+            Input::Message(message) => self.0.verify_sig(message, signature),
+            Input::Digest(digest) => self.0.verify_digest_sig(digest, signature),
+            Input::Prehash(_) => {
+                return Err(Error::Unsupported {
+                    spec,
+                    algorithm: algorithm.as_str(),
+                });
+            }
+        };
+        verified.map_err(|_| Error::BadSignature)
+    }
+}
+
+fn curve(
+    spec: KeySpec,
+) -> Option<(
+    &'static EcdsaSigningAlgorithm,
+    &'static EcdsaVerificationAlgorithm,
+)> {
+    match spec {
+        KeySpec::EccNistP256 => Some((&ECDSA_P256_SHA256_ASN1_SIGNING, &ECDSA_P256_SHA256_ASN1)),
+        KeySpec::EccNistP384 => Some((&ECDSA_P384_SHA384_ASN1_SIGNING, &ECDSA_P384_SHA384_ASN1)),
+        KeySpec::EccNistP521 => Some((&ECDSA_P521_SHA512_ASN1_SIGNING, &ECDSA_P521_SHA512_ASN1)),
+        KeySpec::EccSecgP256K1 => Some((&ECDSA_P256K1_SHA256_ASN1_SIGNING, &ECDSA_P256K1_SHA256_ASN1)),
+        _ => None,
+    }
+}
