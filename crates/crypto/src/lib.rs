@@ -17,6 +17,7 @@ pub mod hierarchy;
 pub mod kdf;
 pub mod key;
 pub mod random;
+pub mod sigv4a;
 
 mod canonical;
 mod locked;
