@@ -1,1 +1,4 @@
 //! Placeholder.
+
+pub mod aws_chunked;
+pub mod sigv4;
