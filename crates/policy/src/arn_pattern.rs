@@ -1,0 +1,355 @@
+//! ARNs as policies name them: six fields, each compared by itself.
+//!
+//! A star never reaches over one of the first five colons, so that
+//! `arn:aws:s3:::*` cannot swallow another service. The sixth field keeps
+//! whatever further colons it has.
+
+use crate::context::Scope;
+use crate::pattern::{Glob, Token};
+use crate::variable::{BadVariable, Pattern, Piece, Template, Unresolved, resolve_tokens};
+
+/// Fields of an ARN.
+const FIELDS: usize = 6;
+
+/// An ARN cut into its fields, once for many comparisons.
+#[derive(Clone, Copy)]
+pub(crate) struct ArnText<'a> {
+    fields: Option<[&'a str; FIELDS]>,
+}
+
+impl<'a> ArnText<'a> {
+    pub(crate) fn new(text: &'a str) -> ArnText<'a> {
+        let mut fields = [""; FIELDS];
+        let mut found = 0;
+        for (field, part) in fields.iter_mut().zip(text.splitn(FIELDS, ':')) {
+            *field = part;
+            found += 1;
+        }
+        ArnText {
+            fields: (found == FIELDS).then_some(fields),
+        }
+    }
+}
+
+/// One of the first five fields. They hold no variables.
+#[derive(Debug, Clone, PartialEq)]
+enum Field {
+    Any,
+    Exactly(Box<str>),
+    Wild(Glob),
+}
+
+impl Field {
+    fn new(glob: Glob) -> Field {
+        if glob.matches_all() {
+            return Field::Any;
+        }
+        match glob.literal() {
+            Some(text) => Field::Exactly(text.into()),
+            None => Field::Wild(glob),
+        }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Field::Any => true,
+            Field::Exactly(exactly) => **exactly == *text,
+            Field::Wild(glob) => glob.matches(text),
+        }
+    }
+}
+
+/// The `Resource` and `NotResource` elements: `*`, or an ARN with wildcards,
+/// and with variables behind the fifth colon.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ResourcePattern {
+    pub(crate) text: Box<str>,
+    form: ResourceForm,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum ResourceForm {
+    Every,
+    Arn {
+        head: [Field; FIELDS - 1],
+        tail: Pattern,
+    },
+}
+
+/// Why a text is no resource, for the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BadResource {
+    NotAnArn,
+    Partition(String),
+    WildVendor,
+    IamRegion,
+    Variable(String),
+}
+
+impl ResourcePattern {
+    /// Reads a resource. Missing trailing fields are taken as `*`.
+    ///
+    /// Source: IAM User Guide, "IAM JSON policy elements: Resource", incomplete ARNs.
+    pub(crate) fn new(text: &str, with_variables: bool) -> Result<ResourcePattern, BadResource> {
+        if text == "*" {
+            return Ok(ResourcePattern {
+                text: text.into(),
+                form: ResourceForm::Every,
+            });
+        }
+        let mut fields = ["*"; FIELDS];
+        let mut found = 0;
+        for (field, part) in fields.iter_mut().zip(text.splitn(FIELDS, ':')) {
+            *field = part;
+            found += 1;
+        }
+        let [scheme, partition, service, region, account, tail] = fields;
+        if scheme != "arn" || found < 3 {
+            return Err(BadResource::NotAnArn);
+        }
+        if !partition_is_possible(partition) {
+            return Err(BadResource::Partition(partition.to_owned()));
+        }
+        if service.is_empty() || service.contains(['*', '?']) {
+            return Err(BadResource::WildVendor);
+        }
+        if service == "iam" && !region.bytes().all(|byte| byte == b'*') {
+            return Err(BadResource::IamRegion);
+        }
+        let head = [scheme, partition, service, region, account].map(|field| Field::new(Glob::new(field)));
+        let tail = Pattern::new(tail, with_variables)
+            .map_err(|BadVariable(inside)| BadResource::Variable(inside))?;
+        Ok(ResourcePattern {
+            text: text.into(),
+            form: ResourceForm::Arn { head, tail },
+        })
+    }
+
+    pub(crate) fn matches<'a>(
+        &'a self,
+        resource: ArnText<'_>,
+        scope: Scope<'a>,
+    ) -> Result<bool, Unresolved<'a>> {
+        match &self.form {
+            ResourceForm::Every => Ok(true),
+            ResourceForm::Arn { head, tail } => {
+                let Some([scheme, partition, service, region, account, rest]) = resource.fields else {
+                    return Ok(false);
+                };
+                let fields = [scheme, partition, service, region, account];
+                if !head
+                    .iter()
+                    .zip(fields)
+                    .all(|(pattern, field)| pattern.matches(field))
+                {
+                    return Ok(false);
+                }
+                tail.matches(rest, scope)
+            }
+        }
+    }
+
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        match &self.form {
+            ResourceForm::Every => &[],
+            ResourceForm::Arn { tail, .. } => tail.pieces(),
+        }
+    }
+}
+
+/// `aws`, its sisters (`aws-cn`, `aws-us-gov`, `aws-iso-b`, …), or wildcards.
+fn partition_is_possible(partition: &str) -> bool {
+    partition == "aws" || partition.starts_with("aws-") || partition.contains(['*', '?'])
+}
+
+/// The value of an ARN condition operator: six fields with wildcards, and
+/// variables anywhere. Anything else is kept and matches nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ArnCondition {
+    Fixed(Option<Box<[Glob; FIELDS]>>),
+    Varying(Box<[Piece]>),
+}
+
+impl ArnCondition {
+    pub(crate) fn new(text: &str, with_variables: bool) -> Result<ArnCondition, BadVariable> {
+        Ok(match Template::new(text, with_variables)? {
+            Template::Varying(pieces) => ArnCondition::Varying(pieces),
+            // Escapes alone leave no variable, but their characters must stay literal.
+            Template::Fixed(_) if with_variables && text.contains("${") => {
+                ArnCondition::Varying(crate::variable::pieces(text)?.into())
+            }
+            Template::Fixed(text) => {
+                ArnCondition::Fixed(six_globs(crate::pattern::wild_tokens(&text)).map(Box::new))
+            }
+        })
+    }
+
+    pub(crate) fn matches<'a>(
+        &'a self,
+        value: ArnText<'_>,
+        scope: Scope<'a>,
+    ) -> Result<bool, Unresolved<'a>> {
+        let Some(fields) = value.fields else {
+            return Ok(false);
+        };
+        let matches =
+            |globs: &[Glob; FIELDS]| globs.iter().zip(fields).all(|(glob, field)| glob.matches(field));
+        Ok(match self {
+            ArnCondition::Fixed(globs) => globs.as_deref().is_some_and(matches),
+            ArnCondition::Varying(pieces) => six_globs(resolve_tokens(pieces, scope)?)
+                .as_ref()
+                .is_some_and(matches),
+        })
+    }
+
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        match self {
+            ArnCondition::Fixed(_) => &[],
+            ArnCondition::Varying(pieces) => pieces,
+        }
+    }
+}
+
+/// Cuts a pattern at its first five colons; those a variable brought in count too.
+fn six_globs(tokens: impl IntoIterator<Item = Token>) -> Option<[Glob; FIELDS]> {
+    let mut fields: Vec<Vec<Token>> = vec![Vec::new()];
+    for token in tokens {
+        if token == Token::Character(':') && fields.len() < FIELDS {
+            fields.push(Vec::new());
+        } else if let Some(field) = fields.last_mut() {
+            field.push(token);
+        }
+    }
+    let globs: Vec<Glob> = fields.into_iter().map(Glob::from_tokens).collect();
+    globs.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, Principal};
+
+    fn resource(pattern: &str, text: &str) -> Option<bool> {
+        let principal = Principal::anonymous();
+        let mut context = Context::new();
+        context
+            .insert("x:name", "bob")
+            .insert("x:arn", "arn:aws:iam::1:role/*");
+        let scope = Scope {
+            principal: &principal,
+            context: &context,
+        };
+        ResourcePattern::new(pattern, true)
+            .unwrap()
+            .matches(ArnText::new(text), scope)
+            .ok()
+    }
+
+    fn arn(pattern: &str, text: &str) -> Option<bool> {
+        let principal = Principal::anonymous();
+        let mut context = Context::new();
+        context
+            .insert("x:account", "1")
+            .insert("x:arn", "arn:aws:iam::1:role/*");
+        let scope = Scope {
+            principal: &principal,
+            context: &context,
+        };
+        ArnCondition::new(pattern, true)
+            .unwrap()
+            .matches(ArnText::new(text), scope)
+            .ok()
+    }
+
+    #[test]
+    fn stars_stay_in_their_field_but_cross_slashes_and_late_colons() {
+        assert_eq!(
+            resource("arn:aws:s3:::*", "arn:aws:s3:::bucket/a/b:c"),
+            Some(true)
+        );
+        assert_eq!(
+            resource("arn:aws:s3:::*", "arn:aws:sqs:eu-west-1:1:queue"),
+            Some(false)
+        );
+        assert_eq!(
+            resource("arn:aws:kms:*:1:key/*", "arn:aws:kms:eu-west-1:1:key/2"),
+            Some(true)
+        );
+        assert_eq!(
+            resource("arn:aws:kms:*:key/*", "arn:aws:kms:eu-west-1:1:key/2"),
+            Some(false)
+        );
+        assert_eq!(
+            resource("arn:aws:iam::*:role/app-?", "arn:aws:iam::1:role/app-1"),
+            Some(true)
+        );
+        assert_eq!(resource("*", "*"), Some(true));
+        assert_eq!(resource("arn:aws:kms:*:*:*", "*"), Some(false));
+        assert_eq!(
+            resource("arn:aws:s3:::Bucket", "arn:aws:s3:::bucket"),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn missing_fields_are_stars() {
+        assert_eq!(
+            resource("arn:aws:sqs", "arn:aws:sqs:eu-west-1:1:queue"),
+            Some(true)
+        );
+        assert_eq!(
+            resource("arn:aws:sqs:us-east-1", "arn:aws:sqs:eu-west-1:1:queue"),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn variables_live_behind_the_fifth_colon_only() {
+        assert_eq!(
+            resource("arn:aws:s3:::b/${x:name}/*", "arn:aws:s3:::b/bob/x"),
+            Some(true)
+        );
+        assert_eq!(
+            resource("arn:aws:s3:::b/${x:nobody}/*", "arn:aws:s3:::b/bob/x"),
+            None
+        );
+        assert_eq!(
+            resource("arn:aws:iam::${x:name}:role/r", "arn:aws:iam::bob:role/r"),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_resource() {
+        for (text, expected) in [
+            ("", BadResource::NotAnArn),
+            ("bucket", BadResource::NotAnArn),
+            ("**", BadResource::NotAnArn),
+            ("arn:aws", BadResource::NotAnArn),
+            ("arn:amazon:s3:::b", BadResource::Partition("amazon".into())),
+            ("arn:aws:s*:::b", BadResource::WildVendor),
+            ("arn:aws::::b", BadResource::WildVendor),
+            ("arn:aws:iam:eu-west-1:1:role/r", BadResource::IamRegion),
+            ("arn:aws:s3:::${}", BadResource::Variable(String::new())),
+        ] {
+            assert_eq!(ResourcePattern::new(text, true).unwrap_err(), expected, "{text}");
+        }
+    }
+
+    /// IAM User Guide, "Amazon Resource Name (ARN) condition operators".
+    #[test]
+    fn condition_arns_compare_field_by_field() {
+        assert_eq!(arn("arn:aws:s:*:1:x", "arn:aws:s:r:1:x"), Some(true));
+        assert_eq!(arn("arn:aws:s:*:x", "arn:aws:s:r:1:x"), Some(false));
+        assert_eq!(arn("*", "arn:aws:s:r:1:x"), Some(false));
+        assert_eq!(
+            arn("arn:aws:iam::${x:account}:role/*", "arn:aws:iam::1:role/a/b"),
+            Some(true)
+        );
+        assert_eq!(arn("${x:arn}", "arn:aws:iam::1:role/*"), Some(true));
+        assert_eq!(arn("${x:arn}", "arn:aws:iam::1:role/a"), Some(false));
+        assert_eq!(arn("arn:aws:s:::a${*}", "arn:aws:s:::ab"), Some(false));
+        assert_eq!(arn("arn:aws:s:::a${*}", "arn:aws:s:::a*"), Some(true));
+        assert_eq!(arn("arn:aws:s:::*", "no arn"), Some(false));
+    }
+}
