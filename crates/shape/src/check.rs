@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::value::Value;
+use crate::value::{List, Map, Value};
 use crate::{Kind, Shape};
 
 /// Where in the input a value stands: `tags.1.member.tagKey`.
@@ -88,6 +88,8 @@ impl fmt::Display for Path<'_> {
 pub struct Violations {
     found: Vec<String>,
     more: usize,
+    first_missing: Option<String>,
+    muted: usize,
 }
 
 impl Violations {
@@ -106,8 +108,27 @@ impl Violations {
         format!("{count} validation {errors} detected: {}", self.found.join("; "))
     }
 
+    /// Where the first absent required member was looked for.
+    pub fn first_missing(&self) -> Option<&str> {
+        self.first_missing.as_deref()
+    }
+
+    /// Adds nothing until [`Violations::unmute`]: AWS reports the scalars in a
+    /// list or map once, at the list or map, which [`value`] does when it is full.
+    pub fn mute(&mut self) {
+        self.muted += 1;
+    }
+
+    /// Ends the innermost [`Violations::mute`].
+    pub fn unmute(&mut self) {
+        self.muted = self.muted.saturating_sub(1);
+    }
+
     /// A required member is absent.
     pub fn missing(&mut self, path: &Path<'_>) {
+        if self.first_missing.is_none() && self.muted == 0 {
+            self.first_missing = Some(path.to_string());
+        }
         self.add(|| format!("Value null at '{path}' failed to satisfy constraint: Member must not be null"));
     }
 
@@ -125,6 +146,9 @@ impl Violations {
     }
 
     fn add(&mut self, spell: impl FnOnce() -> String) {
+        if self.muted > 0 {
+            return;
+        }
         if self.found.len() < Self::SPELLED_MAX {
             self.found.push(spell());
         } else {
@@ -143,8 +167,9 @@ fn clip(value: &str) -> &str {
         .map_or(value, |(at, _)| &value[..at])
 }
 
-/// Checks one value against its shape: lengths, bounds, pattern and set, but
-/// not what is inside it (the filler checks that when it comes there).
+/// Checks one value against its shape: lengths, bounds, pattern and set. Scalars
+/// directly inside a list or map are checked with it; structures, lists and maps
+/// inside are not (the filler checks them when it comes there).
 pub fn value(shape: &Shape, value: Value<'_>, path: &Path<'_>, violations: &mut Violations) {
     match (&shape.kind, value) {
         (
@@ -188,13 +213,129 @@ pub fn value(shape: &Shape, value: Value<'_>, path: &Path<'_>, violations: &mut 
             bounds(shape, i64::from(number), *min, *max, path, violations);
         }
         (Kind::Long { min, max }, Value::Long(number)) => bounds(shape, number, *min, *max, path, violations),
-        (Kind::List { min, max, .. }, Value::List(list)) => {
+        (Kind::List { item, min, max, .. }, Value::List(list)) => {
             length(shape, list.len(), *min, *max, None, path, violations);
+            let broken = is_scalar(item)
+                && (0..list.len()).any(|at| list.item(at).is_some_and(|value| !holds(item, value)));
+            if broken {
+                let shown = shown_list(list, item);
+                let constraint = format!("Member must satisfy constraint: {}", constraints(item));
+                violations.broken(path, shape, shown.as_deref(), &constraint);
+            }
         }
-        (Kind::Map { min, max, .. }, Value::Map(map)) => {
+        (
+            Kind::Map {
+                key,
+                value: item,
+                min,
+                max,
+                ..
+            },
+            Value::Map(map),
+        ) => {
             length(shape, map.len(), *min, *max, None, path, violations);
+            let (mut keys_hold, mut values_hold) = (true, true);
+            map.each(&mut |name, value| {
+                keys_hold &= holds(key, Value::String(name));
+                values_hold &= !is_scalar(item) || holds(item, value);
+            });
+            for (hold, what, part) in [(keys_hold, "keys", key), (values_hold, "value", item)] {
+                if !hold {
+                    let constraint = format!("Map {what} must satisfy constraint: {}", constraints(part));
+                    violations.broken(path, shape, shown_map(map, key, item).as_deref(), &constraint);
+                }
+            }
         }
         _ => {}
+    }
+}
+
+/// Whether a value of this shape has nothing inside it.
+pub fn is_scalar(shape: &Shape) -> bool {
+    !matches!(
+        shape.kind,
+        Kind::List { .. } | Kind::Map { .. } | Kind::Structure(_) | Kind::Document
+    )
+}
+
+fn holds(shape: &Shape, scalar: Value<'_>) -> bool {
+    let mut violations = Violations::default();
+    value(shape, scalar, &Path::ROOT, &mut violations);
+    violations.is_empty()
+}
+
+/// Every constraint of a scalar, as AWS lists them for the items of a list:
+/// `[Member must have length less than or equal to 256, …]`.
+fn constraints(shape: &Shape) -> String {
+    let mut all = Vec::new();
+    match &shape.kind {
+        Kind::String {
+            min,
+            max,
+            pattern,
+            values,
+        } => {
+            all.extend(max.map(|max| format!("Member must have length less than or equal to {max}")));
+            all.extend(min.map(|min| format!("Member must have length greater than or equal to {min}")));
+            all.extend(
+                pattern.map(|pattern| {
+                    format!("Member must satisfy regular expression pattern: {}", pattern.text)
+                }),
+            );
+            if !values.is_empty() {
+                all.push(format!(
+                    "Member must satisfy enum value set: [{}]",
+                    values.join(", ")
+                ));
+            }
+        }
+        Kind::Blob { min, max } => {
+            all.extend(max.map(|max| format!("Member must have length less than or equal to {max}")));
+            all.extend(min.map(|min| format!("Member must have length greater than or equal to {min}")));
+        }
+        Kind::Integer { min, max } | Kind::Long { min, max } => {
+            all.extend(max.map(|max| format!("Member must have value less than or equal to {max}")));
+            all.extend(min.map(|min| format!("Member must have value greater than or equal to {min}")));
+        }
+        _ => {}
+    }
+    format!("[{}]", all.join(", "))
+}
+
+/// `[a, b]`, as Java shows a list; nothing where an item may not be shown.
+fn shown_list(list: &dyn List, item: &Shape) -> Option<String> {
+    if item.sensitive {
+        return None;
+    }
+    let items: Vec<String> = (0..list.len())
+        .filter_map(|at| list.item(at))
+        .map(shown)
+        .collect();
+    Some(format!("[{}]", items.join(", ")))
+}
+
+/// `{a=1, b=2}`, as Java shows a map; nothing where a part may not be shown.
+fn shown_map(map: &dyn Map, key: &Shape, item: &Shape) -> Option<String> {
+    if key.sensitive || item.sensitive || !is_scalar(item) {
+        return None;
+    }
+    let mut entries = Vec::new();
+    map.each(&mut |name, value| entries.push(format!("{name}={}", shown(value))));
+    Some(format!("{{{}}}", entries.join(", ")))
+}
+
+fn shown(value: Value<'_>) -> String {
+    match value {
+        Value::Boolean(it) => it.to_string(),
+        Value::Integer(it) => it.to_string(),
+        Value::Long(it) => it.to_string(),
+        Value::Float(it) => it.to_string(),
+        Value::Double(it) => it.to_string(),
+        Value::String(it) => it.to_owned(),
+        Value::Timestamp(it) => it.to_string(),
+        Value::Blob(_) | Value::List(_) | Value::Map(_) | Value::Structure(_) | Value::Document(_) => {
+            "...".to_owned()
+        }
     }
 }
 
@@ -240,5 +381,90 @@ fn bounds(
     {
         let constraint = format!("Member must have value less than or equal to {max}");
         violations.broken(path, shape, Some(&number.to_string()), &constraint);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    static NAME: Shape = Shape {
+        name: "Name",
+        sensitive: false,
+        kind: Kind::String {
+            min: Some(1),
+            max: Some(4),
+            pattern: None,
+            values: &[],
+        },
+    };
+    static NAMES: Shape = Shape {
+        name: "Names",
+        sensitive: false,
+        kind: Kind::List {
+            item: &NAME,
+            item_name: None,
+            flattened: false,
+            min: None,
+            max: Some(2),
+        },
+    };
+    static LABELS: Shape = Shape {
+        name: "Labels",
+        sensitive: false,
+        kind: Kind::Map {
+            key: &NAME,
+            value: &NAME,
+            key_name: None,
+            value_name: None,
+            flattened: false,
+            min: None,
+            max: None,
+        },
+    };
+
+    #[test]
+    fn scalars_in_a_list_are_reported_once_at_the_list() {
+        let names = vec!["ab".to_owned(), "abcde".to_owned(), String::new()];
+        let mut violations = Violations::default();
+        value(
+            &NAMES,
+            Value::List(&names),
+            &Path::ROOT.member("TagKeys"),
+            &mut violations,
+        );
+        assert_eq!(
+            violations.message(),
+            "2 validation errors detected: Value at 'tagKeys' failed to satisfy constraint: Member must have length \
+             less than or equal to 2; Value '[ab, abcde, ]' at 'tagKeys' failed to satisfy constraint: Member must \
+             satisfy constraint: [Member must have length less than or equal to 4, Member must have length greater \
+             than or equal to 1]"
+        );
+    }
+
+    #[test]
+    fn keys_and_values_of_a_map_are_reported_at_the_map() {
+        let labels = BTreeMap::from([
+            ("a".to_owned(), String::new()),
+            ("abcde".to_owned(), "b".to_owned()),
+        ]);
+        let mut violations = Violations::default();
+        value(
+            &LABELS,
+            Value::Map(&labels),
+            &Path::ROOT.member("Labels"),
+            &mut violations,
+        );
+        let message = violations.message();
+        assert!(
+            message.contains("Value '{a=, abcde=b}' at 'labels' failed to satisfy constraint: Map keys must satisfy constraint: ["),
+            "{message}"
+        );
+        assert!(
+            message.contains("Map value must satisfy constraint: ["),
+            "{message}"
+        );
     }
 }

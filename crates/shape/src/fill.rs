@@ -54,6 +54,11 @@ impl Seen {
         self.0[member / 64] & (1 << (member % 64)) != 0
     }
 
+    /// How many members have been seen.
+    pub fn count(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
     /// Reports every required member that was not seen.
     pub fn require(&self, shape: &StructureShape, path: &Path<'_>, violations: &mut Violations) {
         for (at, member) in shape.members.iter().enumerate() {

@@ -1,0 +1,43 @@
+//! The head of a request, as far as protocols read it.
+
+use http::HeaderMap;
+
+/// Method, target and headers of an HTTP request.
+#[derive(Clone, Copy)]
+pub struct RequestHead<'a> {
+    /// `POST`
+    pub method: &'a str,
+    /// The path as it came, percent-encoded.
+    pub path: &'a str,
+    /// The query string as it came, without its question mark; empty if there is none.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+}
+
+impl RequestHead<'_> {
+    /// A header's value, if it is there once and readable.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?;
+        if values.next().is_some() {
+            return None;
+        }
+        std::str::from_utf8(value.as_bytes()).ok()
+    }
+
+    /// The media type of the body, without parameters; `None` when not given.
+    pub fn media_type(&self) -> Option<&str> {
+        let value = self.header("content-type")?;
+        Some(value.split(';').next().unwrap_or(value).trim())
+    }
+
+    /// Whether a body comes with this head, by its media type one of `allowed`, or unnamed.
+    pub(crate) fn media_type_is(&self, allowed: &[&str]) -> bool {
+        if !self.headers.contains_key("content-type") {
+            return true;
+        }
+        self.media_type()
+            .is_some_and(|given| allowed.iter().any(|allowed| given.eq_ignore_ascii_case(allowed)))
+    }
+}

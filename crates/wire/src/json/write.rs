@@ -1,0 +1,226 @@
+//! JSON written straight into bytes.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ground::Timestamp;
+use shape::{Kind, Location, Shape, Structure, TimestampFormat, Value};
+
+/// A structure's members that travel in the body, as an object.
+pub(crate) fn body(output: &dyn Structure) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    structure(&mut out, output);
+    out
+}
+
+/// A structure as an object; members that travel elsewhere are left out.
+pub(crate) fn structure(out: &mut Vec<u8>, value: &dyn Structure) {
+    out.push(b'{');
+    let mut first = true;
+    for (at, member) in value.shape().members.iter().enumerate() {
+        if member.location != Location::Body {
+            continue;
+        }
+        let Some(item) = value.get(at) else { continue };
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        string(out, member.wire_name);
+        out.push(b':');
+        any(out, member.shape, member.timestamp, item);
+    }
+    out.push(b'}');
+}
+
+/// Any value of a shape; `format` is the spelling of a timestamp that its place asks for.
+pub(crate) fn any(out: &mut Vec<u8>, shape: &Shape, format: Option<TimestampFormat>, value: Value<'_>) {
+    match value {
+        Value::Boolean(true) => out.extend_from_slice(b"true"),
+        Value::Boolean(false) => out.extend_from_slice(b"false"),
+        Value::Integer(it) => integer(out, i64::from(it)),
+        Value::Long(it) => integer(out, it),
+        Value::Float(it) if it.is_finite() => plain(out, &it),
+        Value::Float(it) => not_finite(out, f64::from(it)),
+        Value::Double(it) if it.is_finite() => plain(out, &it),
+        Value::Double(it) => not_finite(out, it),
+        Value::String(it) => string(out, it),
+        Value::Blob(it) => blob(out, it),
+        Value::Timestamp(it) => timestamp(out, shape, format, it),
+        Value::Structure(it) => structure(out, it),
+        Value::Document(it) => document(out, it),
+        Value::List(list) => {
+            out.push(b'[');
+            if let Kind::List { item: shape, .. } = shape.kind {
+                for at in 0..list.len() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    match list.item(at) {
+                        Some(item) => any(out, shape, None, item),
+                        None => out.extend_from_slice(b"null"),
+                    }
+                }
+            }
+            out.push(b']');
+        }
+        Value::Map(map) => {
+            out.push(b'{');
+            if let Kind::Map { value: shape, .. } = shape.kind {
+                let mut first = true;
+                map.each(&mut |key, item| {
+                    if !first {
+                        out.push(b',');
+                    }
+                    first = false;
+                    string(out, key);
+                    out.push(b':');
+                    any(out, shape, None, item);
+                });
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+fn timestamp(out: &mut Vec<u8>, shape: &Shape, format: Option<TimestampFormat>, value: Timestamp) {
+    let own = match shape.kind {
+        Kind::Timestamp { format } => format,
+        _ => None,
+    };
+    match format.or(own).unwrap_or(TimestampFormat::UnixTimestamp) {
+        TimestampFormat::UnixTimestamp => epoch(out, value),
+        TimestampFormat::Iso8601 => string(out, &value.iso8601()),
+        TimestampFormat::Rfc822 => string(out, &value.http_date()),
+    }
+}
+
+/// Seconds since the epoch, with as many of three decimals as are needed.
+pub(crate) fn epoch(out: &mut Vec<u8>, value: Timestamp) {
+    let millis = value.0.unsigned_abs();
+    if value.0 < 0 {
+        out.push(b'-');
+    }
+    plain(out, &(millis / 1000));
+    let mut rest = millis % 1000;
+    if rest != 0 {
+        out.push(b'.');
+        let mut unit = 100;
+        while rest != 0 {
+            out.push(b'0' + (rest / unit).to_le_bytes()[0]);
+            rest %= unit;
+            unit /= 10;
+        }
+    }
+}
+
+/// The names that Smithy gives to what JSON numbers cannot be.
+fn not_finite(out: &mut Vec<u8>, value: f64) {
+    let name = if value.is_nan() {
+        "NaN"
+    } else if value > 0.0 {
+        "Infinity"
+    } else {
+        "-Infinity"
+    };
+    string(out, name);
+}
+
+fn blob(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    let start = out.len();
+    // Four letters for every three bytes begun.
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = BASE64.encode_slice(bytes, &mut out[start..]);
+    debug_assert_eq!(
+        written.ok(),
+        Some(out.len() - start),
+        "padded base64 has exactly the length computed"
+    );
+    out.push(b'"');
+}
+
+/// Text in quotes.
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut done = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let escape: &[u8] = match byte {
+            b'"' => b"\\\"",
+            b'\\' => b"\\\\",
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            0x08 => b"\\b",
+            0x0c => b"\\f",
+            0..0x20 => b"\\u00",
+            _ => continue,
+        };
+        out.extend_from_slice(&bytes[done..at]);
+        out.extend_from_slice(escape);
+        if escape.len() == 4 {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            out.push(DIGITS[usize::from(byte >> 4)]);
+            out.push(DIGITS[usize::from(byte & 15)]);
+        }
+        done = at + 1;
+    }
+    out.extend_from_slice(&bytes[done..]);
+    out.push(b'"');
+}
+
+/// Any JSON.
+pub(crate) fn document(out: &mut Vec<u8>, value: &serde_json::Value) {
+    plain(out, value);
+}
+
+fn integer(out: &mut Vec<u8>, value: i64) {
+    plain(out, &value);
+}
+
+fn plain<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(out, value).expect("numbers and JSON values always go into a vector");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spelled(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn moments_are_numbers_without_needless_zeros() {
+        for (millis, text) in [
+            (0, "0"),
+            (1_767_323_045_000, "1767323045"),
+            (1_767_323_045_670, "1767323045.67"),
+            (1_005, "1.005"),
+            (-1_500, "-1.5"),
+            (-1, "-0.001"),
+        ] {
+            assert_eq!(spelled(|out| epoch(out, Timestamp(millis))), text);
+        }
+    }
+
+    proptest! {
+        /// What we write as a string, any reader reads as the same string.
+        #[test]
+        fn strings_survive(text in ".*") {
+            let json = spelled(|out| string(out, &text));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        /// Blobs are canonical base64.
+        #[test]
+        fn blobs_survive(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64)) {
+            let json = spelled(|out| blob(out, &bytes));
+            prop_assert_eq!(BASE64.decode(json.trim_matches('"')).unwrap(), bytes);
+        }
+    }
+}
