@@ -18,6 +18,7 @@ pub mod kdf;
 pub mod key;
 pub mod random;
 pub mod sigv4a;
+pub mod slot;
 
 mod canonical;
 mod locked;
