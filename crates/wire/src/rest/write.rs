@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shape::{Kind, Location, Member, OperationShape, Protocol, Structure, Value};
 
@@ -106,7 +107,12 @@ fn root_name(operation: &OperationShape) -> Cow<'static, str> {
 /// The body is one member and nothing else.
 fn whole_body(operation: &OperationShape, member: &Member, value: Value<'_>, answer: &mut Answer) {
     let json = operation.service.protocol == Protocol::RestJson;
+    let names_its_type = operation.output.members.iter().any(|member| {
+        member.location == Location::Header && member.wire_name.eq_ignore_ascii_case("content-type")
+    });
     match value {
+        // The service says what its bytes are, or that nobody knows.
+        Value::Blob(bytes) if names_its_type => answer.body = Bytes::copy_from_slice(bytes),
         Value::Blob(bytes) => answer.body("application/octet-stream", bytes.to_vec()),
         Value::String(text) => answer.body("text/plain", text.as_bytes().to_vec()),
         Value::Structure(structure) if json => {

@@ -1,0 +1,1 @@
+//! Bad input in AWS's words.

@@ -1,0 +1,19 @@
+//! Codecs against botocore, against strangers' bytes, and against AWS's words.
+
+mod bad_input;
+mod botocore;
+mod canonical;
+mod operations;
+mod total;
+
+use shape::ServiceShape;
+
+/// Every generated API.
+const SERVICES: &[&ServiceShape] = &[
+    &kms_api::SERVICE,
+    &iam_api::SERVICE,
+    &sts_api::SERVICE,
+    &s3_api::SERVICE,
+    &guardduty_api::SERVICE,
+    &ec2_api::SERVICE,
+];

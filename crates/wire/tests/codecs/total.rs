@@ -1,0 +1,1 @@
+//! Decoders are total: whatever the bytes, they answer.
