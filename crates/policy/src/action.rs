@@ -2,6 +2,10 @@
 //!
 //! Actions compare without regard to case, prefix and name alike. Wildcards
 //! stand anywhere in the name, never in the prefix; a lone `*` is every action.
+//!
+//! Most statements are about other services than the one asked for. So each
+//! list of actions keeps a [`VendorSet`], which tells most of them apart
+//! without looking at any text.
 
 use crate::limits::ACTION_INLINE_BYTES;
 use crate::pattern::Glob;
@@ -27,6 +31,38 @@ enum Form {
     },
 }
 
+/// Vendors, each as one of 64 bits: what is not in the set is certainly not
+/// listed, what is in it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VendorSet(u64);
+
+impl VendorSet {
+    /// Every vendor.
+    pub(crate) const ALL: VendorSet = VendorSet(u64::MAX);
+
+    /// The vendors of a list of actions; a lone `*` is for all.
+    pub(crate) fn of(patterns: &[ActionPattern]) -> VendorSet {
+        patterns
+            .iter()
+            .fold(VendorSet(0), |set, pattern| match pattern.vendor() {
+                Some(vendor) => VendorSet(set.0 | VendorSet::one(&vendor.to_ascii_lowercase()).0),
+                None => VendorSet::ALL,
+            })
+    }
+
+    /// The set of one vendor, given in lower case.
+    fn one(vendor: &str) -> VendorSet {
+        let mixed = vendor.bytes().fold(0u64, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+        VendorSet(1 << (mixed % 64))
+    }
+
+    pub(crate) fn may_list(self, action: &FoldedAction) -> bool {
+        self.0 & action.vendor.0 != 0
+    }
+}
+
 /// Why a text is no action, for the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadAction {
@@ -48,8 +84,8 @@ impl ActionPattern {
         self.text.split_once(':').map(|(vendor, _)| vendor)
     }
 
-    pub(crate) fn matches(&self, action: &FoldedAction) -> bool {
-        let action = action.as_str();
+    /// Whether it names `action`, which is in lower case.
+    pub(crate) fn matches(&self, action: &str) -> bool {
         match &self.form {
             Form::Every => true,
             Form::Exact(exact) => **exact == *action,
@@ -90,7 +126,12 @@ impl Form {
 }
 
 /// The action of a request in lower case, without allocation where it fits.
-pub(crate) enum FoldedAction {
+pub(crate) struct FoldedAction {
+    text: FoldedText,
+    vendor: VendorSet,
+}
+
+enum FoldedText {
     Inline {
         bytes: [u8; ACTION_INLINE_BYTES],
         length: usize,
@@ -101,20 +142,27 @@ pub(crate) enum FoldedAction {
 impl FoldedAction {
     pub(crate) fn new(action: &str) -> FoldedAction {
         let length = action.len();
-        if length > ACTION_INLINE_BYTES {
-            return FoldedAction::Long(action.to_ascii_lowercase());
-        }
-        let mut bytes = [0; ACTION_INLINE_BYTES];
-        bytes[..length].copy_from_slice(action.as_bytes());
-        bytes[..length].make_ascii_lowercase();
-        FoldedAction::Inline { bytes, length }
+        let text = if length > ACTION_INLINE_BYTES {
+            FoldedText::Long(action.to_ascii_lowercase())
+        } else {
+            let mut bytes = [0; ACTION_INLINE_BYTES];
+            bytes[..length].copy_from_slice(action.as_bytes());
+            bytes[..length].make_ascii_lowercase();
+            FoldedText::Inline { bytes, length }
+        };
+        let mut folded = FoldedAction {
+            text,
+            vendor: VendorSet::ALL,
+        };
+        folded.vendor = VendorSet::one(folded.as_str().split(':').next().unwrap_or_default());
+        folded
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        match self {
-            FoldedAction::Inline { bytes, length } => std::str::from_utf8(&bytes[..*length])
+        match &self.text {
+            FoldedText::Inline { bytes, length } => std::str::from_utf8(&bytes[..*length])
                 .expect("changing the case of ASCII letters keeps a text valid UTF-8"),
-            FoldedAction::Long(text) => text,
+            FoldedText::Long(text) => text,
         }
     }
 }
@@ -124,9 +172,14 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, action: &str) -> bool {
-        ActionPattern::new(pattern)
-            .unwrap()
-            .matches(&FoldedAction::new(action))
+        let pattern = ActionPattern::new(pattern).unwrap();
+        let action = FoldedAction::new(action);
+        let matches = pattern.matches(action.as_str());
+        assert!(
+            !matches || VendorSet::of(&[pattern]).may_list(&action),
+            "the set must hold what matches"
+        );
+        matches
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use std::collections::HashSet;
 
+use crate::action::{ActionPattern, VendorSet};
+use crate::arn_pattern::ResourcePattern;
 use crate::json::{Json, JsonError, Object, read};
 use crate::limits::{DOCUMENT_BYTES_MAX, STATEMENTS_MAX};
 use crate::malformed::{Malformed, Reason, Refusal};
@@ -147,9 +149,8 @@ impl Document {
     /// AWS's own `RCPFullAWSAccess`: the one resource control policy that allows.
     pub fn full_resource_control() -> Document {
         let position = Position { line: 1, column: 1 };
-        let action = crate::action::ActionPattern::new("*").expect("a lone star is an action");
-        let resource =
-            crate::arn_pattern::ResourcePattern::new("*", true).expect("a lone star is a resource");
+        let action = ActionPattern::new("*").expect("a lone star is an action");
+        let resource = ResourcePattern::new("*", true).expect("a lone star is a resource");
         let statement = Statement {
             index: 0,
             sid: None,
@@ -159,6 +160,7 @@ impl Document {
                 negated: false,
                 patterns: Box::new([action]),
             }),
+            vendors: VendorSet::ALL,
             resources: Resources::Listed(Clause {
                 negated: false,
                 patterns: Box::new([resource]),

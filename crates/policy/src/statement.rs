@@ -1,6 +1,6 @@
 //! One statement: read strictly, compiled once, matched often.
 
-use crate::action::{ActionPattern, BadAction, FoldedAction};
+use crate::action::{ActionPattern, BadAction, FoldedAction, VendorSet};
 use crate::arn_pattern::{ArnText, BadResource, ResourcePattern};
 use crate::condition::{Condition, Operator, Unmet};
 use crate::context::Scope;
@@ -39,6 +39,8 @@ pub struct Statement {
     pub(crate) named: NamedClause,
     /// `None`: the statement has no action and is inert.
     pub(crate) actions: Option<Clause<ActionPattern>>,
+    /// Outside this set no action can be meant; with `NotAction` it holds all.
+    pub(crate) vendors: VendorSet,
     pub(crate) resources: Resources,
     pub(crate) conditions: Box<[Condition]>,
     pub(crate) start: Position,
@@ -50,6 +52,17 @@ pub struct Statement {
 pub(crate) struct Clause<T> {
     pub(crate) negated: bool,
     pub(crate) patterns: Box<[T]>,
+}
+
+impl Clause<ActionPattern> {
+    /// The vendors whose actions may be meant.
+    fn vendors(&self) -> VendorSet {
+        if self.negated {
+            VendorSet::ALL
+        } else {
+            VendorSet::of(&self.patterns)
+        }
+    }
 }
 
 /// What the statement says of resources.
@@ -140,10 +153,11 @@ impl Statement {
         about_principals: bool,
     ) -> Result<Option<Naming>, Miss<'a>> {
         let actions = self.actions.as_ref().ok_or(Miss::Inert)?;
-        let action_named = actions
-            .patterns
-            .iter()
-            .any(|pattern| pattern.matches(&asked.action));
+        if !self.vendors.may_list(&asked.action) {
+            return Err(Miss::Action);
+        }
+        let action = asked.action.as_str();
+        let action_named = actions.patterns.iter().any(|pattern| pattern.matches(action));
         if action_named == actions.negated {
             return Err(Miss::Action);
         }
@@ -229,6 +243,7 @@ impl StatementReader {
             sid: self.sid(elements.sid, refuse)?,
             effect,
             named: self.named(&elements, refuse)?,
+            vendors: actions.as_ref().map_or(VendorSet::ALL, Clause::vendors),
             actions,
             resources: self.resources(&elements, refuse)?,
             conditions: self.conditions(elements.condition, refuse)?,
@@ -321,7 +336,11 @@ impl StatementReader {
             (None, DocumentKind::RoleTrust) => return Ok(Resources::Implied),
             (None, DocumentKind::KmsKey) => return Ok(Resources::Missing),
             (None, _) => {
-                return Err(refuse.because(Reason::Resource, "", "neither Resource nor NotResource is there"));
+                return Err(refuse.because(
+                    Reason::Resource,
+                    "",
+                    "neither Resource nor NotResource is there",
+                ));
             }
             (Some(found), _) => found,
         };
@@ -623,5 +642,5 @@ fn is_trust_action(pattern: &ActionPattern) -> bool {
     pattern.vendor().is_some()
         && TRUST_ACTIONS
             .iter()
-            .any(|action| pattern.matches(&FoldedAction::new(action)))
+            .any(|action| pattern.matches(&action.to_ascii_lowercase()))
 }

@@ -1,0 +1,195 @@
+//! How many decisions one core makes in a second: `cargo bench -p policy`.
+//!
+//! A principal with ten policies of ten statements, as the door meets it on
+//! every request. Counts the time on the processor where Linux tells it, else
+//! on the clock, and prints the best of several rounds, since a shared machine
+//! only ever makes a round slower.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ground::{AccountId, Timestamp};
+use policy::{
+    Attached, Context, Document, DocumentKind, Holder, Policies, Principal, Request, ResourcePolicy,
+    ResourcePolicyKind, decide, explain,
+};
+
+const DECISIONS: u32 = 100_000;
+const ROUNDS: usize = 7;
+const KEY: &str = "arn:aws:kms:eu-west-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+fn main() {
+    let account = AccountId::parse("111111111111").expect("twelve digits were written");
+    let user = Principal::user(account, "AIDAQAAAAAAAEXAMPLE23", "/", "bob");
+    let identity: Vec<Attached> = (0..10)
+        .map(|number| attached(&identity_policy(number), number))
+        .collect();
+    let conditional: Vec<Attached> = (0..10)
+        .map(|number| attached(&conditional_policy(number), number))
+        .collect();
+    let key_policy = Attached::inline(
+        "default",
+        Holder::Resource,
+        parse(
+            r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"111111111111"},"Action":"kms:*","Resource":"*"}}"#,
+            DocumentKind::KmsKey,
+        ),
+    );
+    let context = request_context();
+    let with_key = ResourcePolicy {
+        policy: &key_policy,
+        kind: ResourcePolicyKind::KmsKey,
+    };
+
+    let plain = Policies {
+        identity: &identity,
+        ..Policies::default()
+    };
+    let keyed = Policies {
+        identity: &identity,
+        resource: Some(with_key),
+        ..Policies::default()
+    };
+    let conditions = Policies {
+        identity: &conditional,
+        resource: Some(with_key),
+        ..Policies::default()
+    };
+    let ask = |action| Request::new(&user, action, KEY, Some(account), &context);
+
+    measure("allowed by the last of 100 statements", || {
+        decide(&ask("kms:Encrypt"), &plain).is_allow()
+    });
+    measure("the same through a key policy", || {
+        decide(&ask("kms:Encrypt"), &keyed).is_allow()
+    });
+    measure("refused by none of 100 statements", || {
+        decide(&ask("kms:Sign"), &plain).is_allow()
+    });
+    measure("100 statements with conditions on the same action", || {
+        decide(&ask("kms:Encrypt"), &conditions).is_allow()
+    });
+    measure("the key policy alone, and making the context", || {
+        let context = request_context();
+        let request = Request::new(&user, "kms:Encrypt", KEY, Some(account), &context);
+        decide(&request, &keyed).is_allow()
+    });
+    measure("explaining the first", || {
+        explain(&ask("kms:Encrypt"), &plain).allowed
+    });
+}
+
+fn measure(what: &str, mut decision: impl FnMut() -> bool) {
+    let decisions = if what.starts_with("explain") {
+        DECISIONS / 20
+    } else {
+        DECISIONS
+    };
+    let best = (0..ROUNDS)
+        .map(|_| {
+            let (start, on_processor) = (Instant::now(), processor_time());
+            for _ in 0..decisions {
+                black_box(decision());
+            }
+            match (on_processor, processor_time()) {
+                (Some(before), Some(after)) => after.saturating_sub(before),
+                _ => start.elapsed(),
+            }
+        })
+        .min()
+        .expect("there is at least one round");
+    let each = best.as_secs_f64() / f64::from(decisions);
+    println!(
+        "{:>10.0} per CPU-second, {:>7.3} µs each: {what}",
+        1.0 / each,
+        each * 1e6
+    );
+}
+
+/// Time this process has spent on the processor.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the kernel tells processor time in a file, and a benchmark may ask"
+)]
+fn processor_time() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
+    let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+fn parse(text: &str, kind: DocumentKind) -> Arc<Document> {
+    Arc::new(Document::parse(text, kind).expect("the benchmark's policies are well formed"))
+}
+
+fn attached(text: &str, number: usize) -> Attached {
+    let arn = format!("arn:aws:iam::111111111111:policy/policy-{number}");
+    Attached::managed(
+        &arn,
+        Holder::User("bob".into()),
+        parse(text, DocumentKind::Identity),
+    )
+}
+
+/// Ten statements over ten services, three actions and two resources each; the very last one fits.
+fn identity_policy(number: usize) -> String {
+    let services = [
+        "s3", "sqs", "sns", "ec2", "iam", "ssm", "logs", "events", "lambda", "kms",
+    ];
+    let statement = |(index, service): (usize, &&str)| {
+        let action = if number == 9 && *service == "kms" {
+            "Encrypt"
+        } else {
+            "Describe*"
+        };
+        format!(
+            r#"{{"Sid":"S{index}","Effect":"Allow","Action":["{service}:{action}","{service}:List*","{service}:Put{number}"],"Resource":["arn:aws:{service}:*:111111111111:*/app-{number}-*","arn:aws:{service}:*:*:key/*"]}}"#
+        )
+    };
+    let statements: Vec<String> = services
+        .iter()
+        .enumerate()
+        .map(statement)
+        .map(|text| text.replace("arn:aws:iam:*:", "arn:aws:iam::"))
+        .collect();
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
+        statements.join(",")
+    )
+}
+
+/// Ten statements that all fit but for their conditions; the very last one fits altogether.
+fn conditional_policy(number: usize) -> String {
+    let statement = |index: usize| {
+        let team = if number == 9 && index == 9 { "blue" } else { "red" };
+        format!(
+            r#"{{"Effect":"Allow","Action":"kms:*","Resource":"arn:aws:kms:*:111111111111:key/*","Condition":{{"StringEquals":{{"aws:ResourceTag/team":"{team}"}},"Bool":{{"aws:SecureTransport":"true"}},"IpAddress":{{"aws:SourceIp":"203.0.113.0/24"}}}}}}"#
+        )
+    };
+    let statements: Vec<String> = (0..10).map(statement).collect();
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
+        statements.join(",")
+    )
+}
+
+/// What the door knows of every request, and a service of its own.
+fn request_context() -> Context<'static> {
+    let mut context = Context::with_capacity(16);
+    context
+        .insert("aws:currenttime", Timestamp(1_767_225_600_000))
+        .insert("aws:epochtime", Timestamp(1_767_225_600_000))
+        .insert("aws:securetransport", true)
+        .insert("aws:requestedregion", "eu-west-1")
+        .insert("aws:useragent", "aws-cli/2.31.0")
+        .insert("aws:sourceip", std::net::IpAddr::from([203, 0, 113, 9]))
+        .insert("aws:viaawsservice", false)
+        .insert("aws:resourceaccount", "111111111111")
+        .insert("aws:resourcetag/team", "blue")
+        .insert("kms:calleraccount", "111111111111")
+        .insert("kms:keyspec", "SYMMETRIC_DEFAULT")
+        .insert("kms:encryptionalgorithm", "SYMMETRIC_DEFAULT");
+    context
+}

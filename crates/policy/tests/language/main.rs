@@ -1,0 +1,11 @@
+//! The policy language from outside: tables of cases, published examples, a
+//! naive model, properties, and another implementation.
+
+mod differential;
+mod messages;
+mod model;
+mod properties;
+mod published;
+mod random;
+mod scenario;
+mod tables;
