@@ -1,0 +1,102 @@
+//! Whose rows a view sees.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ground::{AccountId, Region};
+
+/// An account and region, an account as a whole, or the ground all share.
+///
+/// Every row belongs to exactly one scope. The engine's keys begin with it, so
+/// that no scan of one scope can reach another.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope {
+    /// `account/region/`, a hyphen standing for what is absent.
+    path: Arc<str>,
+}
+
+impl Scope {
+    /// One account in one region: where most resources live.
+    pub fn regional(account: AccountId, region: &Region) -> Scope {
+        Scope {
+            path: format!("{account}/{region}/").into(),
+        }
+    }
+
+    /// One account outside every region: IAM, Organizations.
+    pub fn regionless(account: AccountId) -> Scope {
+        Scope {
+            path: format!("{account}/-/").into(),
+        }
+    }
+
+    /// Rows of no account, such as the index from access key id to owner.
+    pub fn global() -> Scope {
+        Scope { path: "-/-/".into() }
+    }
+
+    /// The store's own rows: leases, announcements, cursors.
+    pub(crate) fn own() -> Scope {
+        Scope { path: "!/!/".into() }
+    }
+
+    /// The account, unless the scope is global.
+    pub fn account(&self) -> Option<AccountId> {
+        AccountId::parse(self.path.split('/').next()?).ok()
+    }
+
+    /// The region, unless the scope has none.
+    pub fn region(&self) -> Option<Region> {
+        Region::parse(self.path.split('/').nth(1)?).ok()
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Takes the scope off an engine key; the rest is table, NUL and key.
+    pub(crate) fn split(key: &[u8]) -> Option<(Scope, &[u8])> {
+        let mut slashes = key.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let (end, _) = slashes.nth(1)?;
+        let path = std::str::from_utf8(&key[..=end]).ok()?;
+        Some((Scope { path: path.into() }, &key[end + 1..]))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path.trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_comes_back_from_its_key() {
+        let account = AccountId::parse("000000000012").unwrap();
+        let region = Region::parse("eu-west-1").unwrap();
+        for scope in [
+            Scope::regional(account, &region),
+            Scope::regionless(account),
+            Scope::global(),
+            Scope::own(),
+        ] {
+            let key = [scope.path().as_bytes(), b"kms/alias\0x/y"].concat();
+            let (back, rest) = Scope::split(&key).unwrap();
+            assert_eq!((&back, rest), (&scope, b"kms/alias\0x/y".as_slice()));
+        }
+        assert_eq!(Scope::regional(account, &region).account(), Some(account));
+        assert_eq!(Scope::regional(account, &region).region(), Some(region));
+        assert_eq!(Scope::regionless(account).region(), None);
+        assert_eq!(Scope::global().account(), None);
+        assert_eq!(Scope::split(b"nonsense"), None);
+    }
+}

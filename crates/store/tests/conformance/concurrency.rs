@@ -1,0 +1,357 @@
+//! What others do meanwhile.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests have other callers run beside them"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use store::{Prefix, Store, StoreError};
+use tokio::task::JoinSet;
+
+use crate::bed::{Bed, NUMBERS, PAIRS, get, on_every_engine, put, scope};
+
+/// A read of the row, whatever it answered, is a condition of the write.
+#[tokio::test]
+async fn a_write_on_the_strength_of_what_changed_is_refused() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let (a, b) = ("a".to_owned(), "b".to_owned());
+        put(&store, "a", 1).await;
+
+        // Changed, removed, and appeared.
+        for change in ["change", "remove", "appear"] {
+            let view = store.view(scope());
+            let key = if change == "appear" { &b } else { &a };
+            view.get(&NUMBERS, key).await.unwrap();
+            let other = store.view(scope()).begin();
+            match change {
+                "remove" => other.delete(&NUMBERS, key),
+                _ => other.put(&NUMBERS, key, &7),
+            }
+            store.commit(other).await.unwrap();
+            let tx = view.begin();
+            tx.put(&NUMBERS, &"c".to_owned(), &1);
+            assert!(
+                matches!(store.commit(tx).await, Err(StoreError::Conflict)),
+                "{change}"
+            );
+            assert_eq!(get(&store, "c").await, None, "{change}");
+        }
+
+        // A peek is none, and neither is a read of what did not change.
+        let view = store.view(scope());
+        view.peek(&NUMBERS, &b).await.unwrap();
+        view.get(&NUMBERS, &a).await.unwrap();
+        put(&store, "b", 8).await;
+        let tx = view.begin();
+        tx.put(&NUMBERS, &"c".to_owned(), &1);
+        store.commit(tx).await.unwrap();
+
+        // A blind write needs nothing.
+        let first = store.view(scope()).begin();
+        first.put(&NUMBERS, &a, &1);
+        let second = store.view(scope()).begin();
+        second.put(&NUMBERS, &a, &2);
+        store.commit(second).await.unwrap();
+        store.commit(first).await.unwrap();
+        assert_eq!(get(&store, "a").await, Some(1));
+        assert_eq!(store.stats().conflicts, 3);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn phantoms_are_noticed_as_far_as_was_looked() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        for number in [10, 20, 30, 40] {
+            put(&store, &format!("k{number}"), number).await;
+        }
+        let key = |text: &str| text.to_owned();
+        // Each change, and whether it lies in the first page of three.
+        for (change, noticed) in [
+            ("put k05", true),
+            ("put k20", true),
+            ("put k25", true),
+            ("delete k10", true),
+            ("put k35", false),
+            ("delete k40", false),
+            ("put l", false),
+            ("put a", false),
+        ] {
+            let view = store.view(scope());
+            let page = view.scan(&NUMBERS, &Prefix::text("k"), None, 3).await.unwrap();
+            assert_eq!(page.items.len(), 3);
+            let other = store.view(scope()).begin();
+            match change.split_once(' ').unwrap() {
+                ("put", row) => other.put(&NUMBERS, &key(row), &1),
+                (_, row) => other.delete(&NUMBERS, &key(row)),
+            }
+            store.commit(other).await.unwrap();
+            let tx = view.begin();
+            tx.put(&NUMBERS, &key("result"), &1);
+            let outcome = store.commit(tx).await;
+            assert_eq!(
+                matches!(outcome, Err(StoreError::Conflict)),
+                noticed,
+                "{change}: {outcome:?}"
+            );
+            // Back to the four rows.
+            let tidy = store.view(scope()).begin();
+            let page = tidy.scan(&NUMBERS, &Prefix::all(), None, 100).await.unwrap();
+            for (row, _) in page.items {
+                tidy.delete(&NUMBERS, &row);
+            }
+            for number in [10, 20, 30, 40] {
+                tidy.put(&NUMBERS, &format!("k{number}"), &number);
+            }
+            store.commit(tidy).await.unwrap();
+        }
+
+        // An exhausted scan covers the whole prefix, an empty one too.
+        for prefix in ["k", "none"] {
+            let view = store.view(scope());
+            view.scan(&NUMBERS, &Prefix::text(prefix), None, 100)
+                .await
+                .unwrap();
+            put(&store, &format!("{prefix}99"), 1).await;
+            let tx = view.begin();
+            tx.put(&NUMBERS, &key("result"), &1);
+            assert!(
+                matches!(store.commit(tx).await, Err(StoreError::Conflict)),
+                "{prefix}"
+            );
+        }
+        store.close().await;
+    })
+    .await;
+}
+
+async fn increment(store: &Store, key: &str) {
+    let key = key.to_owned();
+    store
+        .transact(&scope(), async |tx| {
+            let before = tx.get(&NUMBERS, &key).await?.map_or(0, |value| *value);
+            tx.put(&NUMBERS, &key, &(before + 1));
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_increment_is_lost() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let mut tasks = JoinSet::new();
+        for _ in 0..12 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                for _ in 0..20 {
+                    increment(&store, "counter").await;
+                }
+            });
+        }
+        tasks.join_all().await;
+        assert_eq!(get(&store, "counter").await, Some(240));
+        assert!(store.stats().commits >= 240);
+        store.close().await;
+    })
+    .await;
+}
+
+/// Money moves between accounts while an auditor adds it up.
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_neither_make_nor_lose_money() {
+    const ACCOUNTS: u64 = 6;
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        for account in 0..ACCOUNTS {
+            put(&store, &format!("account{account}"), 100).await;
+        }
+        let done = Arc::new(AtomicBool::new(false));
+        let auditor = {
+            let (store, done) = (store.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                let mut audits = 0;
+                while !done.load(Ordering::SeqCst) {
+                    let snapshot = store.snapshot().await.unwrap();
+                    let page = snapshot
+                        .cross_account_scan(&scope(), &NUMBERS, &Prefix::all(), None, 100)
+                        .await
+                        .unwrap();
+                    assert_eq!(
+                        page.items.iter().map(|(_, value)| **value).sum::<u64>(),
+                        100 * ACCOUNTS
+                    );
+                    audits += 1;
+                    tokio::task::yield_now().await;
+                }
+                audits
+            })
+        };
+        let mut tasks = JoinSet::new();
+        for task in 0..6u64 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                for step in 0..25u64 {
+                    let from = format!("account{}", (task + step) % ACCOUNTS);
+                    let to = format!("account{}", (task * 5 + step * 3 + 1) % ACCOUNTS);
+                    let amount = 1 + (task * 7 + step) % 30;
+                    store
+                        .transact(&scope(), async |tx| {
+                            let have = tx.get(&NUMBERS, &from).await?.map_or(0, |value| *value);
+                            if have < amount || from == to {
+                                return Ok(());
+                            }
+                            let there = tx.get(&NUMBERS, &to).await?.map_or(0, |value| *value);
+                            tx.put(&NUMBERS, &from, &(have - amount));
+                            tx.put(&NUMBERS, &to, &(there + amount));
+                            Ok::<_, StoreError>(())
+                        })
+                        .await
+                        .unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        done.store(true, Ordering::SeqCst);
+        assert!(auditor.await.unwrap() > 0);
+        store.close().await;
+    })
+    .await;
+}
+
+/// A quota counted by a scan holds however many arrive at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_never_exceeded() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let owner = "owner".to_owned();
+        let mut tasks = JoinSet::new();
+        for task in 0..16 {
+            let (store, owner) = (store.clone(), owner.clone());
+            tasks.spawn(async move {
+                store
+                    .transact(&scope(), async |tx| {
+                        let prefix = Prefix::<(String, String)>::first(&owner);
+                        let page = tx.scan(&PAIRS, &prefix, None, 100).await?;
+                        if page.items.len() < 5 {
+                            tx.put(&PAIRS, &(owner.clone(), format!("item{task}")), &1);
+                        }
+                        Ok::<_, StoreError>(())
+                    })
+                    .await
+                    .unwrap();
+            });
+        }
+        tasks.join_all().await;
+        let prefix = Prefix::<(String, String)>::first(&owner);
+        let page = store
+            .view(scope())
+            .scan(&PAIRS, &prefix, None, 100)
+            .await
+            .unwrap();
+        assert_eq!(page.items.len(), 5);
+        store.close().await;
+    })
+    .await;
+}
+
+/// Whoever was told of a commit never reads what was before it, in a row or a page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_never_sees_what_was_before_an_acknowledged_commit() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let done = Arc::new(AtomicBool::new(false));
+        put(&store, "clock", 0).await;
+        let mut readers = JoinSet::new();
+        for _ in 0..3 {
+            let (store, acknowledged, done) = (store.clone(), Arc::clone(&acknowledged), Arc::clone(&done));
+            readers.spawn(async move {
+                let mut reads = 0u64;
+                while !done.load(Ordering::SeqCst) {
+                    let least = acknowledged.load(Ordering::SeqCst);
+                    let seen = get(&store, "clock").await.unwrap();
+                    assert!(seen >= least, "row {seen} was overtaken by {least}");
+                    let least = acknowledged.load(Ordering::SeqCst);
+                    let page = store
+                        .view(scope())
+                        .scan(&NUMBERS, &Prefix::all(), None, 10)
+                        .await
+                        .unwrap();
+                    let seen = *page.items[0].1;
+                    assert!(seen >= least, "page {seen} was overtaken by {least}");
+                    reads += 1;
+                    tokio::task::yield_now().await;
+                }
+                reads
+            });
+        }
+        for time in 1..=150 {
+            put(&store, "clock", time).await;
+            acknowledged.store(time, Ordering::SeqCst);
+            if time % 10 == 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+        assert!(readers.join_all().await.into_iter().sum::<u64>() > 0);
+        assert!(store.stats().cache_hits > 0);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_snapshot_does_not_move() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let before = put(&store, "a", 1).await;
+        let snapshot = store.snapshot().await.unwrap();
+        put(&store, "a", 2).await;
+        put(&store, "b", 3).await;
+        assert_eq!(snapshot.version(), before);
+        let key = "a".to_owned();
+        let seen = snapshot
+            .cross_account_get(&scope(), &NUMBERS, &key)
+            .await
+            .unwrap();
+        assert_eq!(seen.as_deref(), Some(&1));
+        let page = snapshot
+            .cross_account_scan(&scope(), &NUMBERS, &Prefix::all(), None, 10)
+            .await
+            .unwrap();
+        assert_eq!(page.items.len(), 1);
+        drop(snapshot);
+        store.close().await;
+    })
+    .await;
+}
+
+/// Many callers share the flush: there are fewer batches than commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_wait_together_are_flushed_together() {
+    for bed in [Bed::redb(), Bed::postgres().await] {
+        let store = bed.open().await;
+        let mut tasks = JoinSet::new();
+        for task in 0..64u64 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                for step in 0..5u64 {
+                    put(&store, &format!("k{task}-{step}"), step).await;
+                }
+            });
+        }
+        tasks.join_all().await;
+        let stats = store.stats();
+        assert_eq!(stats.commits, 320);
+        assert!(stats.batches < 160, "{} batches", stats.batches);
+        store.close().await;
+    }
+}

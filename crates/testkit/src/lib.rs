@@ -1,0 +1,6 @@
+//! What tests need around the product: real servers on the loopback interface.
+//!
+//! Never linked into the product. Whatever is missing on the machine is a
+//! failure that says what to install; nothing is skipped.
+
+pub mod postgres;
