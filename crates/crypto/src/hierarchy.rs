@@ -40,6 +40,7 @@ pub const SEAL_OVERHEAD_BYTES: usize = 1 + SALT_BYTES + crate::aead::TAG_BYTES;
 const FORMAT: u8 = 1;
 const DOMAIN_LABEL: &str = "palisade domain key v1";
 const CHECK_LABEL: &str = "palisade root key check v1";
+const JOURNAL_LABEL: &str = "palisade journal seal v1";
 const SEAL_LABEL: &str = "palisade sealed message v1";
 const WRAP_KIND: &[u8] = b"backing key";
 const VALUE_KIND: &[u8] = b"value";
@@ -80,6 +81,12 @@ impl RootKey {
     /// about it.
     pub fn check_value(&self, store_id: &str) -> [u8; 32] {
         *self.derivation.derive(CHECK_LABEL, store_id.as_bytes()).expose()
+    }
+
+    /// The key that signs the journal's seals and heads, so that whoever can
+    /// write its files still cannot forge them.
+    pub fn journal_seal_key(&self) -> Secret<[u8; 32]> {
+        self.derivation.derive(JOURNAL_LABEL, &[])
     }
 
     /// The domain key for one purpose in one account and region.

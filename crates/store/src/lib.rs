@@ -25,6 +25,7 @@ mod cache;
 mod commit;
 mod committer;
 mod engine;
+mod erase;
 mod error;
 mod feed;
 mod key;

@@ -1,0 +1,86 @@
+//! From a signed request to who sent it.
+
+use std::sync::Arc;
+
+use ground::{Region, Timestamp};
+use wire::sigv4::{Claim, PayloadHash, RequestParts, SignatureFault};
+
+use crate::directory::{Caller, Credential, CredentialFault, Directory, Presented};
+
+/// A caller whose signature has been proven, and where it was good for.
+pub(crate) struct Authenticated {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) region: Region,
+}
+
+/// Why a request is not believed.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Signature(SignatureFault),
+    Credential(CredentialFault),
+}
+
+impl From<SignatureFault> for Refused {
+    fn from(fault: SignatureFault) -> Refused {
+        Refused::Signature(fault)
+    }
+}
+
+/// Proves the signature over `parts` and `body`.
+///
+/// A global service is served under every region a client signs for and acts
+/// in `us-east-1`: a client that is pointed at our address by
+/// `AWS_ENDPOINT_URL` signs with its own region.
+pub(crate) async fn authenticate(
+    directory: &dyn Directory,
+    claim: &Claim<'_>,
+    parts: &RequestParts<'_>,
+    body: &[u8],
+    service: &'static shape::ServiceShape,
+    home: &Region,
+    now: Timestamp,
+) -> Result<Authenticated, Refused> {
+    claim.check_time(now)?;
+    let region = region_of(claim, home);
+    claim.check_scope(region.as_str(), service.signing_name)?;
+
+    let presented = Presented {
+        access_key_id: claim.access_key_id(),
+        session_token: claim.session_token(),
+        now,
+    };
+    let credential = directory
+        .credential(presented)
+        .await
+        .map_err(Refused::Credential)?;
+    let key = credential.signing_key(claim.scope());
+    // An S3 body that the signature does not cover is held to its declaration as it is read.
+    let hash = crypto::sha256(&[body]);
+    claim.verify(&key, parts, PayloadHash::Body(&hash))?;
+    let region = if service.global {
+        Region::us_east_1()
+    } else {
+        region
+    };
+    Ok(Authenticated {
+        caller: Arc::clone(&credential.caller),
+        region,
+    })
+}
+
+/// The region a signature is for. A region set (Version 4A) that covers our
+/// home region means that one; a name that no region can have does too, and
+/// then fails as a wrong scope.
+fn region_of(claim: &Claim<'_>, home: &Region) -> Region {
+    let named = claim.scope().region().and_then(|text| Region::parse(text).ok());
+    named.unwrap_or_else(|| home.clone())
+}
+
+impl Credential {
+    /// The key that verifies signatures of this scope; derived once a day,
+    /// region and service.
+    fn signing_key(&self, scope: &wire::sigv4::Scope<'_>) -> Arc<wire::sigv4::SigningKey> {
+        self.signing
+            .get_or_derive(&self.access_key_id, &self.secret, scope)
+    }
+}

@@ -1,0 +1,440 @@
+//! What a handler is given beside its input: who calls, from where, what time
+//! it is, and the only ways to ask permission and to write.
+//!
+//! A `Cx` lives for one run of one handler. When another writer comes first
+//! the handler runs again with a fresh one.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crypto::Random;
+use crypto::hierarchy::DomainKey;
+use ground::{AccountId, Region, Timestamp, id};
+use http::HeaderMap;
+use policy::{Attached, Context, ResourcePolicyKind};
+use shape::{OperationShape, Structure};
+use store::{Scope, StoreError, View, WriteTx};
+use wire::{DecodeFault, RequestHead};
+
+use crate::access::{Access, AuthorizeError, Denied, Permit};
+use crate::authenticate::Authenticated;
+use crate::decision::{Question, Weighed};
+use crate::directory::{Caller, CallerPolicies};
+use crate::door::{Door, Peer};
+use crate::fault::{Fault, FaultKind};
+use crate::intent::Intent;
+use crate::record::{self, Record, Touched};
+use crate::table::Done;
+
+/// The context of one call.
+pub struct Cx {
+    door: Arc<Door>,
+    operation: &'static OperationShape,
+    caller: Arc<Caller>,
+    region: Region,
+    now: Timestamp,
+    request_id: String,
+    event_id: String,
+    source_address: IpAddr,
+    user_agent: Option<String>,
+    tls: Option<String>,
+    view: View,
+    /// Whether the handler asked for permission, and got it, at least once.
+    authorized: AtomicBool,
+    policies: OnceLock<Arc<CallerPolicies>>,
+    gathered: Mutex<Gathered>,
+}
+
+/// What the record will say, gathered while the handler runs.
+#[derive(Default)]
+struct Gathered {
+    parameters: Option<String>,
+    touched: Vec<Touched>,
+    notes: Vec<(&'static str, String)>,
+    weighed: Vec<Weighed>,
+    intent: Option<Intent>,
+}
+
+impl Cx {
+    pub(crate) fn new(
+        door: &Arc<Door>,
+        operation: &'static OperationShape,
+        authenticated: &Authenticated,
+        peer: &Peer,
+        headers: &HeaderMap,
+        request_id: &str,
+        now: Timestamp,
+    ) -> Cx {
+        let caller = Arc::clone(&authenticated.caller);
+        let scope = if operation.service.global {
+            Scope::regionless(caller.account)
+        } else {
+            Scope::regional(caller.account, &authenticated.region)
+        };
+        let user_agent = headers
+            .get(http::header::USER_AGENT)
+            .and_then(|value| value.to_str().ok());
+        Cx {
+            view: door.parts.store.view(scope),
+            operation,
+            caller,
+            region: authenticated.region.clone(),
+            now,
+            request_id: request_id.to_owned(),
+            event_id: id::uuid(door.parts.random.bytes()),
+            source_address: peer.address.ip(),
+            user_agent: user_agent.map(str::to_owned),
+            tls: peer.tls.clone(),
+            authorized: AtomicBool::new(false),
+            policies: OnceLock::new(),
+            gathered: Mutex::default(),
+            door: Arc::clone(door),
+        }
+    }
+
+    /// The context of an operator's call, which is no operation of any service.
+    pub(crate) fn for_operator(
+        door: &Arc<Door>,
+        authenticated: &Authenticated,
+        peer: &Peer,
+        headers: &HeaderMap,
+        request_id: &str,
+        now: Timestamp,
+    ) -> Cx {
+        Cx::new(
+            door,
+            &crate::operator::OPERATION,
+            authenticated,
+            peer,
+            headers,
+            request_id,
+            now,
+        )
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The account the caller acts in.
+    pub fn account(&self) -> AccountId {
+        self.caller.account
+    }
+
+    /// The region the call was signed for; `us-east-1` for global services.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// When the call came in. It does not move while the handler runs.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Randomness for ids and keys.
+    pub fn random(&self) -> &Random {
+        &self.door.parts.random
+    }
+
+    /// The id the caller will find in the answer's headers.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// The operation being run.
+    pub fn operation(&self) -> &'static OperationShape {
+        self.operation
+    }
+
+    /// The caller's account and region in the store. A resource named by a
+    /// foreign ARN is read by its `cross_account_get`.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The key that seals `purpose` in an account and region.
+    pub fn domain_key(&self, account: AccountId, region: &Region, purpose: &'static str) -> DomainKey {
+        self.door.parts.root_key.domain(account, region, purpose)
+    }
+
+    /// The unique id behind the ARN of a user or role; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if identity cannot be read.
+    pub async fn principal_id(&self, arn: &str) -> Result<Option<String>, StoreError> {
+        self.door.parts.directory.principal_id(arn).await
+    }
+
+    /// Whether the account exists here.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if identity cannot be read.
+    pub async fn account_exists(&self, account: AccountId) -> Result<bool, StoreError> {
+        self.door.parts.directory.account_exists(account).await
+    }
+
+    /// Asks for permission. Every policy that bears on caller and resource is
+    /// weighed; nothing said is a refusal.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorizeError::Denied`] with AWS's words, or
+    /// [`AuthorizeError::Store`] if policies cannot be read.
+    pub async fn authorize<T>(&self, access: Access<T>) -> Result<Permit<T>, AuthorizeError> {
+        self.gather(|gathered| {
+            if let Some(touched) = access.touched(self.account())
+                && !gathered.touched.contains(&touched)
+            {
+                gathered.touched.push(touched);
+            }
+        });
+        let Access {
+            resource,
+            action,
+            arn,
+            owner,
+            policy,
+            grants,
+            keys,
+            hidden,
+            ..
+        } = access;
+        let weighed = self
+            .weigh(action, arn, owner, policy, grants, keys, hidden)
+            .await?;
+        let denied = weighed.denied().map(str::to_owned);
+        self.gather(|gathered| gathered.weighed.push(weighed));
+        match denied {
+            Some(text) => Err(Denied { text }.into()),
+            None => {
+                self.authorized.store(true, Ordering::Relaxed);
+                Ok(Permit(resource))
+            }
+        }
+    }
+
+    /// Whether the caller would be allowed; leaves no trace in the record and
+    /// does not count as authorization. For checks such as the key policy
+    /// lockout.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if policies cannot be read.
+    pub async fn would_allow<T>(&self, access: Access<T>) -> Result<bool, StoreError> {
+        let Access {
+            action,
+            arn,
+            owner,
+            policy,
+            grants,
+            keys,
+            ..
+        } = access;
+        let weighed = self
+            .weigh(action, arn, owner, policy, grants, keys, false)
+            .await?;
+        Ok(weighed.denied().is_none())
+    }
+
+    /// Says that the operation needs no permission on AWS either, and why:
+    /// `sts:GetCallerIdentity`.
+    pub fn needs_no_permission(&self, _reason: &'static str) {
+        self.authorized.store(true, Ordering::Relaxed);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "these are the parts of an access")]
+    async fn weigh(
+        &self,
+        action: Option<&'static str>,
+        resource: String,
+        owner: Option<AccountId>,
+        resource_policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
+        grants: Vec<String>,
+        mut context: Context<'static>,
+        hidden: bool,
+    ) -> Result<Weighed, StoreError> {
+        let policies = self.policies().await?;
+        self.global_keys(&mut context, owner);
+        let action = action.map_or_else(
+            || format!("{}:{}", self.operation.service.name, self.operation.name).into(),
+            std::borrow::Cow::Borrowed,
+        );
+        let caller = Arc::clone(&self.caller);
+        let question = Question {
+            caller,
+            policies,
+            action,
+            resource,
+            owner,
+            resource_policy,
+            grants,
+            context,
+        };
+        Ok(Weighed::new(question, hidden))
+    }
+
+    async fn policies(&self) -> Result<Arc<CallerPolicies>, StoreError> {
+        if let Some(policies) = self.policies.get() {
+            return Ok(Arc::clone(policies));
+        }
+        let policies = self.door.parts.directory.policies(&self.caller).await?;
+        Ok(Arc::clone(self.policies.get_or_init(|| policies)))
+    }
+
+    /// The condition keys that hold for every request (IAM User Guide, "AWS
+    /// global condition context keys"). Those that follow from the principal
+    /// are the principal's own.
+    fn global_keys(&self, keys: &mut Context<'static>, owner: Option<AccountId>) {
+        keys.insert("aws:currenttime", self.now);
+        keys.insert("aws:epochtime", self.now);
+        keys.insert("aws:securetransport", self.tls.is_some());
+        keys.insert("aws:requestedregion", self.region.to_string());
+        keys.insert("aws:sourceip", self.source_address);
+        keys.insert("aws:viaawsservice", false);
+        keys.insert("aws:resourceaccount", owner.unwrap_or(self.account()).to_string());
+        keys.insert_if_known("aws:useragent", self.user_agent.clone());
+    }
+
+    /// Runs `change` in a transaction that is conditional on everything read
+    /// through this context, and commits it together with the intent to
+    /// record this call.
+    ///
+    /// # Errors
+    ///
+    /// The closure's own; [`StoreError::Conflict`] if another writer was
+    /// first, upon which the door runs the handler again.
+    pub async fn write<T, E: From<StoreError>>(
+        &self,
+        change: impl AsyncFnOnce(&mut WriteTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut tx = self.view.begin();
+        let value = change(&mut tx).await?;
+        let intent = self.with_record(None, None, |record| Intent::new(&self.event_id, record));
+        self.door
+            .intents
+            .add_to(&mut tx, &intent, self.door.parts.journal.synced());
+        self.door.parts.store.commit(tx).await?;
+        self.gather(|gathered| gathered.intent = Some(intent));
+        Ok(value)
+    }
+
+    /// Lists a thing in the record's `resources` that no permission was asked for.
+    pub fn touched(&self, kind: &'static str, arn: String, account: AccountId) {
+        self.gather(|gathered| gathered.touched.push(Touched { kind, arn, account }));
+    }
+
+    /// Adds to the record's `additionalEventData`.
+    pub fn note(&self, name: &'static str, value: String) {
+        self.gather(|gathered| gathered.notes.push((name, value)));
+    }
+
+    pub(crate) fn decode(
+        &self,
+        operation: &'static OperationShape,
+        head: &RequestHead<'_>,
+        body: &[u8],
+        input: &mut dyn Structure,
+    ) -> Result<(), Fault> {
+        let decoded = wire::decode(operation, head, body, input);
+        let parameters = record::parameters(input);
+        self.gather(|gathered| gathered.parameters = parameters);
+        decoded.map_err(|fault| decode_fault(&fault, operation))
+    }
+
+    /// An answer that nobody authorized does not leave: the handler is at fault.
+    pub(crate) fn refuse_unauthorized(&self, outcome: Result<Done, Fault>) -> Result<Done, Fault> {
+        match outcome {
+            Ok(_) if !self.authorized.load(Ordering::Relaxed) => Err(Fault::server(
+                "InternalFailure",
+                "the handler answered without asking for permission",
+            )),
+            outcome => outcome,
+        }
+    }
+
+    /// The record of this call, as one line of JSON.
+    pub(crate) fn record_json(&self, error: Option<(&str, Option<&str>)>, elements: Option<&str>) -> String {
+        self.with_record(error, elements, |record| record.to_json())
+    }
+
+    fn with_record<T>(
+        &self,
+        error: Option<(&str, Option<&str>)>,
+        elements: Option<&str>,
+        show: impl FnOnce(&Record<'_>) -> T,
+    ) -> T {
+        let gathered = self.gathered();
+        let decision = crate::decision::summary(&gathered.weighed);
+        let source_address = self.source_address.to_string();
+        let service = self.operation.service;
+        show(&Record {
+            user_identity: Some(self.caller.identity_json()),
+            time: self.now,
+            event_source: &format!("{}.amazonaws.com", service.endpoint_prefix),
+            event_name: self.operation.name,
+            region: self.region.as_str(),
+            source_address: &source_address,
+            user_agent: self.user_agent.as_deref(),
+            error,
+            request_parameters: gathered.parameters.as_deref(),
+            response_elements: elements,
+            additional: &gathered.notes,
+            request_id: &self.request_id,
+            event_id: &self.event_id,
+            read_only: self.operation.read_only,
+            resources: &gathered.touched,
+            account: Some(self.caller.account),
+            tls: self.tls.as_deref(),
+            decision: decision.as_deref(),
+        })
+    }
+
+    pub(crate) fn take_intent(&self) -> Option<Intent> {
+        self.gathered().intent.take()
+    }
+
+    /// `x-palisade-decision`: why the call was refused, for those who may know.
+    pub(crate) async fn decision_header(&self) -> Option<String> {
+        let summary = {
+            let gathered = self.gathered();
+            let refused = gathered
+                .weighed
+                .last()
+                .filter(|weighed| weighed.denied().is_some())?;
+            refused.headline()
+        };
+        let arn = crate::operator::decision_arn(&self.region, self.account(), &self.request_id);
+        let access = Access::to((), arn).doing(crate::operator::EXPLAIN);
+        self.would_allow(access).await.ok()?.then_some(summary)
+    }
+
+    /// Hands what was weighed to the door's memory, for `why`.
+    pub(crate) fn keep_decisions(&self) {
+        let weighed = std::mem::take(&mut self.gathered().weighed);
+        self.door.decisions.keep(&self.request_id, &self.region, weighed);
+    }
+
+    fn gather(&self, change: impl FnOnce(&mut Gathered)) {
+        change(&mut self.gathered());
+    }
+
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How an input that does not decode is told.
+fn decode_fault(fault: &DecodeFault, operation: &'static OperationShape) -> Fault {
+    let told = fault.to_fault(operation);
+    Fault {
+        kind: FaultKind::Client,
+        code: told.code,
+        message: told.message,
+        status: Some(told.status),
+        detail: None,
+    }
+}

@@ -1,0 +1,219 @@
+//! Decisions: what was weighed, kept so that `why` can tell it.
+//!
+//! A decision keeps the very policies it was made with, so the explanation is
+//! of that moment, whatever has been changed since. Memory keeps the last
+//! [`DECISIONS_KEPT`]; of older calls the journal keeps what decided, and of
+//! refusals the whole reasoning.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ground::{AccountId, Region};
+use policy::{Attached, Context, Decision, GrantAllow, Request, ResourcePolicyKind, Trace};
+
+use crate::directory::{Caller, CallerPolicies};
+use crate::limits::DECISIONS_KEPT;
+use crate::record::json_text;
+
+/// One question put to the policies.
+pub(crate) struct Question {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) policies: Arc<CallerPolicies>,
+    pub(crate) action: Cow<'static, str>,
+    pub(crate) resource: String,
+    pub(crate) owner: Option<AccountId>,
+    pub(crate) resource_policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
+    pub(crate) grants: Vec<String>,
+    pub(crate) context: Context<'static>,
+}
+
+impl Question {
+    fn request(&self) -> Request<'_> {
+        Request::new(
+            &self.caller.principal,
+            &self.action,
+            &self.resource,
+            self.owner,
+            &self.context,
+        )
+    }
+
+    fn grants(&self) -> Vec<GrantAllow<'_>> {
+        self.grants.iter().map(|id| GrantAllow { id }).collect()
+    }
+}
+
+/// A question and its answer.
+pub(crate) struct Weighed {
+    question: Question,
+    /// One line that tells what decided.
+    because: String,
+    /// The refusal in AWS's words; `None` if allowed.
+    denied: Option<String>,
+}
+
+impl Weighed {
+    /// Asks the policies. `hidden` refusals tell no reason: the resource is
+    /// another account's.
+    pub(crate) fn new(question: Question, hidden: bool) -> Weighed {
+        let (request, grants) = (question.request(), question.grants());
+        let policies =
+            question
+                .policies
+                .weighed_for(&question.caller, question.resource_policy.as_ref(), &grants);
+        let decision = policy::decide(&request, &policies);
+        let denied = match &decision {
+            Decision::Allow(_) => None,
+            Decision::Deny(_) if hidden => Some(policy::denial_text_without_reason(&request)),
+            Decision::Deny(denial) => Some(policy::denial_text(&request, denial)),
+        };
+        let because = decision.to_string();
+        drop(grants);
+        Weighed {
+            question,
+            because,
+            denied,
+        }
+    }
+
+    pub(crate) fn denied(&self) -> Option<&str> {
+        self.denied.as_deref()
+    }
+
+    /// Every policy and statement weighed, and the smallest change that would allow.
+    fn trace(&self) -> Trace {
+        let grants = self.question.grants();
+        let resource_policy = self.question.resource_policy.as_ref();
+        let policies = self
+            .question
+            .policies
+            .weighed_for(&self.question.caller, resource_policy, &grants);
+        policy::explain(&self.question.request(), &policies)
+    }
+
+    /// What decided, in characters that a header may carry.
+    pub(crate) fn headline(&self) -> String {
+        self.because
+            .chars()
+            .filter(|letter| letter.is_ascii_graphic() || *letter == ' ')
+            .collect()
+    }
+
+    /// The decision for the record: what decided, and of a refusal the trace.
+    fn summary(&self, out: &mut String) {
+        out.push_str("{\"action\":");
+        json_text(out, &self.question.action);
+        out.push_str(",\"resource\":");
+        json_text(out, &self.question.resource);
+        out.push_str(",\"allowed\":");
+        out.push_str(if self.denied.is_none() { "true" } else { "false" });
+        out.push_str(",\"because\":");
+        json_text(out, &self.because);
+        if self.denied.is_some()
+            && let Ok(trace) = serde_json::to_string(&self.trace())
+        {
+            out.push_str(",\"trace\":");
+            out.push_str(&trace);
+        }
+        out.push('}');
+    }
+}
+
+/// The record's `palisade` member; `None` if nothing was weighed.
+pub(crate) fn summary(weighed: &[Weighed]) -> Option<String> {
+    if weighed.is_empty() {
+        return None;
+    }
+    let mut out = String::with_capacity(256);
+    out.push_str("{\"decisions\":[");
+    for (at, weighed) in weighed.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        weighed.summary(&mut out);
+    }
+    out.push_str("]}");
+    Some(out)
+}
+
+/// What `why` tells of one decision.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Explained {
+    pub(crate) caller: String,
+    pub(crate) action: String,
+    pub(crate) resource: String,
+    pub(crate) allowed: bool,
+    pub(crate) because: String,
+    pub(crate) trace: Trace,
+}
+
+/// The last calls' decisions, newest last.
+#[derive(Default)]
+pub(crate) struct DecisionLog(Mutex<VecDeque<Kept>>);
+
+struct Kept {
+    request_id: String,
+    region: Region,
+    weighed: Vec<Weighed>,
+}
+
+/// A remembered call.
+pub(crate) struct Remembered {
+    pub(crate) account: AccountId,
+    pub(crate) region: Region,
+    pub(crate) decisions: Vec<Explained>,
+}
+
+impl DecisionLog {
+    /// Remembers a call's decisions, forgetting the oldest.
+    pub(crate) fn keep(&self, request_id: &str, region: &Region, weighed: Vec<Weighed>) {
+        if weighed.is_empty() {
+            return;
+        }
+        let kept = Kept {
+            request_id: request_id.to_owned(),
+            region: region.clone(),
+            weighed,
+        };
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = if log.len() == DECISIONS_KEPT {
+            log.pop_front()
+        } else {
+            None
+        };
+        log.push_back(kept);
+        drop(log);
+        // Freed outside the lock.
+        drop(forgotten);
+    }
+
+    /// The decisions of a call, explained as they were made.
+    pub(crate) fn recall(&self, request_id: &str) -> Option<Remembered> {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = log.iter().rev().find(|kept| kept.request_id == request_id)?;
+        let account = kept.weighed.first()?.question.caller.account;
+        let decisions = kept
+            .weighed
+            .iter()
+            .map(|weighed| Explained {
+                caller: weighed.question.caller.principal.arn().to_owned(),
+                action: weighed.question.action.to_string(),
+                resource: weighed.question.resource.clone(),
+                allowed: weighed.denied.is_none(),
+                because: weighed.because.clone(),
+                trace: weighed.trace(),
+            })
+            .collect();
+        Some(Remembered {
+            account,
+            region: kept.region.clone(),
+            decisions,
+        })
+    }
+
+    /// Forgets everything (`POST /_palisade/reset`).
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

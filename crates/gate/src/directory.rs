@@ -1,0 +1,213 @@
+//! Who the callers are and what binds them: asked of `iam`, which implements
+//! [`Directory`] and is wired in by the roof.
+//!
+//! The door sits below every service, so it cannot name one; this trait is
+//! the one thing it needs of identity.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use futures_util::future::BoxFuture;
+use ground::{AccountId, Secret, Timestamp};
+use policy::{Attached, GrantAllow, Level, Policies, Principal, ResourcePolicy, ResourcePolicyKind};
+use store::StoreError;
+use wire::sigv4::{Scope, SigningKey};
+
+/// What the door asks of identity. Answers come from memory; only a miss
+/// touches the store.
+pub trait Directory: Send + Sync + 'static {
+    /// The live credential a request presents.
+    fn credential<'a>(
+        &'a self,
+        presented: Presented<'a>,
+    ) -> BoxFuture<'a, Result<Arc<Credential>, CredentialFault>>;
+
+    /// Every policy that binds the caller, as of now.
+    fn policies<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<Arc<CallerPolicies>, StoreError>>;
+
+    /// The unique id (`AIDA…`, `AROA…`) behind the ARN of a user or role;
+    /// `None` if there is no such entity.
+    fn principal_id<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+
+    /// Whether the account exists here.
+    fn account_exists(&self, account: AccountId) -> BoxFuture<'_, Result<bool, StoreError>>;
+}
+
+/// The credential as a request names it.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// `AKIA…` or `ASIA…`
+    pub access_key_id: &'a str,
+    /// The token of temporary credentials, if one was sent.
+    pub session_token: Option<&'a str>,
+    /// The time of the request.
+    pub now: Timestamp,
+}
+
+/// Why a presented credential is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialFault {
+    /// The session token's time is over.
+    #[error("the security token included in the request is expired")]
+    Expired,
+    /// The key is unknown or inactive, or its token is missing, foreign or altered.
+    #[error("the security token included in the request is invalid")]
+    Invalid,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+/// A live credential: a secret, and who holds it.
+pub struct Credential {
+    /// `AKIA…` or `ASIA…`
+    pub access_key_id: String,
+    /// The secret access key.
+    pub secret: Secret<String>,
+    /// Who signs with it.
+    pub caller: Arc<Caller>,
+    /// Signing keys derived from the secret.
+    pub signing: SigningKeys,
+}
+
+impl Credential {
+    /// A credential of `caller`, with no signing key derived yet.
+    pub fn new(access_key_id: String, secret: Secret<String>, caller: Arc<Caller>) -> Credential {
+        Credential {
+            access_key_id,
+            secret,
+            caller,
+            signing: SigningKeys::default(),
+        }
+    }
+}
+
+/// The few signing keys a credential is using: one a day, region and service.
+#[derive(Default)]
+pub struct SigningKeys(Mutex<Vec<(Scope<'static>, Arc<SigningKey>)>>);
+
+impl SigningKeys {
+    /// Keys kept; a client that uses more regions and services at once derives anew.
+    const KEPT: usize = 16;
+
+    /// The key of `scope`, derived if it is not among those kept.
+    pub(crate) fn get_or_derive(
+        &self,
+        access_key_id: &str,
+        secret: &Secret<String>,
+        scope: &Scope<'_>,
+    ) -> Arc<SigningKey> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, key)) = kept.iter().find(|(known, _)| known == scope) {
+            return Arc::clone(key);
+        }
+        let key = Arc::new(SigningKey::derive(access_key_id, secret, scope));
+        if kept.len() == Self::KEPT {
+            kept.remove(0);
+        }
+        kept.push((scope.clone().into_owned(), Arc::clone(&key)));
+        key
+    }
+}
+
+/// Someone who has proven who they are.
+pub struct Caller {
+    /// Who, as policies see them.
+    pub principal: Principal,
+    /// The account they act in.
+    pub account: AccountId,
+    /// The access key they signed with.
+    pub access_key_id: String,
+    /// What temporary credentials add.
+    pub session: Option<Session>,
+    /// The record's `userIdentity`, as JSON.
+    pub(crate) identity: OnceLock<String>,
+}
+
+/// What temporary credentials say of themselves.
+pub struct Session {
+    /// When they were issued.
+    pub issued: Timestamp,
+    /// When they end.
+    pub expires: Timestamp,
+    /// Whether the issuer saw a second factor.
+    pub mfa: bool,
+    /// The role behind the session, for the record: unique id, ARN with path, name.
+    pub issuer: Option<SessionIssuer>,
+    /// The source identity, if one was set.
+    pub source_identity: Option<String>,
+    /// The policies passed when the session was made; `None` if none were.
+    pub policies: Option<Vec<Attached>>,
+}
+
+/// The role or user that a session comes from.
+#[derive(Debug, Clone)]
+pub struct SessionIssuer {
+    /// `Role` or `IAMUser`.
+    pub kind: &'static str,
+    /// `AROA…` or `AIDA…`
+    pub id: String,
+    /// With path.
+    pub arn: String,
+    /// Without path.
+    pub name: String,
+}
+
+impl Caller {
+    /// A caller with long-term or temporary credentials.
+    pub fn new(
+        principal: Principal,
+        account: AccountId,
+        access_key_id: String,
+        session: Option<Session>,
+    ) -> Caller {
+        Caller {
+            principal,
+            account,
+            access_key_id,
+            session,
+            identity: OnceLock::new(),
+        }
+    }
+}
+
+impl Caller {
+    /// The record's `userIdentity` (CloudTrail, "userIdentity element").
+    pub(crate) fn identity_json(&self) -> &str {
+        self.identity.get_or_init(|| crate::record::user_identity(self))
+    }
+}
+
+/// The policies that bind a caller wherever it goes; those of its session are
+/// in [`Session::policies`].
+#[derive(Debug, Default)]
+pub struct CallerPolicies {
+    /// Of the user and its groups, or of the role.
+    pub identity: Vec<Attached>,
+    /// The permissions boundary of the user or role.
+    pub boundary: Option<Attached>,
+    /// SCPs over the caller's account, root first; `None` where none apply.
+    pub service_control: Option<Vec<Level>>,
+}
+
+impl CallerPolicies {
+    /// Everything that is weighed when `caller` asks for a resource.
+    pub(crate) fn weighed_for<'a>(
+        &'a self,
+        caller: &'a Caller,
+        resource: Option<&'a (Arc<Attached>, ResourcePolicyKind)>,
+        grants: &'a [GrantAllow<'a>],
+    ) -> Policies<'a> {
+        Policies {
+            identity: &self.identity,
+            boundary: self.boundary.as_ref(),
+            session: caller
+                .session
+                .as_ref()
+                .and_then(|session| session.policies.as_deref()),
+            resource: resource.map(|(policy, kind)| ResourcePolicy { policy, kind: *kind }),
+            grants,
+            service_control: self.service_control.as_deref(),
+            ..Policies::default()
+        }
+    }
+}

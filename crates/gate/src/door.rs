@@ -1,0 +1,507 @@
+//! The walk of a request: bound, route, authenticate, dispatch, record, answer.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use crypto::Random;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use ground::{Clock, Region, id};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use shape::{OperationShape, Protocol, ServiceShape};
+use wire::sigv4::{Claim, Manner, RequestParts, SignatureFault};
+use wire::{Answer, RequestHead, Router, WireFault};
+
+use crate::authenticate::{Refused, authenticate};
+use crate::cx::Cx;
+use crate::decision::DecisionLog;
+use crate::directory::{CredentialFault, Directory};
+use crate::fault::{Fault, FaultKind};
+use crate::intent::Intents;
+use crate::jobs::{JobError, JobLeases};
+use crate::limits::{BODY_BYTES_MAX, BODY_TIME_MAX, CONFLICT_RERUNS_MAX};
+use crate::metrics::{CallMetrics, Ending, Metrics, Refusal};
+use crate::operator;
+use crate::table::{Done, Row, Service};
+
+/// Where a request came from.
+pub struct Peer {
+    /// The other end's address.
+    pub address: SocketAddr,
+    /// The record's `tlsDetails`, as JSON, if the connection is encrypted.
+    pub tls: Option<String>,
+}
+
+/// How the program runs, as health and banner tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `palisade dev`: reset and clock paths answer.
+    Dev,
+    /// `palisade serve`.
+    Serve,
+}
+
+/// What a door is made of.
+pub struct Parts {
+    /// The services, each with its table.
+    pub services: Vec<Service>,
+    /// Identity.
+    pub directory: Arc<dyn Directory>,
+    /// The store.
+    pub store: store::Store,
+    /// The record.
+    pub journal: journal::Journal,
+    /// Root key and what is derived from it.
+    pub root_key: Arc<crypto::hierarchy::RootKey>,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// The region meant when a signature names several.
+    pub home: Region,
+    /// Dev or serve.
+    pub mode: Mode,
+    /// Whether every record is fsynced before its answer leaves.
+    pub strict_audit: bool,
+    /// Empties the world and begins anew; dev alone has one.
+    pub reset: Option<Reset>,
+}
+
+/// Empties the world and begins anew.
+pub type Reset = Box<dyn Fn() -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+
+/// The door: everything a request meets between socket and handler.
+pub struct Door {
+    pub(crate) parts: Parts,
+    router: Router,
+    rows: HashMap<usize, (usize, usize, CallMetrics)>,
+    pub(crate) decisions: DecisionLog,
+    pub(crate) metrics: Metrics,
+    pub(crate) intents: Intents,
+    pub(crate) job_leases: JobLeases,
+}
+
+/// A route's row and its counters.
+struct Route<'a> {
+    row: &'a Row,
+    metrics: &'a CallMetrics,
+}
+
+impl Door {
+    /// Opens the door. Calls whose record was cut off by a crash are recorded first.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if store or journal cannot be read.
+    pub async fn open(parts: Parts) -> Result<Arc<Door>, OpenError> {
+        let shapes: Vec<&'static ServiceShape> = parts.services.iter().map(Service::shape).collect();
+        let metrics = Metrics::new();
+        let mut rows = HashMap::new();
+        for (at, service) in parts.services.iter().enumerate() {
+            for (row_at, row) in service.rows.iter().enumerate() {
+                let counters = metrics.of(service.shape.name, row.operation.name);
+                rows.insert(key_of(row.operation), (at, row_at, counters));
+            }
+        }
+        let intents = Intents::recover(&parts).await?;
+        Ok(Arc::new(Door {
+            router: Router::new(&shapes),
+            rows,
+            decisions: DecisionLog::default(),
+            metrics,
+            intents,
+            job_leases: JobLeases::new(id::uuid(parts.random.bytes())),
+            parts,
+        }))
+    }
+
+    /// The services behind the door.
+    pub fn services(&self) -> &[Service] {
+        &self.parts.services
+    }
+
+    /// Flushes the journal and removes what is settled. The store is the roof's to close.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the journal cannot be flushed; nothing acknowledged is lost by that.
+    pub async fn close(&self) -> Result<(), OpenError> {
+        let synced = self.parts.journal.sync().await?;
+        self.intents.sweep(&self.parts.store, synced).await?;
+        self.parts.journal.close().await?;
+        Ok(())
+    }
+
+    fn route(&self, operation: &'static OperationShape) -> Option<Route<'_>> {
+        let (service, row, metrics) = self.rows.get(&key_of(operation))?;
+        Some(Route {
+            row: &self.parts.services[*service].rows[*row],
+            metrics,
+        })
+    }
+
+    /// Answers one request, whatever it is.
+    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
+        let (mut head, body) = request.into_parts();
+        let request_id = id::uuid(self.parts.random.bytes());
+        let body = match read_body(&head.headers, body).await {
+            Ok(body) => body,
+            Err(fault) => {
+                self.metrics.refuse(Refusal::Body);
+                return respond(wire::encode_fault(
+                    None,
+                    Protocol::Json11,
+                    &fault,
+                    &request_id,
+                    false,
+                ));
+            }
+        };
+        // HTTP/2 carries the host in `:authority`; signatures are over `host`.
+        if !head.headers.contains_key(http::header::HOST)
+            && let Some(authority) = head.uri.authority()
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            head.headers.insert(http::header::HOST, host);
+        }
+        if operator::is_operators(head.uri.path()) {
+            return operator::answer(self, &head, &body, peer, &request_id).await;
+        }
+        respond(self.call(&head, &body, peer, &request_id).await)
+    }
+
+    async fn call(
+        self: &Arc<Self>,
+        head: &http::request::Parts,
+        body: &[u8],
+        peer: &Peer,
+        request_id: &str,
+    ) -> Answer {
+        let started = Instant::now();
+        let parts = request_parts(head);
+        let claim = Claim::parse(&parts);
+        let scope_service = claim.as_ref().ok().map(|claim| claim.scope().service());
+        let wire_head = RequestHead {
+            method: parts.method,
+            path: parts.path,
+            query: parts.query,
+            headers: parts.headers,
+        };
+        let operation = match self.router.route(&wire_head, scope_service, body) {
+            Ok(operation) => operation,
+            Err(fault) => {
+                self.metrics.refuse(Refusal::Route);
+                let head_only = head.method == http::Method::HEAD;
+                return wire::encode_fault(
+                    fault.service,
+                    fault.protocol,
+                    &fault.fault,
+                    request_id,
+                    head_only,
+                );
+            }
+        };
+        let service = operation.service;
+        let now = self.parts.clock.now();
+        let authenticated = match claim {
+            Ok(claim) => {
+                let directory = self.parts.directory.as_ref();
+                authenticate(directory, &claim, &parts, body, service, &self.parts.home, now).await
+            }
+            Err(fault) => Err(Refused::Signature(fault)),
+        };
+        let authenticated = match authenticated {
+            Ok(authenticated) => authenticated,
+            Err(refused) => {
+                self.metrics.refuse(Refusal::Authentication);
+                let fault = refusal(&refused, operation, now, request_id);
+                return tell(operation, &fault, request_id);
+            }
+        };
+
+        let mut rerun = 0;
+        loop {
+            let cx = Cx::new(
+                self,
+                operation,
+                &authenticated,
+                peer,
+                &head.headers,
+                request_id,
+                now,
+            );
+            let Some(route) = self.route(operation) else {
+                let fault = unimplemented(operation);
+                return self.finish(&cx, Err(fault)).await;
+            };
+            let run = route.row.handler.invoke(&cx, &wire_head, body);
+            let outcome = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    self.metrics.panics.inc();
+                    Err(Fault::server("InternalFailure", "the handler panicked"))
+                }
+            };
+            match outcome {
+                Err(fault) if fault.kind == FaultKind::Conflict && rerun < CONFLICT_RERUNS_MAX => {
+                    rerun += 1;
+                    self.metrics.reruns.inc();
+                    continue;
+                }
+                outcome => {
+                    let outcome = cx.refuse_unauthorized(outcome);
+                    let ending = ending(&outcome);
+                    let answer = self.finish(&cx, outcome).await;
+                    route.metrics.count(ending, started.elapsed());
+                    return answer;
+                }
+            }
+        }
+    }
+
+    /// Writes the record, then lets the answer go.
+    async fn finish(&self, cx: &Cx, outcome: Result<Done, Fault>) -> Answer {
+        let operation = cx.operation();
+        let fault = outcome.as_ref().err().map(|fault| wire_fault(fault, operation));
+        if let Err(fault) = &outcome
+            && let Some(detail) = &fault.detail
+        {
+            tracing::error!(
+                request_id = cx.request_id(),
+                operation = operation.name,
+                detail,
+                "call failed"
+            );
+        }
+        let elements = outcome
+            .as_ref()
+            .ok()
+            .and_then(|done| done.response_elements.as_deref());
+        let error = fault
+            .as_ref()
+            .map(|fault| (fault.code.as_ref(), fault.message.as_deref()));
+        if let Err(error) = self.record(cx, error, elements).await {
+            self.metrics.unrecorded.inc();
+            tracing::error!(request_id = cx.request_id(), %error, "no record could be written; the call is refused");
+            let fault = wire_fault(
+                &Fault::server("ServiceUnavailable", &error).with_status(503),
+                operation,
+            );
+            return tell(operation, &fault, cx.request_id());
+        }
+        let mut answer = match (outcome, fault) {
+            (Ok(done), _) => done.answer,
+            (Err(_), Some(fault)) => tell(operation, &fault, cx.request_id()),
+            (Err(_), None) => unreachable!("a failed outcome has its fault"),
+        };
+        if let Some(summary) = cx.decision_header().await
+            && let Ok(value) = HeaderValue::from_str(&summary)
+        {
+            answer
+                .headers
+                .insert(HeaderName::from_static("x-palisade-decision"), value);
+        }
+        cx.keep_decisions();
+        answer
+    }
+
+    async fn record(
+        &self,
+        cx: &Cx,
+        error: Option<(&str, Option<&str>)>,
+        elements: Option<&str>,
+    ) -> Result<(), journal::JournalError> {
+        let text = cx.record_json(error, elements);
+        let durability = if self.parts.strict_audit {
+            journal::Durability::Synced
+        } else {
+            journal::Durability::Written
+        };
+        let position = self.parts.journal.append(text.as_bytes(), durability).await?;
+        if let Some(intent) = cx.take_intent() {
+            self.intents.settled(intent, position);
+        }
+        Ok(())
+    }
+}
+
+/// Why the door could not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The journal cannot be read or written.
+    #[error("the journal cannot be used")]
+    Journal(#[from] journal::JournalError),
+    /// The store cannot be read or written.
+    #[error("the store cannot be used")]
+    Store(#[from] store::StoreError),
+}
+
+/// A static row's address is its identity.
+fn key_of(operation: &'static OperationShape) -> usize {
+    std::ptr::from_ref(operation).addr()
+}
+
+/// The request as signatures and routes see it.
+pub(crate) fn request_parts(head: &http::request::Parts) -> RequestParts<'_> {
+    RequestParts {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+    }
+}
+
+async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, WireFault> {
+    let too_large = || {
+        let message = format!("Request body is larger than {BODY_BYTES_MAX} bytes");
+        WireFault::client(413, "RequestEntityTooLarge", message)
+    };
+    let declared = headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|declared: u64| declared > BODY_BYTES_MAX as u64) {
+        return Err(too_large());
+    }
+    let read = Limited::new(body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(BODY_TIME_MAX, read).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(WireFault::client(
+            400,
+            "IncompleteBody",
+            "The request body terminated unexpectedly".to_owned(),
+        )),
+        Err(_) => {
+            let message = format!(
+                "The request body did not arrive within {} seconds",
+                BODY_TIME_MAX.as_secs()
+            );
+            Err(WireFault::client(408, "RequestTimeout", message))
+        }
+    }
+}
+
+/// A fault in the operation's protocol.
+fn tell(operation: &'static OperationShape, fault: &WireFault, request_id: &str) -> Answer {
+    let service = operation.service;
+    wire::encode_fault(
+        Some(service),
+        service.protocol,
+        fault,
+        request_id,
+        operation.method == "HEAD",
+    )
+}
+
+/// The answer as hyper sends it.
+pub(crate) fn respond(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
+}
+
+fn ending(outcome: &Result<Done, Fault>) -> Ending {
+    match outcome.as_ref().map_err(|fault| fault.kind) {
+        Ok(_) => Ending::Ok,
+        Err(FaultKind::Client) => Ending::Client,
+        Err(FaultKind::Denied) => Ending::Denied,
+        Err(FaultKind::Server | FaultKind::Conflict) => Ending::Server,
+    }
+}
+
+/// The refusal of an operation that the API has and we do not.
+fn unimplemented(operation: &'static OperationShape) -> Fault {
+    let code = match operation.service.protocol {
+        Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => "UnknownOperationException",
+        Protocol::Query | Protocol::Ec2 => "InvalidAction",
+        Protocol::RestXml => "NotImplemented",
+    };
+    let message = format!(
+        "The operation {} of {} is not implemented; `palisade coverage` lists those that are",
+        operation.name, operation.service.service_id
+    );
+    Fault::client(code, message)
+}
+
+/// How a refused signature or credential is told, by protocol.
+fn refusal(
+    refused: &Refused,
+    operation: &'static OperationShape,
+    now: ground::Timestamp,
+    request_id: &str,
+) -> WireFault {
+    let known;
+    let fault = match refused {
+        Refused::Signature(fault) => fault,
+        Refused::Credential(CredentialFault::Invalid) => {
+            known = SignatureFault::KeyUnknown {
+                access_key_id: String::new(),
+            };
+            &known
+        }
+        Refused::Credential(CredentialFault::Expired) => {
+            known = SignatureFault::TokenExpired;
+            &known
+        }
+        Refused::Credential(CredentialFault::Store(error)) => {
+            tracing::error!(request_id, %error, "the caller's credential cannot be read");
+            return wire_fault(&Fault::server("InternalFailure", error), operation);
+        }
+    };
+    let manner = manner_of(operation.service);
+    let (status, code, message) = fault.code_and_message(manner, now);
+    let mut told = WireFault::client(status, code, message.into_owned());
+    if manner == Manner::S3 {
+        for (name, value) in fault.s3_details(now) {
+            told = told.with(name, value);
+        }
+    }
+    told
+}
+
+/// How a service tells authentication faults.
+fn manner_of(service: &ServiceShape) -> Manner {
+    match service.protocol {
+        Protocol::Json10 | Protocol::Json11 => Manner::Json,
+        Protocol::RestJson => Manner::RestJson,
+        Protocol::Query => Manner::Query,
+        Protocol::Ec2 => Manner::Ec2,
+        Protocol::RestXml => Manner::S3,
+    }
+}
+
+/// A fault as the operation's protocol and model tell it.
+fn wire_fault(fault: &Fault, operation: &'static OperationShape) -> WireFault {
+    let protocol = operation.service.protocol;
+    let (code, status) = match fault.kind {
+        FaultKind::Denied => match protocol {
+            Protocol::Json10 | Protocol::Json11 => ("AccessDeniedException", 400),
+            Protocol::RestJson => ("AccessDeniedException", 403),
+            Protocol::Query | Protocol::RestXml => ("AccessDenied", 403),
+            Protocol::Ec2 => ("UnauthorizedOperation", 403),
+        },
+        FaultKind::Client | FaultKind::Server | FaultKind::Conflict => {
+            let modelled = operation
+                .error(&fault.code)
+                .map(|error| (error.code, error.status));
+            let (code, status) = modelled.unwrap_or((fault.code(), 400));
+            (code, status)
+        }
+    };
+    let server = matches!(fault.kind, FaultKind::Server | FaultKind::Conflict);
+    let status = fault.status.unwrap_or(if server { 500 } else { status });
+    let message = match fault.kind {
+        FaultKind::Server | FaultKind::Conflict => Some("An internal error occurred".to_owned()),
+        FaultKind::Client | FaultKind::Denied => fault.message.clone(),
+    };
+    WireFault {
+        sender: !server,
+        ..WireFault::client(status, code.to_owned(), message)
+    }
+}

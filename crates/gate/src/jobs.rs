@@ -1,0 +1,207 @@
+//! Jobs: what happens by itself when its time has come.
+//!
+//! Every node looks after its jobs once a second; a lease in the store lets
+//! exactly one of them run a job. A job that fails is tried again at the next
+//! look. Under a virtual clock, jobs run before the call that moved the clock
+//! is answered, so that a test sees what time has done.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use ground::{AccountId, Clock, Region, Timestamp, id};
+use journal::Durability;
+use store::{Lease, Scope, Store, StoreError, WriteTx};
+
+use crate::door::Door;
+use crate::intent::Intent;
+use crate::limits::{JOB_INTERVAL, JOB_LEASE};
+use crate::record::{ServiceEvent, Touched};
+
+/// Why a job stopped; it is logged and tried again.
+pub type JobError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Something a service does by itself.
+pub struct Job {
+    pub(crate) name: &'static str,
+    pub(crate) run: Run,
+}
+
+type Run = Box<dyn for<'a> Fn(&'a JobCx) -> BoxFuture<'a, Result<(), JobError>> + Send + Sync>;
+
+impl Job {
+    /// A job under a name that is unique in the program: `kms/delete-due-keys`.
+    pub fn new(
+        name: &'static str,
+        run: impl for<'a> Fn(&'a JobCx) -> BoxFuture<'a, Result<(), JobError>> + Send + Sync + 'static,
+    ) -> Job {
+        Job {
+            name,
+            run: Box::new(run),
+        }
+    }
+}
+
+/// What a job is given.
+pub struct JobCx {
+    door: Arc<Door>,
+    now: Timestamp,
+}
+
+/// What a service did by itself, for the record (CloudTrail, `AwsServiceEvent`).
+pub struct Event {
+    /// `kms.amazonaws.com`
+    pub source: &'static str,
+    /// `DeleteKey`
+    pub name: &'static str,
+    /// Whose resource it is.
+    pub account: AccountId,
+    /// Where it is.
+    pub region: Region,
+    /// What was touched.
+    pub resources: Vec<Touched>,
+    /// `serviceEventDetails`.
+    pub details: Option<serde_json::Value>,
+}
+
+impl JobCx {
+    /// When the job was started.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The store, all accounts of it.
+    pub fn store(&self) -> &Store {
+        &self.door.parts.store
+    }
+
+    /// Commits a change together with the intent to record `event`, then records it.
+    ///
+    /// # Errors
+    ///
+    /// The closure's own, a conflict that did not resolve, and a journal that
+    /// takes no records (the intent keeps the record for later).
+    pub async fn write(
+        &self,
+        scope: Scope,
+        event: Event,
+        mut change: impl AsyncFnMut(&mut WriteTx) -> Result<(), StoreError>,
+    ) -> Result<(), JobError> {
+        let event_id = id::uuid(self.door.parts.random.bytes());
+        let event = ServiceEvent {
+            event: &event,
+            time: self.now,
+            event_id: &event_id,
+        };
+        let intent = Intent::of_event(&event_id, self.now, event.to_json());
+        let mut attempt = 0;
+        loop {
+            let mut tx = self.store().view(scope.clone()).begin();
+            change(&mut tx).await?;
+            self.door
+                .intents
+                .add_to(&mut tx, &intent, self.door.parts.journal.synced());
+            match self.store().commit(tx).await {
+                Ok(_) => break,
+                Err(error)
+                    if matches!(error, StoreError::Conflict)
+                        && attempt < crate::limits::CONFLICT_RERUNS_MAX =>
+                {
+                    attempt += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let position = self
+            .door
+            .parts
+            .journal
+            .append(intent.record().as_bytes(), Durability::Written)
+            .await?;
+        self.door.intents.settled(intent, position);
+        Ok(())
+    }
+}
+
+/// The leases this node holds on its jobs. A lease is kept and prolonged while
+/// the node lives, so that looking after jobs costs an idle store nothing.
+pub(crate) struct JobLeases {
+    holder: String,
+    held: tokio::sync::Mutex<HashMap<&'static str, Lease>>,
+}
+
+impl JobLeases {
+    pub(crate) fn new(holder: String) -> JobLeases {
+        JobLeases {
+            holder,
+            held: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Whether this node is the one to run `job` now.
+    async fn has(
+        &self,
+        held: &mut HashMap<&'static str, Lease>,
+        store: &Store,
+        job: &Job,
+    ) -> Result<bool, StoreError> {
+        // Leases are between nodes, which share real time, not the virtual clock of one.
+        let now = Clock::system().now();
+        if let Some(lease) = held.get(job.name)
+            && lease.expires > now.after(JOB_LEASE / 2)
+        {
+            return Ok(true);
+        }
+        let lease = match held.remove(job.name) {
+            Some(lease) => store.renew(&lease, JOB_LEASE, now).await?,
+            None => store.acquire(job.name, &self.holder, JOB_LEASE, now).await?,
+        };
+        let has = lease.is_some();
+        held.extend(lease.map(|lease| (job.name, lease)));
+        Ok(has)
+    }
+}
+
+impl Door {
+    /// Runs every job that is this node's to run, once.
+    pub(crate) async fn run_jobs(self: &Arc<Self>) {
+        if let Err(error) = self
+            .intents
+            .sweep(&self.parts.store, self.parts.journal.synced())
+            .await
+        {
+            tracing::warn!(%error, "recorded intents were not removed; they will be");
+        }
+        let mut held = self.job_leases.held.lock().await;
+        for job in self.parts.services.iter().flat_map(|service| &service.jobs) {
+            if let Err(error) = self.run_job(job, &mut held).await {
+                tracing::warn!(job = job.name, error, "a job failed and will be tried again");
+            }
+        }
+    }
+
+    async fn run_job(
+        self: &Arc<Self>,
+        job: &Job,
+        held: &mut HashMap<&'static str, Lease>,
+    ) -> Result<(), JobError> {
+        if !self.job_leases.has(held, &self.parts.store, job).await? {
+            return Ok(());
+        }
+        let cx = JobCx {
+            door: Arc::clone(self),
+            now: self.parts.clock.now(),
+        };
+        (job.run)(&cx).await
+    }
+
+    /// Looks after the jobs until dropped.
+    pub async fn look_after_jobs(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(JOB_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.run_jobs().await;
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The door: every request, of every service, goes through here and is
+//! bounded, authenticated, decoded, authorized, recorded and answered.
+//!
+//! A service gives the door a [`Table`] of handlers; a handler gets a [`Cx`]
+//! and asks it for permission ([`Cx::authorize`]) and for writes
+//! ([`Cx::write`]). Identity is asked through [`Directory`], which the `iam`
+//! crate implements.
+//!
+//! Invariants:
+//! - enforcement is always on: there is no unsigned or test bypass, and an
+//!   answer whose handler never asked for permission does not leave;
+//! - the record of an authenticated call is written before its answer leaves,
+//!   and a call that cannot be recorded is refused;
+//! - a change and the intent to record it commit together or not at all.
+//!
+//! Absent by design: records of requests that were not authenticated, as in
+//! CloudTrail; they are counted, and a stranger cannot fill the disk with them.
+
+mod access;
+mod authenticate;
+mod cx;
+mod decision;
+mod directory;
+mod door;
+mod fault;
+mod intent;
+mod jobs;
+mod limits;
+mod listen;
+mod metrics;
+mod operator;
+mod record;
+mod table;
+mod tls;
+
+pub use access::{Access, AuthorizeError, Denied, Permit};
+pub use cx::Cx;
+pub use directory::{
+    Caller, CallerPolicies, Credential, CredentialFault, Directory, Presented, Session, SessionIssuer,
+    SigningKeys,
+};
+pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
+pub use fault::Fault;
+pub use jobs::{Event, Job, JobCx, JobError};
+pub use listen::serve;
+pub use operator::SIGNING_NAME;
+pub use record::Touched;
+pub use table::{Handler, Refused, Service, Table};
+pub use tls::{Identity, Tls, TlsError};

@@ -1,0 +1,65 @@
+//! What the door bounds, and whose bound it is.
+
+use std::time::Duration;
+
+/// Longest request body of a service that takes no objects, in bytes. Ours:
+/// the largest modelled input of the services served is a 131,072-character
+/// policy, form-encoded.
+pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Longest time from the first to the last byte of a body.
+pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Longest time a request's headers may take, also the idle time of a kept-alive connection.
+pub(crate) const HEADER_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Longest request head in bytes (request line and headers).
+pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Most headers of a request.
+pub(crate) const HEADERS_MAX: usize = 100;
+
+/// Most connections open at once.
+pub(crate) const CONNECTIONS_MAX: usize = 10_000;
+
+/// Most concurrent HTTP/2 streams of a connection.
+pub(crate) const STREAMS_MAX: u32 = 128;
+
+/// Longest time a TLS handshake may take.
+pub(crate) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Longest time that open requests get to finish at shutdown.
+pub(crate) const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// How often a handler runs again because another writer was first.
+pub(crate) const CONFLICT_RERUNS_MAX: u32 = 64;
+
+/// Decisions kept in memory in full, for `why`.
+pub(crate) const DECISIONS_KEPT: usize = 1024;
+
+/// Bytes of journal searched backwards for a request id that memory has forgotten.
+pub(crate) const WHY_JOURNAL_BYTES_MAX: u64 = 256 << 20;
+
+/// CloudTrail record contents: `requestParameters` and `responseElements` are at most 100 KB each.
+pub(crate) const RECORD_PARAMETERS_BYTES_MAX: usize = 100 << 10;
+
+/// CloudTrail record contents: `errorMessage` is at most 1 KB.
+pub(crate) const RECORD_MESSAGE_BYTES_MAX: usize = 1 << 10;
+
+/// CloudTrail record contents: `userAgent` is at most 1 KB.
+pub(crate) const RECORD_USER_AGENT_BYTES_MAX: usize = 1 << 10;
+
+/// Settled intents that one commit takes away.
+pub(crate) const INTENTS_PER_COMMIT_MAX: usize = 32;
+
+/// Intents looked at in one go when the door opens.
+pub(crate) const INTENTS_PER_PAGE: usize = 256;
+
+/// Bytes of journal searched for the records of intents when the door opens.
+pub(crate) const RECOVERY_JOURNAL_BYTES_MAX: u64 = 1 << 30;
+
+/// How often a node looks after its jobs.
+pub(crate) const JOB_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a job's lease lasts: a node that died keeps others from its jobs that long.
+pub(crate) const JOB_LEASE: Duration = Duration::from_secs(60);

@@ -1,0 +1,348 @@
+//! The operator's paths, beside the AWS APIs on the same listener.
+//!
+//! `GET /_palisade/health` and `/_localstack/health` answer anyone. In dev,
+//! `GET /_palisade/metrics`, `POST /_palisade/reset` and `POST
+//! /_palisade/clock` do too; elsewhere metrics want a signature that may do
+//! `palisade:GetMetrics`, and the other two do not exist. `GET
+//! /_palisade/why/ID` always wants one that may do `palisade:Explain` on the
+//! decision: the root user of its account may.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ground::{AccountId, Region};
+use http::{Method, Response, StatusCode};
+use http_body_util::Full;
+use shape::{Protocol, ServiceShape};
+use wire::sigv4::{Claim, Manner};
+
+use crate::access::{Access, AuthorizeError};
+use crate::authenticate::{Authenticated, Refused, authenticate};
+use crate::cx::Cx;
+use crate::door::{Door, Mode, Peer, Reset, request_parts};
+use crate::limits::WHY_JOURNAL_BYTES_MAX;
+
+/// The action that `why` needs.
+pub(crate) const EXPLAIN: &str = "palisade:Explain";
+
+/// The action that metrics need outside dev.
+const GET_METRICS: &str = "palisade:GetMetrics";
+
+/// Operator calls are signed for this service name.
+pub const SIGNING_NAME: &str = "palisade";
+
+/// The operator's paths as a service, for signatures alone: it has no operations.
+static SHAPE: ServiceShape = ServiceShape {
+    name: SIGNING_NAME,
+    service_id: "Palisade",
+    api_version: "2026-11-01",
+    protocol: Protocol::RestJson,
+    signing_name: SIGNING_NAME,
+    endpoint_prefix: SIGNING_NAME,
+    target_prefix: "",
+    xml_namespace: "",
+    global: false,
+    operations: &[],
+};
+
+/// What the context of an operator's call is said to run.
+pub(crate) static OPERATION: shape::OperationShape = shape::OperationShape {
+    name: "Operator",
+    service: &SHAPE,
+    method: "GET",
+    uri: "/_palisade",
+    status: 200,
+    input: shape::StructureShape::EMPTY,
+    output: shape::StructureShape::EMPTY,
+    result_wrapper: "",
+    errors: &[],
+    read_only: true,
+    unsigned: false,
+};
+
+/// A decision as a resource of policies.
+pub(crate) fn decision_arn(region: &Region, account: AccountId, request_id: &str) -> String {
+    ground::Arn::new(SIGNING_NAME, region, account, format!("decision/{request_id}")).to_string()
+}
+
+/// Whether the path is the operator's.
+pub(crate) fn is_operators(path: &str) -> bool {
+    path.starts_with("/_palisade/") || path.starts_with("/_localstack/")
+}
+
+pub(crate) async fn answer(
+    door: &Arc<Door>,
+    head: &http::request::Parts,
+    body: &[u8],
+    peer: &Peer,
+    request_id: &str,
+) -> Response<Full<Bytes>> {
+    let dev = door.parts.mode == Mode::Dev;
+    let path = head.uri.path();
+    match (&head.method, path) {
+        (&Method::GET, "/_palisade/health") => json(StatusCode::OK, &health(door)),
+        (&Method::GET, "/_localstack/health" | "/_localstack/init/ready") => {
+            json(StatusCode::OK, &localstack(door))
+        }
+        (&Method::GET, "/_palisade/metrics") if dev => metrics(door),
+        (&Method::GET, "/_palisade/metrics") => {
+            match authorize(door, head, body, peer, request_id, |cx| {
+                let arn = ground::Arn::new(SIGNING_NAME, cx.region(), cx.account(), "metrics");
+                Access::to((), arn.to_string()).doing(GET_METRICS)
+            })
+            .await
+            {
+                Ok(()) => metrics(door),
+                Err(refused) => refused,
+            }
+        }
+        (&Method::POST, "/_palisade/reset") if let Some(order) = &door.parts.reset => reset(door, order).await,
+        (&Method::POST, "/_palisade/clock") if dev => clock(door, body).await,
+        (&Method::GET, path) if path.starts_with("/_palisade/why/") => {
+            let wanted = &path["/_palisade/why/".len()..];
+            why(door, head, body, peer, request_id, wanted).await
+        }
+        _ => problem(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "there is no such path; `palisade --help` lists them",
+        ),
+    }
+}
+
+fn health(door: &Door) -> serde_json::Value {
+    let mode = match door.parts.mode {
+        Mode::Dev => "dev",
+        Mode::Serve => "serve",
+    };
+    serde_json::json!({
+        "status": "ok",
+        "mode": mode,
+        "version": env!("CARGO_PKG_VERSION"),
+        "enforcement": "on",
+        "services": door.services().iter().map(|service| service.shape().name).collect::<Vec<_>>(),
+    })
+}
+
+/// The shape that tools written for LocalStack wait for.
+fn localstack(door: &Door) -> serde_json::Value {
+    let services: serde_json::Map<_, _> = door
+        .services()
+        .iter()
+        .map(|service| (service.shape().name.to_owned(), "available".into()))
+        .collect();
+    serde_json::json!({"services": services, "edition": "palisade", "version": env!("CARGO_PKG_VERSION")})
+}
+
+fn metrics(door: &Door) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(door.metrics.text())));
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    );
+    response
+}
+
+/// Empties every account; credentials given at start-up stay.
+async fn reset(door: &Door, reset: &Reset) -> Response<Full<Bytes>> {
+    match reset().await {
+        Ok(()) => {
+            door.decisions.clear();
+            json(StatusCode::OK, &serde_json::json!({"status": "reset"}))
+        }
+        Err(error) => {
+            tracing::error!(error, "reset failed");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure", "the store could not be emptied")
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClockOrder {
+    advance_seconds: u64,
+}
+
+async fn clock(door: &Arc<Door>, body: &[u8]) -> Response<Full<Bytes>> {
+    let Ok(order) = serde_json::from_slice::<ClockOrder>(body) else {
+        return problem(
+            StatusCode::BAD_REQUEST,
+            "ValidationException",
+            "the body must be {\"advance_seconds\": N} with a whole number of seconds",
+        );
+    };
+    match door
+        .parts
+        .clock
+        .advance(Duration::from_secs(order.advance_seconds))
+    {
+        Some(now) => {
+            door.run_jobs().await;
+            json(StatusCode::OK, &serde_json::json!({"now": now.iso8601()}))
+        }
+        None => problem(
+            StatusCode::CONFLICT,
+            "ClockNotVirtual",
+            "the clock is the machine's; start `palisade dev --clock virtual` to move it",
+        ),
+    }
+}
+
+async fn why(
+    door: &Arc<Door>,
+    head: &http::request::Parts,
+    body: &[u8],
+    peer: &Peer,
+    request_id: &str,
+    wanted: &str,
+) -> Response<Full<Bytes>> {
+    let unknown = || {
+        problem(
+            StatusCode::NOT_FOUND,
+            "UnknownRequest",
+            "no decision is known under this request id in your account, or you may not see it",
+        )
+    };
+    let told = match door.decisions.recall(wanted) {
+        Some(remembered) => {
+            let decisions = serde_json::to_value(&remembered.decisions).unwrap_or_default();
+            Some((remembered.account, remembered.region, decisions))
+        }
+        None => from_journal(door, wanted),
+    };
+    // Whether or not the id is known the caller must have signed, and a
+    // foreign or forbidden one is told the same as an unknown one.
+    let asked = |cx: &Cx| {
+        let (account, region) = match &told {
+            Some((account, region, _)) => (*account, region.clone()),
+            None => (cx.account(), cx.region().clone()),
+        };
+        Access::to((), decision_arn(&region, account, wanted))
+            .owned_by(account)
+            .doing(EXPLAIN)
+    };
+    if let Err(refused) = authorize(door, head, body, peer, request_id, asked).await {
+        let denied = refused.status() == StatusCode::FORBIDDEN;
+        return if denied && told.is_some() {
+            unknown()
+        } else {
+            refused
+        };
+    }
+    match told {
+        Some((_, _, decisions)) => json(
+            StatusCode::OK,
+            &serde_json::json!({"requestId": wanted, "decisions": decisions}),
+        ),
+        None => unknown(),
+    }
+}
+
+/// What the journal keeps of an older call's decisions.
+fn from_journal(door: &Door, wanted: &str) -> Option<(AccountId, Region, serde_json::Value)> {
+    let entries = door.parts.journal.newest_first(WHY_JOURNAL_BYTES_MAX).ok()?;
+    for entry in entries {
+        let Ok(entry) = entry else { break };
+        if !contains(&entry.record, wanted.as_bytes()) {
+            continue;
+        }
+        let Ok(read) = serde_json::from_slice::<serde_json::Value>(&entry.record) else {
+            continue;
+        };
+        if read["requestID"] != wanted {
+            continue;
+        }
+        let account = AccountId::parse(read["recipientAccountId"].as_str()?).ok()?;
+        let region = Region::parse(read["awsRegion"].as_str()?).ok()?;
+        let mut decisions = read["palisade"]["decisions"].clone();
+        if let (Some(list), Some(caller)) = (decisions.as_array_mut(), read["userIdentity"]["arn"].as_str()) {
+            for decision in list {
+                decision["caller"] = caller.into();
+            }
+        }
+        return Some((account, region, decisions));
+    }
+    None
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Authenticates and authorizes an operator's call.
+async fn authorize(
+    door: &Arc<Door>,
+    head: &http::request::Parts,
+    body: &[u8],
+    peer: &Peer,
+    request_id: &str,
+    ask: impl FnOnce(&Cx) -> Access<()>,
+) -> Result<(), Response<Full<Bytes>>> {
+    let now = door.parts.clock.now();
+    let parts = request_parts(head);
+    let authenticated: Result<Authenticated, Refused> = match Claim::parse(&parts) {
+        Ok(claim) => {
+            authenticate(
+                door.parts.directory.as_ref(),
+                &claim,
+                &parts,
+                body,
+                &SHAPE,
+                &door.parts.home,
+                now,
+            )
+            .await
+        }
+        Err(fault) => Err(fault.into()),
+    };
+    let authenticated = authenticated.map_err(|refused| match refused {
+        Refused::Signature(fault) => {
+            let (status, code, message) = fault.code_and_message(Manner::RestJson, now);
+            problem(
+                StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN),
+                code,
+                &message,
+            )
+        }
+        Refused::Credential(fault) => problem(
+            StatusCode::FORBIDDEN,
+            "UnrecognizedClientException",
+            &fault.to_string(),
+        ),
+    })?;
+    let cx = Cx::for_operator(door, &authenticated, peer, &head.headers, request_id, now);
+    match cx.authorize(ask(&cx)).await {
+        Ok(_) => Ok(()),
+        Err(AuthorizeError::Denied(denied)) => Err(problem(
+            StatusCode::FORBIDDEN,
+            "AccessDeniedException",
+            &denied.to_string(),
+        )),
+        Err(AuthorizeError::Store(error)) => {
+            tracing::error!(request_id, %error, "the caller's policies cannot be read");
+            Err(problem(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalFailure",
+                "an internal error occurred",
+            ))
+        }
+    }
+}
+
+fn json(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+fn problem(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
+    json(
+        status,
+        &serde_json::json!({"error": {"code": code, "message": message}}),
+    )
+}

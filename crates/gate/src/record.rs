@@ -1,0 +1,456 @@
+//! The record of a call, in CloudTrail's shape (event version 1.11).
+//!
+//! Sensitive members and every blob are left out: no plaintext, ciphertext,
+//! signature or secret is ever recorded, whatever a service forgets.
+//!
+//! Beside CloudTrail's fields a record has `palisade`, which holds the
+//! decision: what allowed the call, or the whole reasoning of a refusal.
+
+use std::fmt::Write as _;
+
+use ground::{AccountId, Timestamp};
+use policy::Who;
+use shape::{Kind, Shape, Structure, Value};
+
+use crate::directory::Caller;
+use crate::jobs::Event;
+use crate::limits::{RECORD_MESSAGE_BYTES_MAX, RECORD_PARAMETERS_BYTES_MAX, RECORD_USER_AGENT_BYTES_MAX};
+
+/// A thing a call touched, as the record's `resources` list it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// `AWS::KMS::Key`
+    pub kind: &'static str,
+    /// Its ARN.
+    pub arn: String,
+    /// Its owner.
+    pub account: AccountId,
+}
+
+/// Everything a record says.
+pub(crate) struct Record<'a> {
+    /// The caller's `userIdentity`, already JSON; `None` before authentication.
+    pub(crate) user_identity: Option<&'a str>,
+    pub(crate) time: Timestamp,
+    pub(crate) event_source: &'a str,
+    pub(crate) event_name: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) source_address: &'a str,
+    pub(crate) user_agent: Option<&'a str>,
+    pub(crate) error: Option<(&'a str, Option<&'a str>)>,
+    /// JSON.
+    pub(crate) request_parameters: Option<&'a str>,
+    /// JSON.
+    pub(crate) response_elements: Option<&'a str>,
+    pub(crate) additional: &'a [(&'static str, String)],
+    pub(crate) request_id: &'a str,
+    pub(crate) event_id: &'a str,
+    pub(crate) read_only: bool,
+    pub(crate) resources: &'a [Touched],
+    pub(crate) account: Option<AccountId>,
+    pub(crate) tls: Option<&'a str>,
+    /// JSON.
+    pub(crate) decision: Option<&'a str>,
+}
+
+impl Record<'_> {
+    /// The record as one line of JSON, at most [`journal::limits::RECORD_BYTES_MAX`] bytes.
+    pub(crate) fn to_json(&self) -> String {
+        let text = self.spell(self.request_parameters, self.response_elements, self.decision);
+        if text.len() <= journal::limits::RECORD_BYTES_MAX {
+            return text;
+        }
+        self.spell(Some(OMITTED), Some(OMITTED), None)
+    }
+
+    fn spell(&self, parameters: Option<&str>, elements: Option<&str>, decision: Option<&str>) -> String {
+        let mut out = String::with_capacity(1024);
+        out.push_str("{\"eventVersion\":\"1.11\",\"userIdentity\":");
+        out.push_str(self.user_identity.unwrap_or("null"));
+        out.push_str(",\"eventTime\":\"");
+        out.push_str(&self.time.iso8601_seconds());
+        out.push('"');
+        text_member(&mut out, "eventSource", self.event_source);
+        text_member(&mut out, "eventName", self.event_name);
+        text_member(&mut out, "awsRegion", self.region);
+        text_member(&mut out, "sourceIPAddress", self.source_address);
+        if let Some(agent) = self.user_agent {
+            text_member(&mut out, "userAgent", clip(agent, RECORD_USER_AGENT_BYTES_MAX));
+        }
+        if let Some((code, message)) = self.error {
+            text_member(&mut out, "errorCode", code);
+            if let Some(message) = message {
+                text_member(&mut out, "errorMessage", clip(message, RECORD_MESSAGE_BYTES_MAX));
+            }
+        }
+        json_member(&mut out, "requestParameters", parameters.unwrap_or("null"));
+        json_member(&mut out, "responseElements", elements.unwrap_or("null"));
+        if !self.additional.is_empty() {
+            out.push_str(",\"additionalEventData\":{");
+            for (at, (name, value)) in self.additional.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                json_text(&mut out, name);
+                out.push(':');
+                json_text(&mut out, value);
+            }
+            out.push('}');
+        }
+        text_member(&mut out, "requestID", self.request_id);
+        text_member(&mut out, "eventID", self.event_id);
+        json_member(
+            &mut out,
+            "readOnly",
+            if self.read_only { "true" } else { "false" },
+        );
+        if !self.resources.is_empty() {
+            out.push_str(",\"resources\":[");
+            for (at, touched) in self.resources.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                // Writing to a String cannot fail.
+                let _ = write!(
+                    out,
+                    "{{\"accountId\":\"{}\",\"type\":\"{}\",\"ARN\":",
+                    touched.account, touched.kind
+                );
+                json_text(&mut out, &touched.arn);
+                out.push('}');
+            }
+            out.push(']');
+        }
+        out.push_str(",\"eventType\":\"AwsApiCall\",\"managementEvent\":true");
+        if let Some(account) = self.account {
+            let _ = write!(out, ",\"recipientAccountId\":\"{account}\"");
+        }
+        out.push_str(",\"eventCategory\":\"Management\"");
+        if let Some(tls) = self.tls {
+            json_member(&mut out, "tlsDetails", tls);
+        }
+        if let Some(decision) = decision {
+            json_member(&mut out, "palisade", decision);
+        }
+        out.push('}');
+        out
+    }
+}
+
+/// The record of what a service did by itself.
+pub(crate) struct ServiceEvent<'a> {
+    pub(crate) event: &'a Event,
+    pub(crate) time: Timestamp,
+    pub(crate) event_id: &'a str,
+}
+
+impl ServiceEvent<'_> {
+    /// The record as one line of JSON.
+    pub(crate) fn to_json(&self) -> String {
+        let event = self.event;
+        let resources: Vec<_> = event
+            .resources
+            .iter()
+            .map(|touched| {
+                serde_json::json!({"accountId": touched.account, "type": touched.kind, "ARN": touched.arn})
+            })
+            .collect();
+        let mut record = serde_json::json!({
+            "eventVersion": "1.11",
+            "userIdentity": {"accountId": event.account, "invokedBy": "AWS Internal"},
+            "eventTime": self.time.iso8601_seconds(),
+            "eventSource": event.source,
+            "eventName": event.name,
+            "awsRegion": event.region,
+            "sourceIPAddress": "AWS Internal",
+            "userAgent": "AWS Internal",
+            "requestParameters": null,
+            "responseElements": null,
+            "eventID": self.event_id,
+            "readOnly": false,
+            "resources": resources,
+            "eventType": "AwsServiceEvent",
+            "managementEvent": true,
+            "recipientAccountId": event.account,
+            "eventCategory": "Management",
+        });
+        if let Some(details) = &event.details {
+            record["serviceEventDetails"] = details.clone();
+        }
+        record.to_string()
+    }
+}
+
+/// What stands for a part that was too large (CloudTrail record contents, "omitted").
+const OMITTED: &str = "{\"omitted\":true}";
+
+/// The input as `requestParameters`: names in lower camel case, without
+/// sensitive members and blobs. `None` if nothing is left to say.
+pub(crate) fn parameters(input: &dyn Structure) -> Option<String> {
+    let mut out = String::with_capacity(128);
+    let said = structure(&mut out, input);
+    if out.len() > RECORD_PARAMETERS_BYTES_MAX {
+        return Some(OMITTED.to_owned());
+    }
+    said.then_some(out)
+}
+
+/// The output as `responseElements`, by the same rules.
+pub(crate) fn elements(output: &dyn Structure) -> Option<String> {
+    parameters(output)
+}
+
+/// The caller as `userIdentity` (CloudTrail User Guide, "userIdentity element").
+pub(crate) fn user_identity(caller: &Caller) -> String {
+    let mut out = String::with_capacity(512);
+    let principal = &caller.principal;
+    let kind = match principal.who() {
+        Who::Root => "Root",
+        Who::User { .. } => "IAMUser",
+        Who::AssumedRole { .. } => "AssumedRole",
+        Who::FederatedUser { .. } => "FederatedUser",
+        Who::Service { .. } => "AWSService",
+        Who::WebIdentity { .. } => "WebIdentityUser",
+        Who::Saml { .. } => "SAMLUser",
+        _ => "Unknown",
+    };
+    out.push_str("{\"type\":\"");
+    out.push_str(kind);
+    out.push('"');
+    text_member(&mut out, "principalId", principal.user_id());
+    text_member(&mut out, "arn", principal.arn());
+    text_member(&mut out, "accountId", &caller.account.to_string());
+    text_member(&mut out, "accessKeyId", &caller.access_key_id);
+    if let Who::User { name, .. } = principal.who() {
+        text_member(&mut out, "userName", name);
+    }
+    if let Some(session) = &caller.session {
+        out.push_str(",\"sessionContext\":{");
+        if let Some(issuer) = &session.issuer {
+            out.push_str("\"sessionIssuer\":{\"type\":");
+            json_text(&mut out, issuer.kind);
+            text_member(&mut out, "principalId", &issuer.id);
+            text_member(&mut out, "arn", &issuer.arn);
+            text_member(&mut out, "accountId", &caller.account.to_string());
+            text_member(&mut out, "userName", &issuer.name);
+            out.push_str("},");
+        }
+        out.push_str("\"attributes\":{\"creationDate\":");
+        json_text(&mut out, &session.issued.iso8601_seconds());
+        text_member(
+            &mut out,
+            "mfaAuthenticated",
+            if session.mfa { "true" } else { "false" },
+        );
+        out.push('}');
+        if let Some(identity) = &session.source_identity {
+            text_member(&mut out, "sourceIdentity", identity);
+        }
+        out.push('}');
+    }
+    out.push('}');
+    out
+}
+
+/// Writes the members; tells whether there was any.
+fn structure(out: &mut String, structure: &dyn Structure) -> bool {
+    out.push('{');
+    let mut said = false;
+    for (at, member) in structure.shape().members.iter().enumerate() {
+        if !is_shown(member.shape) {
+            continue;
+        }
+        let Some(shown) = structure.get(at) else { continue };
+        if said {
+            out.push(',');
+        }
+        said = true;
+        out.push('"');
+        lower_camel(out, member.name);
+        out.push_str("\":");
+        value(out, shown, member.shape);
+    }
+    out.push('}');
+    said
+}
+
+/// Blobs are plaintext, ciphertext or signatures; they and what the model
+/// marks as sensitive stay out of the record.
+fn is_shown(shape: &Shape) -> bool {
+    if shape.sensitive {
+        return false;
+    }
+    match &shape.kind {
+        Kind::Blob { .. } => false,
+        Kind::List { item, .. } => is_shown(item),
+        Kind::Map { value, .. } => is_shown(value),
+        _ => true,
+    }
+}
+
+fn value(out: &mut String, shown: Value<'_>, shape: &Shape) {
+    match shown {
+        Value::Boolean(flag) => out.push_str(if flag { "true" } else { "false" }),
+        // Writing to a String cannot fail.
+        Value::Integer(number) => _ = write!(out, "{number}"),
+        Value::Long(number) => _ = write!(out, "{number}"),
+        Value::Float(number) => float(out, f64::from(number)),
+        Value::Double(number) => float(out, number),
+        Value::String(text) => json_text(out, text),
+        Value::Blob(_) => out.push_str("null"),
+        Value::Timestamp(moment) => json_text(out, &moment.cloudtrail()),
+        Value::Structure(inner) => _ = structure(out, inner),
+        Value::Document(document) => _ = write!(out, "{document}"),
+        Value::List(list) => {
+            let Kind::List { item: shape, .. } = &shape.kind else {
+                return out.push_str("null");
+            };
+            out.push('[');
+            for (at, item) in (0..list.len()).filter_map(|at| list.item(at)).enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                value(out, item, shape);
+            }
+            out.push(']');
+        }
+        Value::Map(map) => {
+            let Kind::Map { value: shape, .. } = &shape.kind else {
+                return out.push_str("null");
+            };
+            out.push('{');
+            let mut first = true;
+            map.each(&mut |key, item| {
+                if !first {
+                    out.push(',');
+                }
+                first = false;
+                json_text(out, key);
+                out.push(':');
+                value(out, item, shape);
+            });
+            out.push('}');
+        }
+    }
+}
+
+fn float(out: &mut String, number: f64) {
+    if number.is_finite() {
+        let _ = write!(out, "{number}");
+    } else {
+        out.push_str("null");
+    }
+}
+
+fn lower_camel(out: &mut String, name: &str) {
+    let mut letters = name.chars();
+    if let Some(first) = letters.next() {
+        out.push(first.to_ascii_lowercase());
+    }
+    out.push_str(letters.as_str());
+}
+
+fn text_member(out: &mut String, name: &str, text: &str) {
+    out.push_str(",\"");
+    out.push_str(name);
+    out.push_str("\":");
+    json_text(out, text);
+}
+
+fn json_member(out: &mut String, name: &str, json: &str) {
+    out.push_str(",\"");
+    out.push_str(name);
+    out.push_str("\":");
+    out.push_str(json);
+}
+
+/// Writes `text` as a JSON string (RFC 8259).
+pub(crate) fn json_text(out: &mut String, text: &str) {
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest
+        .bytes()
+        .position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            // Writing to a String cannot fail.
+            control => _ = write!(out, "\\u{control:04x}"),
+        }
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+/// `text` cut to at most `bytes` bytes, on a character's edge.
+pub(crate) fn clip(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let mut end = bytes;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_text_is_what_serde_reads_back() {
+        for text in ["", "plain", "q\"b\\s\n\t\u{1}é€😀", "\u{7f}", "ends\\"] {
+            let mut out = String::new();
+            json_text(&mut out, text);
+            assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_record_is_json_with_cloudtrails_fields() {
+        let record = Record {
+            user_identity: None,
+            time: Timestamp(1_767_323_045_678),
+            event_source: "kms.amazonaws.com",
+            event_name: "Encrypt",
+            region: "eu-west-1",
+            source_address: "127.0.0.1",
+            user_agent: Some("a\"b"),
+            error: Some(("AccessDeniedException", Some("no"))),
+            request_parameters: None,
+            response_elements: None,
+            additional: &[("keyMaterialId", "00".into())],
+            request_id: "r",
+            event_id: "e",
+            read_only: true,
+            resources: &[Touched {
+                kind: "AWS::KMS::Key",
+                arn: "arn:aws:kms:eu-west-1:123456789012:key/1".into(),
+                account: AccountId::parse("123456789012").unwrap(),
+            }],
+            account: AccountId::parse("123456789012").ok(),
+            tls: None,
+            decision: Some("{\"x\":1}"),
+        };
+        let read: serde_json::Value = serde_json::from_str(&record.to_json()).unwrap();
+        assert_eq!(read["eventTime"], "2026-01-02T03:04:05Z");
+        assert_eq!(read["requestParameters"], serde_json::Value::Null);
+        assert_eq!(
+            read["resources"][0]["ARN"],
+            "arn:aws:kms:eu-west-1:123456789012:key/1"
+        );
+        assert_eq!(read["userAgent"], "a\"b");
+        assert_eq!(read["palisade"]["x"], 1);
+    }
+
+    #[test]
+    fn clipping_keeps_characters_whole() {
+        assert_eq!(clip("aé", 2), "a");
+        assert_eq!(clip("aé", 3), "aé");
+    }
+}

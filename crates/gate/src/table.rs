@@ -1,0 +1,202 @@
+//! A service's table of operations: which handler answers which name.
+//!
+//! Reading a service's table tells what it does; an operation that is not in
+//! it is refused from its schema alone and listed as missing in `COVERAGE.md`.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use shape::{Operation, OperationShape, ServiceShape, Structure};
+use wire::{Answer, RequestHead};
+
+use crate::cx::Cx;
+use crate::fault::Fault;
+use crate::jobs::Job;
+use crate::record;
+
+/// An `async fn(&Service, &Cx, Input) -> Result<Output, Error>`.
+///
+/// Implemented for every such function; nobody writes it by hand. The
+/// lifetime says that the future borrows service and context.
+pub trait Handler<'a, S, O: Operation>: Send + Sync {
+    /// Calls the function and turns its error into a [`Fault`].
+    fn call(&self, service: &'a S, cx: &'a Cx, input: O::Input) -> BoxFuture<'a, Result<O::Output, Fault>>;
+}
+
+impl<'a, S, O, F, Run, E> Handler<'a, S, O> for F
+where
+    S: 'a,
+    O: Operation,
+    F: Fn(&'a S, &'a Cx, O::Input) -> Run + Send + Sync,
+    Run: Future<Output = Result<O::Output, E>> + Send + 'a,
+    for<'e> Fault: From<&'e E>,
+{
+    fn call(&self, service: &'a S, cx: &'a Cx, input: O::Input) -> BoxFuture<'a, Result<O::Output, Fault>> {
+        let run = self(service, cx, input);
+        Box::pin(async move { run.await.map_err(|error| Fault::from(&error)) })
+    }
+}
+
+/// An input member that is not supported: operation, member, and why. A call
+/// that uses it gets the service's own error.
+pub type Refused = (&'static str, &'static str, &'static str);
+
+/// The operations a service answers.
+pub struct Table<S> {
+    service: &'static ServiceShape,
+    state: Arc<S>,
+    rows: Vec<Row>,
+    jobs: Vec<Job>,
+    refused: &'static [Refused],
+}
+
+impl<S: Send + Sync + 'static> Table<S> {
+    /// An empty table of `service`, whose handlers borrow `state`.
+    pub fn new(service: &'static ServiceShape, state: S) -> Table<S> {
+        Table {
+            service,
+            state: Arc::new(state),
+            rows: Vec::new(),
+            jobs: Vec::new(),
+            refused: &[],
+        }
+    }
+
+    /// Adds the handler of one operation.
+    ///
+    /// # Panics
+    ///
+    /// If the operation belongs to another service or has a handler already;
+    /// both are seen at start-up by every test.
+    #[must_use]
+    pub fn on<O: Operation>(mut self, handler: impl for<'a> Handler<'a, S, O> + 'static) -> Table<S> {
+        assert!(
+            std::ptr::eq(O::SHAPE.service, self.service),
+            "{} is of another service",
+            O::SHAPE.name
+        );
+        assert!(
+            self.rows.iter().all(|row| !std::ptr::eq(row.operation, O::SHAPE)),
+            "{} has two handlers",
+            O::SHAPE.name
+        );
+        let bound = Bound::<S, O, _> {
+            state: Arc::clone(&self.state),
+            handler,
+            operation: PhantomData,
+        };
+        self.rows.push(Row {
+            operation: O::SHAPE,
+            handler: Box::new(bound),
+        });
+        self
+    }
+
+    /// Adds what the service does by itself.
+    #[must_use]
+    pub fn job(mut self, job: Job) -> Table<S> {
+        self.jobs.push(job);
+        self
+    }
+
+    /// Lists the input members that handlers refuse, for `COVERAGE.md`.
+    #[must_use]
+    pub fn refuses(self, refused: &'static [Refused]) -> Table<S> {
+        Table { refused, ..self }
+    }
+
+    /// The table, ready for the door.
+    pub fn done(self) -> Service {
+        Service {
+            shape: self.service,
+            rows: self.rows,
+            jobs: self.jobs,
+            refused: self.refused,
+        }
+    }
+}
+
+/// A service as the door holds it.
+pub struct Service {
+    pub(crate) shape: &'static ServiceShape,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) jobs: Vec<Job>,
+    refused: &'static [Refused],
+}
+
+impl Service {
+    /// Its API.
+    pub fn shape(&self) -> &'static ServiceShape {
+        self.shape
+    }
+
+    /// The input members its handlers refuse.
+    pub fn refused(&self) -> &'static [Refused] {
+        self.refused
+    }
+
+    /// The operations it answers, in table order.
+    pub fn operations(&self) -> impl Iterator<Item = &'static OperationShape> + '_ {
+        self.rows.iter().map(|row| row.operation)
+    }
+}
+
+/// One row: an operation and its handler.
+pub(crate) struct Row {
+    pub(crate) operation: &'static OperationShape,
+    pub(crate) handler: Box<dyn Invoke>,
+}
+
+/// What a successful handler leaves for the door.
+pub(crate) struct Done {
+    pub(crate) answer: Answer,
+    /// The record's `responseElements`; only of calls that change something.
+    pub(crate) response_elements: Option<String>,
+}
+
+/// A handler with its types forgotten.
+pub(crate) trait Invoke: Send + Sync {
+    /// Decodes, notes the parameters for the record, runs and encodes.
+    fn invoke<'a>(
+        &'a self,
+        cx: &'a Cx,
+        head: &'a RequestHead<'a>,
+        body: &'a [u8],
+    ) -> BoxFuture<'a, Result<Done, Fault>>;
+}
+
+struct Bound<S, O, H> {
+    state: Arc<S>,
+    handler: H,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<S, O, H> Invoke for Bound<S, O, H>
+where
+    S: Send + Sync + 'static,
+    O: Operation,
+    H: for<'a> Handler<'a, S, O>,
+{
+    fn invoke<'a>(
+        &'a self,
+        cx: &'a Cx,
+        head: &'a RequestHead<'a>,
+        body: &'a [u8],
+    ) -> BoxFuture<'a, Result<Done, Fault>> {
+        let mut input = O::Input::default();
+        if let Err(fault) = cx.decode(O::SHAPE, head, body, &mut input) {
+            return Box::pin(std::future::ready(Err(fault)));
+        }
+        let run = self.handler.call(&self.state, cx, input);
+        Box::pin(async move {
+            let output = run.await?;
+            let response_elements = (!O::SHAPE.read_only).then(|| record::elements(&output)).flatten();
+            Ok(Done {
+                answer: wire::encode(O::SHAPE, &output as &dyn Structure, cx.request_id()),
+                response_elements,
+            })
+        })
+    }
+}
