@@ -149,7 +149,7 @@ impl Intents {
 }
 
 async fn remove(store: &Store, event_ids: &[String]) -> Result<(), StoreError> {
-    let mut tx = store.view(Scope::global()).begin();
+    let tx = store.view(Scope::global()).begin();
     for event_id in event_ids {
         tx.delete(&INTENTS, event_id);
     }
