@@ -27,9 +27,6 @@ use input::Input;
 pub use spec::{EncryptionAlgorithm, KeySpec, MacAlgorithm, MessageType, SigningAlgorithm};
 pub use symmetric::SymmetricKey;
 
-/// The first byte of every SubjectPublicKeyInfo: a DER SEQUENCE.
-const SUBJECT_PUBLIC_KEY_INFO_TAG: u8 = 0x30;
-
 /// The longest serialised key in bytes that is worth parsing. An RSA-4096
 /// PKCS#8 document has about 2,400.
 pub const KEY_BYTES_MAX: usize = 4096;
@@ -78,6 +75,10 @@ impl BackingKey {
     /// [`Error::BadKey`] if the bytes are not a sound key of exactly this spec.
     pub fn from_bytes(spec: KeySpec, bytes: &[u8]) -> Result<BackingKey, Error> {
         if bytes.len() > KEY_BYTES_MAX {
+            return Err(Error::BadKey(spec));
+        }
+        let raw = matches!(kind(spec), Kind::Symmetric | Kind::Mac(_));
+        if !raw && !is_one_sequence(bytes) {
             return Err(Error::BadKey(spec));
         }
         let material = match kind(spec) {
@@ -286,7 +287,7 @@ impl PublicKey {
     /// [`Error::BadKey`] if the bytes are not a sound key of exactly this spec,
     /// or the spec has no public half.
     pub fn from_der(spec: KeySpec, der: &[u8]) -> Result<PublicKey, Error> {
-        if der.len() > KEY_BYTES_MAX {
+        if der.len() > KEY_BYTES_MAX || !is_one_sequence(der) {
             return Err(Error::BadKey(spec));
         }
         let half = match kind(spec) {
@@ -359,6 +360,20 @@ fn check_signing(spec: KeySpec, algorithm: SigningAlgorithm) -> Result<(), Error
             spec,
             algorithm: algorithm.as_str(),
         })
+    }
+}
+
+/// Whether the bytes are one DER SEQUENCE and nothing after it. The provider
+/// reads a key and overlooks what follows, and would take a bare curve point.
+fn is_one_sequence(bytes: &[u8]) -> bool {
+    const SEQUENCE: u8 = 0x30;
+    match bytes {
+        [SEQUENCE, 0x82, high, low, content @ ..] => {
+            content.len() == usize::from(u16::from_be_bytes([*high, *low]))
+        }
+        [SEQUENCE, 0x81, length, content @ ..] => content.len() == usize::from(*length),
+        [SEQUENCE, length @ 0..=0x7f, content @ ..] => content.len() == usize::from(*length),
+        _ => false,
     }
 }
 

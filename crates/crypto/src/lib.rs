@@ -4,7 +4,16 @@
 //! signing, so that the provider can be exchanged, and audited, in one place.
 //!
 //! The provider is AWS-LC (`aws-lc-rs`). Another crate is used only where it
-//! lacks an algorithm.
+//! lacks an algorithm: `ed25519-dalek` for Ed25519ph, `argon2` for passphrases.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`hash`], [`random`], [`kdf`], [`aead`] | the primitives |
+//! | [`key`] | backing keys of KMS: generate, sign, verify, encrypt, decrypt, MAC |
+//! | [`blob`] | the envelope that `kms:Encrypt` answers |
+//! | [`hierarchy`] | root key, domain keys, sealed rows |
+//! | [`slot`] | the ways to open a root key, and first set-up |
+//! | [`sigv4a`] | the key pair of Signature Version 4A |
 //!
 //! Absent by design: files, sockets and clocks. What must be read from a disk
 //! is read by the caller and handed over as bytes.
@@ -27,4 +36,5 @@ mod message;
 pub use error::Error;
 pub use hash::{HmacKey, Sha256, constant_time_eq, hmac_sha256, sha256};
 pub use hierarchy::{DomainKey, MaterialRecord, RootKey};
+pub use locked::forbid_core_dumps;
 pub use random::Random;

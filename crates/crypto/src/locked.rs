@@ -1,4 +1,5 @@
-//! Memory for the root key: wiped, kept out of swap and out of core dumps.
+//! Memory for the root key: wiped, kept out of swap and out of core dumps; and
+//! a ban on core dumps for the whole process.
 //!
 //! Locking needs the permission of the system (`RLIMIT_MEMLOCK`). Without it
 //! the key is still wiped and the process goes on; [`LockedKey::is_locked`]
@@ -11,7 +12,26 @@
 use std::ffi::c_void;
 
 use rustix::mm::{Advice, madvise, mlock, munlock};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use zeroize::Zeroize as _;
+
+/// Forbids core dumps of this process, and its memory to other processes of the
+/// same user: keys lie in it. To be called once, before the first key is read.
+///
+/// # Errors
+///
+/// Whatever the system says. The caller logs it and decides whether to go on.
+pub fn forbid_core_dumps() -> std::io::Result<()> {
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
 
 /// Bytes in the key kept here.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -99,6 +119,13 @@ fn unlock(page: &mut Page) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn core_dumps_are_forbidden() {
+        forbid_core_dumps().unwrap();
+        let limit = rustix::process::getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
+    }
 
     #[test]
     fn a_key_has_a_page_to_itself() {

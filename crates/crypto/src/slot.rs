@@ -26,7 +26,6 @@ use crate::hierarchy::{ROOT_KEY_BYTES, RootKey};
 use crate::kdf::DerivationKey;
 use crate::message::{self, SALT_BYTES, Salt};
 use document::{Document, Function, Hex, Method, Slot, check_label, out_of_bounds};
-use share::BadShare;
 
 pub use document::{
     DOCUMENT_BYTES_MAX, LABEL_BYTES_MAX, SHARES_MAX, SLOTS_MAX, STORE_ID_BYTES_MAX, SharePolicy, SlotId,
@@ -535,10 +534,7 @@ fn combine<'s>(
     }
     let mut shares = Vec::with_capacity(texts.len());
     for (position, text) in (1..).zip(texts) {
-        shares.push(RecoveryShare::parse(text).map_err(|bad| match bad {
-            BadShare::NotAShare => SlotError::NotAShare { position },
-            BadShare::Mistyped => SlotError::MistypedShare { position },
-        })?);
+        shares.push(RecoveryShare::read(text, position)?);
     }
     let belonging = |set: &SetId| shares.iter().filter(|share| share.set == *set).count();
     let slot = slots

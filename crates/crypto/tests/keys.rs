@@ -184,6 +184,36 @@ fn keys_survive_storage_and_fit_no_other_spec() {
 }
 
 #[test]
+fn nothing_may_follow_a_key() {
+    for spec in KeySpec::ALL {
+        let longer = [key(*spec).to_bytes().unwrap().expose().as_slice(), &[0]].concat();
+        assert_eq!(
+            BackingKey::from_bytes(*spec, &longer).err(),
+            Some(Error::BadKey(*spec))
+        );
+        if let Some(der) = key(*spec).public_key_der() {
+            let longer = [der, &[0]].concat();
+            assert_eq!(
+                PublicKey::from_der(*spec, &longer).err(),
+                Some(Error::BadKey(*spec))
+            );
+        }
+    }
+}
+
+#[test]
+fn keys_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<BackingKey>();
+    shared::<PublicKey>();
+    shared::<Random>();
+    shared::<crypto::HmacKey>();
+    shared::<crypto::RootKey>();
+    shared::<crypto::DomainKey>();
+    shared::<crypto::slot::KeySlots>();
+}
+
+#[test]
 fn oaep_takes_what_fits_and_no_more() {
     for spec in [KeySpec::Rsa2048, KeySpec::Rsa3072, KeySpec::Rsa4096] {
         for algorithm in [

@@ -15,7 +15,7 @@ use aws_lc_rs::signature::{
 use ground::Secret;
 
 use super::input::Input;
-use super::{KeySpec, SUBJECT_PUBLIC_KEY_INFO_TAG, SigningAlgorithm};
+use super::{KeySpec, SigningAlgorithm};
 use crate::Error;
 
 /// A private key made ready.
@@ -80,10 +80,6 @@ pub(super) struct EccPublic(ParsedPublicKey);
 impl EccPublic {
     pub(super) fn from_der(spec: KeySpec, der: &[u8]) -> Result<EccPublic, Error> {
         let (_, verification) = curve(spec).ok_or(Error::BadKey(spec))?;
-        // The provider would also take a bare point, which starts differently.
-        if der.first() != Some(&SUBJECT_PUBLIC_KEY_INFO_TAG) {
-            return Err(Error::BadKey(spec));
-        }
         ParsedPublicKey::new(verification, der)
             .map(EccPublic)
             .map_err(|_| Error::BadKey(spec))

@@ -13,6 +13,7 @@ use std::fmt;
 use ground::Secret;
 use zeroize::Zeroize as _;
 
+use super::error::SlotError;
 use super::shamir::{Point, SECRET_BYTES};
 use crate::hash::sha256;
 
@@ -49,7 +50,7 @@ pub struct RecoveryShare {
 
 /// Why a text is not a share. The caller knows which text it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BadShare {
+enum BadShare {
     NotAShare,
     Mistyped,
 }
@@ -98,7 +99,21 @@ impl RecoveryShare {
         text
     }
 
-    pub(super) fn parse(text: &str) -> Result<RecoveryShare, BadShare> {
+    /// Reads a share as typed, so that a slip can be pointed out at once.
+    /// `position` is its place among the shares given, from 1, for the error.
+    ///
+    /// # Errors
+    ///
+    /// [`SlotError::NotAShare`] or [`SlotError::MistypedShare`]. Whether the
+    /// share opens anything is another question.
+    pub fn read(text: &str, position: usize) -> Result<RecoveryShare, SlotError> {
+        RecoveryShare::parse(text).map_err(|bad| match bad {
+            BadShare::NotAShare => SlotError::NotAShare { position },
+            BadShare::Mistyped => SlotError::MistypedShare { position },
+        })
+    }
+
+    fn parse(text: &str) -> Result<RecoveryShare, BadShare> {
         if text.len() > SHARE_TEXT_BYTES_MAX {
             return Err(BadShare::NotAShare);
         }
