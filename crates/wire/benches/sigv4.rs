@@ -35,6 +35,12 @@ fn measure_algorithm(algorithm: Algorithm) {
         ("host", "127.0.0.1:4566"),
         ("content-type", "application/x-amz-json-1.1"),
         ("x-amz-target", "TrentService.Encrypt"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let unsigned = headers.clone();
+    // Botocore adds these after signing.
+    for (name, value) in [
         (
             "user-agent",
             "Boto3/1.43.11 md/Botocore#1.43.11 ua/2.1 os/linux lang/python#3.11.7",
@@ -52,7 +58,6 @@ fn measure_algorithm(algorithm: Algorithm) {
         region: "us-east-1",
         service: "kms",
     };
-    let unsigned = headers.clone();
     let parts = |headers| RequestParts {
         method: "POST",
         path: "/",

@@ -31,7 +31,11 @@ const HEX_UPPER: &[u8; 16] = b"0123456789ABCDEF";
 /// A path without dot segments and repeated slashes: what services other than
 /// S3 sign, and so what a router must look at.
 pub fn normalized_path(path: &str) -> Cow<'_, str> {
-    if path.starts_with('/') && !path.contains("//") && !path.contains("/.") {
+    let bytes = path.as_bytes();
+    let plain = bytes
+        .windows(2)
+        .all(|pair| pair[0] != b'/' || !matches!(pair[1], b'/' | b'.'));
+    if plain && bytes.first() == Some(&b'/') {
         return Cow::Borrowed(path);
     }
     let mut kept: Vec<&str> = Vec::new();
@@ -218,9 +222,17 @@ pub(crate) fn sent_name(signed: &str) -> &str {
 /// inner white space as one space.
 fn write_trimmed(value: &[u8], out: &mut Vec<u8>) {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let value = value.trim_ascii();
-    let plain = !value.contains(&b'\t') && !value.windows(2).any(|pair| pair == b"  ");
-    if plain {
+    // Nearly every value is plain: no tab, and no space beside another or at an end.
+    let mut after_space = true;
+    let plain = value.iter().all(|byte| match byte {
+        b'\t' => false,
+        b' ' => !std::mem::replace(&mut after_space, true),
+        _ => {
+            after_space = false;
+            true
+        }
+    });
+    if plain && (!after_space || value.is_empty()) {
         out.extend_from_slice(value);
         return;
     }
@@ -232,15 +244,22 @@ fn write_trimmed(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends lower-case hexadecimal.
-pub(crate) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+/// Appends a digest in lower-case hexadecimal.
+pub(crate) fn write_hex(digest: &[u8; 32], out: &mut Vec<u8>) {
+    out.extend_from_slice(&hex_digest(digest));
+}
+
+/// A digest in lower-case hexadecimal.
+pub(crate) fn hex_digest(digest: &[u8; 32]) -> [u8; 64] {
     const HEX_LOWER: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.extend_from_slice(&[
+    let mut text = [0; 64];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
+        *pair = [
             HEX_LOWER[usize::from(byte >> 4)],
             HEX_LOWER[usize::from(byte & 15)],
-        ]);
+        ];
     }
+    text
 }
 
 #[cfg(test)]

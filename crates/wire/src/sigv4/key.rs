@@ -5,7 +5,7 @@ use crypto::{HmacKey, hmac_sha256};
 use ground::Secret;
 
 use super::scope::{Regions, TERMINATOR};
-use super::{Algorithm, Scope};
+use super::{Algorithm, Scope, canonical};
 
 /// A key ready to sign and verify, derived once and used for a day (Version 4)
 /// or as long as the access key lives (Version 4A). It has no `Debug`.
@@ -53,20 +53,19 @@ impl SigningKey {
 
     /// Whether `signature`, in lower-case hexadecimal, is this key's signature.
     pub(crate) fn verify(&self, string_to_sign: &[u8], signature: &str) -> bool {
-        if signature.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return false;
-        }
         match &self.0 {
             Kind::Hmac(key) => {
-                let mut tag = [0; 32];
-                hex::decode_to_slice(signature, &mut tag).is_ok() && key.verify(&[string_to_sign], &tag)
+                let expected = canonical::hex_digest(&key.sign(&[string_to_sign]));
+                crypto::constant_time_eq(&expected, signature.as_bytes())
             }
             Kind::Ecdsa(key) => {
                 let mut der = [0; crypto::sigv4a::SIGNATURE_BYTES_MAX];
                 let Some(der) = der.get_mut(..signature.len() / 2) else {
                     return false;
                 };
-                hex::decode_to_slice(signature, der).is_ok() && key.verify(string_to_sign, der)
+                !signature.bytes().any(|byte| byte.is_ascii_uppercase())
+                    && hex::decode_to_slice(signature, der).is_ok()
+                    && key.verify(string_to_sign, der)
             }
         }
     }

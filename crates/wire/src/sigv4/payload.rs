@@ -1,6 +1,6 @@
 //! What a request says of its body, and how the body is held to it.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::limits;
 use super::{Algorithm, SignatureFault};
@@ -122,43 +122,58 @@ pub enum PayloadHash<'a> {
     /// S3 the signature must cover exactly this; for S3 it must be what the
     /// request declares, unless it declares nothing about the bytes.
     Body(&'a [u8; 32]),
-    /// The body is still to come: the declaration is taken at its word, and the
-    /// caller holds the body to it with [`Payload::check`] or by decoding the
-    /// chunks. For S3, and for operations whose model says `v4-unsigned-body`.
+    /// The declaration is taken at its word, and the caller holds the body to it
+    /// with [`Payload::check`] or by decoding the chunks. For S3, and for an
+    /// operation whose model says `v4-unsigned-body` if its request declares
+    /// [`Payload::Unsigned`]; such a request over plain HTTP declares nothing,
+    /// and its body is signed as any other.
     Declared,
 }
 
 /// The declaration in the headers, if there is one.
 pub(crate) fn declared(headers: &HeaderMap) -> Result<Option<&str>, SignatureFault> {
-    match single_header(headers, CONTENT_SHA256) {
+    match single_header(headers, &names::CONTENT_SHA256) {
         Ok(text) => Ok(text),
         Err(SignatureFault::TooLarge { .. }) => Err(SignatureFault::PayloadHashInvalid),
         Err(fault) => Err(fault),
     }
 }
 
+/// The headers that a signature knows, ready to be looked up.
+pub(crate) mod names {
+    use http::HeaderName;
+
+    pub(crate) static AUTHORIZATION: HeaderName = http::header::AUTHORIZATION;
+    pub(crate) static CONTENT_SHA256: HeaderName = HeaderName::from_static(super::CONTENT_SHA256);
+    pub(crate) static DATE: HeaderName = http::header::DATE;
+    pub(crate) static REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
+    pub(crate) static SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+    pub(crate) static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+}
+
 /// The only value of a header, as text; repeated headers are refused, because
 /// two readers might pick different ones.
 pub(crate) fn single_header<'a>(
     headers: &'a HeaderMap,
-    name: &'static str,
+    name: &'static HeaderName,
 ) -> Result<Option<&'a str>, SignatureFault> {
+    let what = name.as_str();
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(SignatureFault::Repeated { what: name });
+        return Err(SignatureFault::Repeated { what });
     }
     if value.len() > limits::SESSION_TOKEN_BYTES_MAX {
         return Err(SignatureFault::TooLarge {
-            what: name,
+            what,
             max: limits::SESSION_TOKEN_BYTES_MAX,
         });
     }
     match value.to_str() {
         Ok(text) => Ok(Some(text.trim_matches([' ', '\t']))),
-        Err(_) => Err(SignatureFault::Malformed { what: name }),
+        Err(_) => Err(SignatureFault::Malformed { what }),
     }
 }
 

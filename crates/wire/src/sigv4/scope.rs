@@ -107,7 +107,8 @@ impl Scope<'_> {
         out.extend_from_slice(TERMINATOR.as_bytes());
     }
 
-    pub(crate) fn into_owned(self) -> Scope<'static> {
+    /// The same scope, kept beyond the request.
+    pub fn into_owned(self) -> Scope<'static> {
         Scope {
             date: Cow::Owned(self.date.into_owned()),
             region: match self.region {

@@ -6,7 +6,7 @@ use ground::Secret;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wire::sigv4::{Claim, PayloadHash, RequestParts, SignatureFault, SigningKey};
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
