@@ -32,6 +32,8 @@ enum MalformedKind {
     MediaType,
     /// A value in the body is not of its type.
     Mismatch,
+    /// The body is empty and may not be.
+    MissingBody,
     /// The body is not in the protocol's syntax.
     Syntax,
     /// The body has more bytes than the protocol takes.
@@ -50,6 +52,13 @@ impl Malformed {
         Malformed {
             kind: MalformedKind::Mismatch,
             message,
+        }
+    }
+
+    pub(crate) fn missing_body() -> Malformed {
+        Malformed {
+            kind: MalformedKind::MissingBody,
+            message: "Request body is empty.".to_owned(),
         }
     }
 
@@ -115,28 +124,31 @@ fn invalid(operation: &OperationShape, violations: &Violations) -> WireFault {
 }
 
 fn malformed_fault(protocol: Protocol, malformed: &Malformed) -> WireFault {
-    use MalformedKind::{Argument, MediaType, Mismatch, Syntax, TooLarge};
+    use MalformedKind::{Argument, MediaType, Mismatch, MissingBody, Syntax, TooLarge};
     let message = malformed.message.clone();
     match (protocol, malformed.kind) {
         (Protocol::Json10 | Protocol::Json11 | Protocol::RestJson, kind) => match kind {
-            Argument | Mismatch | Syntax => WireFault::client(400, "SerializationException", message),
+            Argument | Mismatch | MissingBody | Syntax => {
+                WireFault::client(400, "SerializationException", message)
+            }
             MediaType => WireFault::client(415, "UnsupportedMediaTypeException", message),
             TooLarge => WireFault::client(413, "RequestEntityTooLargeException", message),
         },
         (Protocol::Query, kind) => match kind {
-            Argument | Mismatch => WireFault::client(400, "MalformedInput", message),
+            Argument | Mismatch | MissingBody => WireFault::client(400, "MalformedInput", message),
             // 404 is what the query services' list of common errors says.
             Syntax => WireFault::client(404, "MalformedQueryString", message),
             MediaType => WireFault::client(400, "InvalidQueryParameter", message),
             TooLarge => WireFault::client(413, "RequestEntityTooLarge", message),
         },
         (Protocol::Ec2, kind) => match kind {
-            Argument | Mismatch => WireFault::client(400, "InvalidParameterValue", message),
+            Argument | Mismatch | MissingBody => WireFault::client(400, "InvalidParameterValue", message),
             Syntax | MediaType => WireFault::client(400, "InvalidQueryParameter", message),
             TooLarge => WireFault::client(413, "RequestEntityTooLarge", message),
         },
         (Protocol::RestXml, kind) => match kind {
             Argument => WireFault::client(400, "InvalidArgument", message),
+            MissingBody => WireFault::client(400, "MissingRequestBodyError", message),
             // S3's one sentence for everything wrong in a document.
             Mismatch | Syntax | MediaType => WireFault::client(
                 400,

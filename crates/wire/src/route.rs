@@ -132,6 +132,9 @@ impl Router {
             .get(prefix)
             .or_else(|| self.services.get(scope_service?))
             .copied();
+        if let (None, Some(name)) = (service, scope_service) {
+            return Err(unknown_service(head, name, &[]));
+        }
         Err(RouteFault {
             protocol: service.map_or_else(|| guess(head, &[]), |service| service.protocol),
             service,
@@ -160,11 +163,12 @@ impl Router {
             )));
         }
         let Some(action) = parameter(head, body, "Action") else {
-            return Err(fault(WireFault::client(
-                400,
-                "MissingAction",
-                "The request is missing an action or a required parameter.".to_owned(),
-            )));
+            let message = if body.is_empty() || head.media_type_is(&[FORM]) {
+                "The request is missing an action or a required parameter.".to_owned()
+            } else {
+                format!("The request is missing an action: its body is not {FORM}.")
+            };
+            return Err(fault(WireFault::client(400, "MissingAction", message)));
         };
         let version = parameter(head, body, "Version");
         let version = version.as_deref();
@@ -223,10 +227,12 @@ impl Router {
     }
 }
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// A parameter of the query string, or of a form in the body.
 fn parameter<'a>(head: &RequestHead<'a>, body: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
     form::find(head.query.as_bytes(), name).or_else(|| {
-        head.media_type_is(&["application/x-www-form-urlencoded"])
+        head.media_type_is(&[FORM])
             .then(|| form::find(body, name))
             .flatten()
     })

@@ -103,6 +103,26 @@ impl<'de> Visitor<'de> for Members<'_, '_> {
         Ok(())
     }
 
+    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<(), E> {
+        Err(self.reading.fail("Expected map or null".to_owned()))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<(), E> {
+        Err(self.reading.fail("Expected map or null".to_owned()))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<(), E> {
+        Err(self.reading.fail("Expected map or null".to_owned()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<(), E> {
+        Err(self.reading.fail("Expected map or null".to_owned()))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<(), E> {
+        Err(self.reading.fail("Expected map or null".to_owned()))
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, _seq: A) -> Result<(), A::Error> {
         Err(self
             .reading

@@ -305,6 +305,9 @@ fn whole_body(
             shape::fill::bytes(into.slot(at), member.shape, body.to_vec(), &path, violations)
                 .map_err(|error| Malformed::mismatch(error.to_string()))
         }
+        (Kind::Structure(_), []) if member.required && operation.service.protocol == Protocol::RestXml => {
+            Err(Malformed::missing_body())
+        }
         (_, []) => Ok(()),
         (Kind::String { .. }, body) => {
             let text = std::str::from_utf8(body)
@@ -322,7 +325,10 @@ fn whole_body(
             if operation.service.protocol == Protocol::RestJson {
                 json_type(head)?;
                 json::read::body(body, inner, &path, &mut inner_seen, violations)?;
-            } else {
+                inner_seen.require(shape, &path, violations);
+                return Ok(());
+            }
+            valid_document(|violations| {
                 xml::read::document(
                     body,
                     Some(member.wire_name),
@@ -331,9 +337,9 @@ fn whole_body(
                     &mut inner_seen,
                     violations,
                 )?;
-            }
-            inner_seen.require(shape, &path, violations);
-            Ok(())
+                inner_seen.require(shape, &path, violations);
+                Ok(())
+            })
         }
         (Kind::Document, body) => {
             json_type(head)?;
@@ -369,10 +375,22 @@ fn members_in_body(
         .iter()
         .any(|member| member.location == Location::Body)
     {
-        xml::read::document(body, None, into, &Path::ROOT, seen, violations)
+        valid_document(|violations| xml::read::document(body, None, into, &Path::ROOT, seen, violations))
     } else {
         // S3 takes no notice of a body where the operation has none.
         Ok(())
+    }
+}
+
+/// Reads a document in which a broken constraint is no better than broken XML:
+/// the schema is what S3 says it validates against.
+fn valid_document(read: impl FnOnce(&mut Violations) -> Result<(), Malformed>) -> Result<(), Malformed> {
+    let mut violations = Violations::default();
+    read(&mut violations)?;
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Malformed::mismatch(violations.message()))
     }
 }
 

@@ -1,8 +1,14 @@
 //! Codecs against botocore, against strangers' bytes, and against AWS's words.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
 
 mod bad_input;
 mod botocore;
 mod canonical;
+mod depth;
 mod operations;
 mod total;
 
