@@ -1,6 +1,9 @@
 //! The workshop: what builds and checks the house but is not part of it.
 
+mod check;
 mod codegen;
+mod coverage;
+mod scaffold;
 
 use std::path::PathBuf;
 
@@ -25,11 +28,43 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Writes COVERAGE.md from the tables of the services.
+    ///
+    /// Example: cargo xtask coverage --check
+    Coverage {
+        /// Changes nothing; fails if the committed file differs.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Adds an operation to a service: its file, its module line and its row in the table.
+    ///
+    /// Example: cargo xtask op kms CreateGrant
+    Op {
+        /// The service's crate: kms.
+        service: String,
+        /// The operation's name in the API: CreateGrant.
+        operation: String,
+    },
+    /// Adds a service: its generated API and a crate with the usual rooms.
+    ///
+    /// Example: cargo xtask service secretsmanager
+    Service {
+        /// The service's IAM prefix, which is also its directory in botocore's data.
+        name: String,
+    },
+    /// Checks the rules of the house that the compiler cannot.
+    ///
+    /// Example: cargo xtask check
+    Check,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Codegen { check } => codegen::run(&root(), check),
+        Command::Coverage { check } => coverage::run(&root(), check),
+        Command::Op { service, operation } => scaffold::operation(&root(), &service, &operation),
+        Command::Service { name } => scaffold::service(&root(), &name),
+        Command::Check => check::run(&root()),
     }
 }
 

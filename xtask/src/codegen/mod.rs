@@ -3,7 +3,7 @@
 
 mod emit;
 mod model;
-mod names;
+pub(crate) mod names;
 mod venv;
 
 use std::collections::BTreeMap;
