@@ -82,13 +82,13 @@ impl<'a> Claim<'a> {
             given: name.chars().take(64).collect(),
         })?;
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
-        for piece in rest.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
+        for piece in rest.split(',').map(str::trim_ascii).filter(|piece| !piece.is_empty()) {
             let Some((key, value)) = piece.split_once('=') else {
                 return Err(SignatureFault::PairMalformed {
                     digest: base64_digest(piece),
                 });
             };
-            let (slot, what) = match key.trim_end() {
+            let (slot, what) = match key.trim_ascii_end() {
                 "Credential" => (&mut credential, "Credential"),
                 "SignedHeaders" => (&mut signed_headers, "SignedHeaders"),
                 "Signature" => (&mut signature, "Signature"),
@@ -98,7 +98,7 @@ impl<'a> Claim<'a> {
                     });
                 }
             };
-            if slot.replace(value.trim_start()).is_some() {
+            if slot.replace(value.trim_ascii_start()).is_some() {
                 return Err(SignatureFault::Repeated { what });
             }
         }
