@@ -82,7 +82,11 @@ impl<'a> Claim<'a> {
             given: name.chars().take(64).collect(),
         })?;
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
-        for piece in rest.split(',').map(str::trim_ascii).filter(|piece| !piece.is_empty()) {
+        for piece in rest
+            .split(',')
+            .map(str::trim_ascii)
+            .filter(|piece| !piece.is_empty())
+        {
             let Some((key, value)) = piece.split_once('=') else {
                 return Err(SignatureFault::PairMalformed {
                     digest: base64_digest(piece),

@@ -175,7 +175,9 @@ fn split_credential<'a, 'b>(
     let service = element()?;
     let terminator = element()?;
     // Looks at every byte without stopping early, which the compiler does many at a time.
-    let plain = text.bytes().fold(true, |plain, byte| plain & byte.is_ascii_graphic());
+    let plain = text
+        .bytes()
+        .fold(true, |plain, byte| plain & byte.is_ascii_graphic());
     if elements.next().is_some() || !plain {
         return Err(malformed());
     }
