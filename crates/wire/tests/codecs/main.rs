@@ -5,6 +5,7 @@
     reason = "a test ends at the first surprise"
 )]
 
+mod answers;
 mod bad_input;
 mod botocore;
 mod canonical;
