@@ -231,7 +231,8 @@ impl Cache {
         }
     }
 
-    fn move_on(&self, bytes: &[u8]) {
+    /// Makes whatever is kept under exactly this key or prefix answer no more.
+    pub(crate) fn move_on(&self, bytes: &[u8]) {
         let slot = slot(self.probe(bytes).hash);
         self.generations[slot].fetch_add(1, Ordering::SeqCst);
     }
@@ -251,6 +252,11 @@ impl Cache {
             let nanos = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
             freshness.until_nanos.store(nanos, Ordering::SeqCst);
         }
+    }
+
+    /// Whether other processes may change rows too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.freshness.is_some()
     }
 
     /// Whether the changes of other nodes are known.

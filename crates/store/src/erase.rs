@@ -1,25 +1,45 @@
-//! Emptying a store: for development servers that begin anew.
+//! Emptying a development store without closing it.
 
-use crate::commit::{Commit, KeyRange, Write};
+use crate::StoreError;
+use crate::commit::{Commit, KeyRange, Write, successor};
 use crate::limits::PAGE_ITEMS_MAX;
 use crate::open::Store;
-use crate::StoreError;
+use crate::scope::Scope;
 
 impl Store {
-    /// Deletes every row of every account. It is not one transaction: what is
-    /// written meanwhile may stay.
+    /// Removes every row of every account, and what was announced, except the
+    /// rows of the tables named in `keep`. Leases and the outbox's cursors stay.
+    ///
+    /// For `dev` and tests: it is not one transaction, and requests that run
+    /// meanwhile see part of it.
     ///
     /// # Errors
     ///
-    /// Whatever the engine reports; what was deleted until then is gone.
-    pub async fn erase(&self) -> Result<(), StoreError> {
+    /// Whatever the engine reports.
+    pub async fn cross_account_erase(&self, keep: &[&str]) -> Result<(), StoreError> {
+        let own = Scope::own();
+        let mut range = KeyRange::everything();
         loop {
-            let rows = self.engine().scan(&KeyRange::everything(), PAGE_ITEMS_MAX).await?;
-            if rows.is_empty() {
+            let rows = self.engine().scan(&range, PAGE_ITEMS_MAX).await?;
+            let Some((last, _)) = rows.last() else {
                 return Ok(());
-            }
+            };
+            range.start = successor(last);
             let mut commit = Commit::default();
-            commit.writes.extend(rows.into_iter().map(|(key, _)| (key.into(), Write::Delete)));
+            for (key, _) in rows {
+                let Some((scope, rest)) = Scope::split(&key) else {
+                    continue;
+                };
+                let table = rest.split(|byte| *byte == 0).next().unwrap_or_default();
+                let stays = if scope == own {
+                    table != b"store/outbox"
+                } else {
+                    keep.iter().any(|kept| kept.as_bytes() == table)
+                };
+                if !stays {
+                    commit.writes.insert(key.into(), Write::Delete);
+                }
+            }
             self.submit(commit).await?;
         }
     }

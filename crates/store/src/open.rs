@@ -226,7 +226,12 @@ impl Store {
     /// [`StoreError::Full`]: nothing was kept. [`StoreError::Unsure`]: kept
     /// whole or not at all. Others as their names say, nothing was kept.
     pub async fn commit(&self, tx: WriteTx) -> Result<Version, StoreError> {
-        self.submit(tx.into_commit()?).await
+        let view = tx.view().clone();
+        let outcome = self.submit(tx.into_commit()?).await;
+        if matches!(outcome, Err(StoreError::Conflict)) {
+            view.distrust();
+        }
+        outcome
     }
 
     /// Runs `work` and commits what it wrote, again and again while others

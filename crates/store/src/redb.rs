@@ -7,6 +7,7 @@
 //! full disk is noticed before redb is asked to write, so that reads go on.
 
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -124,23 +125,38 @@ impl RedbEngine {
 
     /// One consistent view of all rows.
     pub(crate) fn snapshot(&self) -> Result<RedbSnapshot, StoreError> {
-        let transaction = self.with(|database| database.begin_read().map_err(failed))?;
-        RedbSnapshot::of(&transaction)
+        self.reading(RedbSnapshot::of)
     }
 
     /// The version of the newest commit.
     pub(crate) fn version(&self) -> Result<Version, StoreError> {
-        self.with(|database| {
-            let transaction = database.begin_read().map_err(failed)?;
-            let meta = transaction.open_table(META).map_err(failed)?;
-            read_version(&meta)
-        })
+        self.reading(|transaction| read_version(&transaction.open_table(META).map_err(failed)?))
+    }
+
+    /// The row as it stands.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Versioned>, StoreError> {
+        self.reading(|transaction| get_row(&transaction.open_table(ROWS).map_err(failed)?, key))
+    }
+
+    /// The first `limit` rows of a range.
+    pub(crate) fn scan(
+        &self,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Versioned)>, StoreError> {
+        self.reading(|transaction| scan_rows(&transaction.open_table(ROWS).map_err(failed)?, range, limit))
     }
 
     /// Weighs the commits one after the other and makes those that stand durable together.
     fn apply(&self, batch: &[Queued]) -> Result<Vec<Outcome>, StoreError> {
         self.check_room(batch)?;
-        let (error, reached) = match self.with(|database| Ok(attempt(database, batch)))? {
+        let mut tried = self.with(|database| Ok(attempt(database, batch)))?;
+        if matches!(&tried, Attempt::Failed { error, reached: None } if self.is_latched(error)) {
+            // A read had failed before: nothing of this batch was tried yet.
+            self.distrust();
+            tried = self.with(|database| Ok(attempt(database, batch)))?;
+        }
+        let (error, reached) = match tried {
             Attempt::Done(outcomes) => return Ok(outcomes),
             Attempt::Failed { error, reached } => (error, reached),
         };
@@ -149,12 +165,7 @@ impl RedbEngine {
             return Err(error);
         }
         tracing::warn!(%error, "a write to the store's file failed; opening it again");
-        {
-            let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
-            if matches!(&*slot, Slot::Open(_)) {
-                *slot = Slot::Failed;
-            }
-        }
+        self.distrust();
         match reached {
             None => Err(error),
             Some((last, outcomes)) => match self.version() {
@@ -163,6 +174,46 @@ impl RedbEngine {
                 Err(_) => Err(StoreError::Unsure),
             },
         }
+    }
+
+    /// Has the file opened again before anything else is done with it.
+    fn distrust(&self) {
+        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(&*slot, Slot::Open(_)) {
+            *slot = Slot::Failed;
+        }
+    }
+
+    /// Whether the engine says only that something failed earlier, which it does
+    /// until the file is opened again.
+    fn is_latched(&self, error: &StoreError) -> bool {
+        let StoreError::Engine(error) = error else {
+            return false;
+        };
+        matches!(self.place, Place::File { .. })
+            && matches!(error.downcast_ref(), Some(redb::Error::PreviousIo))
+    }
+
+    /// Runs a read, once more on a newly opened file if an earlier failure had
+    /// closed this one to everybody.
+    fn reading<T>(&self, work: impl Fn(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let read = || self.with(|database| work(&database.begin_read().map_err(failed)?));
+        match read() {
+            Err(error) if self.is_latched(&error) => {
+                self.distrust();
+                read()
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// What a batch comes to that the engine panicked over.
+    fn panicked(&self) -> Result<Vec<Outcome>, StoreError> {
+        match self.place {
+            Place::File { .. } => self.distrust(),
+            Place::Memory => {}
+        }
+        Err(StoreError::Unsure)
     }
 
     /// Refuses a batch for which the disk may not have room.
@@ -202,9 +253,17 @@ pub(crate) fn start(
         .spawn(move || {
             while let Some(first) = queue.blocking_recv() {
                 let batch = gather(first, &mut queue);
-                match engine.apply(&batch) {
+                // A defect of the engine must not end the committing of this process.
+                let applied = catch_unwind(AssertUnwindSafe(|| engine.apply(&batch)));
+                match applied.unwrap_or_else(|_| engine.panicked()) {
                     Ok(outcomes) => upkeep.settle(batch, &outcomes, true),
-                    Err(error) => upkeep.fail(batch, &error),
+                    Err(error) => {
+                        upkeep.fail(batch, &error);
+                        if matches!(error, StoreError::Unsure) {
+                            // If the batch was kept after all, nobody published its changes.
+                            upkeep.feed.reset(upkeep.feed.newest());
+                        }
+                    }
                 }
             }
             engine.close();
@@ -377,30 +436,6 @@ impl RedbSnapshot {
     }
 }
 
-impl RedbEngine {
-    /// The row as it stands.
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Versioned>, StoreError> {
-        self.with(|database| {
-            let transaction = database.begin_read().map_err(failed)?;
-            let rows = transaction.open_table(ROWS).map_err(failed)?;
-            get_row(&rows, key)
-        })
-    }
-
-    /// The first `limit` rows of a range.
-    pub(crate) fn scan(
-        &self,
-        range: &KeyRange,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Versioned)>, StoreError> {
-        self.with(|database| {
-            let transaction = database.begin_read().map_err(failed)?;
-            let rows = transaction.open_table(ROWS).map_err(failed)?;
-            scan_rows(&rows, range, limit)
-        })
-    }
-}
-
 fn get_row(
     rows: &ReadOnlyTable<&'static [u8], &'static [u8]>,
     key: &[u8],
@@ -547,6 +582,8 @@ impl StorageBackend for FileStorage {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        #[cfg(test)]
+        self.faults.check_read()?;
         self.file.read(offset, out)
     }
 
@@ -605,6 +642,7 @@ struct Faults {
     /// Pages that may still be written for the first time. As on a real disk,
     /// what has its place can be overwritten when there is room for nothing new.
     pages_left: std::sync::atomic::AtomicI64,
+    reads_fail: std::sync::atomic::AtomicBool,
     written: std::sync::Mutex<std::collections::BTreeSet<u64>>,
 }
 
@@ -614,6 +652,7 @@ impl Default for Faults {
         Faults {
             free: (-1).into(),
             pages_left: i64::MAX.into(),
+            reads_fail: false.into(),
             written: std::sync::Mutex::default(),
         }
     }
@@ -632,6 +671,13 @@ impl Faults {
                 return Err(std::io::Error::from(std::io::ErrorKind::StorageFull));
             }
             written.insert(page);
+        }
+        Ok(())
+    }
+
+    fn check_read(&self) -> std::io::Result<()> {
+        if self.reads_fail.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(std::io::Error::other("the disk does not answer"));
         }
         Ok(())
     }
@@ -731,6 +777,26 @@ mod tests {
         assert!(engine.get(b"before").unwrap().is_some());
         assert!(engine.get(b"after").unwrap().is_some());
         assert!(engine.get(b"during").unwrap().is_none());
+    }
+
+    /// A read that failed closes the engine to everybody until it is opened again.
+    #[test]
+    fn a_read_that_failed_costs_itself_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = engine(&directory);
+        for number in 0..200 {
+            engine.apply(&put(&format!("k{number}"), &[7; 20_000])).unwrap();
+        }
+        for commit_next in [false, true] {
+            engine.faults.reads_fail.store(true, SeqCst);
+            let failed = engine.scan(&KeyRange::everything(), 1_000).unwrap_err();
+            engine.faults.reads_fail.store(false, SeqCst);
+            assert!(matches!(failed, StoreError::Engine(_)), "{failed:?}");
+            if commit_next {
+                engine.apply(&put("k0", b"new")).unwrap();
+            }
+            assert_eq!(engine.scan(&KeyRange::everything(), 1_000).unwrap().len(), 200);
+        }
     }
 
     #[test]

@@ -43,9 +43,18 @@ struct Reads {
     hits: u64,
     keys: Vec<Arc<Entry>>,
     misses: u64,
-    ranges: Vec<(KeyRange, u64, Version)>,
+    ranges: Vec<ReadRange>,
     /// More was read than is remembered.
     overflow: bool,
+}
+
+/// A scan as it was answered.
+struct ReadRange {
+    /// The closed part of its prefix.
+    closed: Vec<u8>,
+    count: u64,
+    newest: Version,
+    range: KeyRange,
 }
 
 impl Reads {
@@ -292,9 +301,12 @@ impl View {
                 read.end = successor(last);
             }
             let newest = found.rows.iter().map(|(_, version, _)| *version).max();
-            reads
-                .ranges
-                .push((read, found.rows.len() as u64, newest.unwrap_or(Version(0))));
+            reads.ranges.push(ReadRange {
+                closed: wanted.closed.clone(),
+                count: found.rows.len() as u64,
+                newest: newest.unwrap_or(Version(0)),
+                range: read,
+            });
         }
         drop(reads);
         Ok(found)
@@ -340,6 +352,22 @@ impl View {
         self.0.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has what was read here read anew by whoever wants it next: another node
+    /// changed it, which this node may not have heard of yet.
+    pub(crate) fn distrust(&self) {
+        let cache = self.0.store.cache();
+        if !cache.is_shared() {
+            return;
+        }
+        let reads = self.reads();
+        for entry in &reads.keys {
+            cache.move_on(&entry.key);
+        }
+        for read in &reads.ranges {
+            cache.move_on(&read.closed);
+        }
+    }
+
     /// What was read, as conditions of a commit.
     ///
     /// # Errors
@@ -358,14 +386,11 @@ impl View {
             key: Arc::clone(&entry.key),
             expected: entry.version,
         });
-        let ranges = reads
-            .ranges
-            .iter()
-            .map(|(range, count, newest)| Precondition::Range {
-                range: range.clone(),
-                count: *count,
-                newest: *newest,
-            });
+        let ranges = reads.ranges.iter().map(|read| Precondition::Range {
+            range: read.range.clone(),
+            count: read.count,
+            newest: read.newest,
+        });
         Ok(keys.chain(ranges).collect())
     }
 }

@@ -171,3 +171,34 @@ async fn what_was_announced_reaches_every_reader_in_order() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn erasing_keeps_what_it_is_told_to_keep() {
+    const CREDENTIALS: store::Table<String, u64> = store::Table::new("test/credential", 1);
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let key = "k".to_owned();
+        let lease = store
+            .acquire("job", "me", TTL, Timestamp(0))
+            .await
+            .unwrap()
+            .unwrap();
+        for scope in [scope(), store::Scope::global()] {
+            let tx = store.view(scope).begin();
+            tx.put(&NUMBERS, &key, &1);
+            tx.put(&CREDENTIALS, &key, &1);
+            tx.announce("test/Made", &1);
+            store.commit(tx).await.unwrap();
+        }
+        store.cross_account_erase(&["test/credential"]).await.unwrap();
+        for scope in [scope(), store::Scope::global()] {
+            let view = store.view(scope);
+            assert_eq!(view.get(&NUMBERS, &key).await.unwrap(), None);
+            assert!(view.get(&CREDENTIALS, &key).await.unwrap().is_some());
+        }
+        assert!(store.outbox_after(Stamp::START, 10).await.unwrap().is_empty());
+        assert!(store.renew(&lease, TTL, Timestamp(1)).await.unwrap().is_some());
+        store.close().await;
+    })
+    .await;
+}

@@ -5,9 +5,12 @@
     reason = "tests have other callers run beside them"
 )]
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use store::{Event, Prefix, Store, StoreError};
+use store::{Event, Prefix, Store, StoreError, Version, Watch};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::bed::{Bed, NUMBERS, get, put, scope, server};
@@ -72,21 +75,14 @@ async fn nodes_do_not_lose_each_others_writes() {
         tasks.spawn(async move {
             let key = "counter".to_owned();
             for _ in 0..10 {
-                loop {
-                    let done = store
-                        .transact(&scope(), async |tx| {
-                            let before = tx.get(&NUMBERS, &key).await?.map_or(0, |value| *value);
-                            tx.put(&NUMBERS, &key, &(before + 1));
-                            Ok::<_, StoreError>(())
-                        })
-                        .await;
-                    match done {
-                        Ok(()) => break,
-                        // Another node's commit may not have reached this cache yet.
-                        Err(StoreError::Conflict) => {}
-                        Err(error) => panic!("{error:?}"),
-                    }
-                }
+                store
+                    .transact(&scope(), async |tx| {
+                        let before = tx.get(&NUMBERS, &key).await?.map_or(0, |value| *value);
+                        tx.put(&NUMBERS, &key, &(before + 1));
+                        Ok::<_, StoreError>(())
+                    })
+                    .await
+                    .unwrap();
             }
         });
     }
@@ -254,4 +250,191 @@ async fn an_unreachable_database_is_an_error_without_its_password() {
     let error = Store::open(config).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     assert!(!format!("{error:?} {error}").contains("hush"));
+}
+
+/// The database asks for a transaction to be repeated, then has no room.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_refuses_is_repeated_or_reported() {
+    let bed = Bed::postgres().await;
+    let store = bed.open().await;
+    put(&store, "k", 1).await;
+    let refuse = |code: &str, times: u32| {
+        format!(
+            "CREATE SEQUENCE asked;
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF nextval('asked') <= {times} THEN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END IF;
+                 RETURN NEW; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON palisade_kv FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    };
+    let allow = "DROP FUNCTION refuse CASCADE; DROP SEQUENCE asked";
+    let commit = async |value: u64| {
+        let tx = store.view(scope()).begin();
+        tx.put(&NUMBERS, &"k".to_owned(), &value);
+        store.commit(tx).await
+    };
+    for code in ["40001", "40P01"] {
+        server().execute(&database(&bed), &refuse(code, 3)).await;
+        commit(2).await.unwrap();
+        server().execute(&database(&bed), allow).await;
+    }
+    server().execute(&database(&bed), &refuse("53100", 1)).await;
+    assert!(matches!(commit(3).await, Err(StoreError::Full)));
+    assert_eq!(get(&store, "k").await, Some(2));
+    commit(4).await.unwrap();
+    assert_eq!(get(&store, "k").await, Some(4));
+    server().execute(&database(&bed), allow).await;
+    // Anything else is the engine's own failure, and costs this batch alone.
+    server().execute(&database(&bed), &refuse("22000", 1)).await;
+    assert!(matches!(commit(5).await, Err(StoreError::Engine(_))));
+    commit(6).await.unwrap();
+    assert_eq!(get(&store, "k").await, Some(6));
+    store.close().await;
+}
+
+/// The change log is trimmed, and whoever it no longer reaches back to is told;
+/// so it is when the database goes back to an earlier state.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_log_with_a_gap_makes_everyone_begin_anew() {
+    let bed = Bed::postgres().await;
+    let store = bed.open().await;
+    for number in 0..5 {
+        put(&store, "k", number).await;
+    }
+    eventually("the feed", Duration::from_secs(2), async || {
+        store.newest() == Version(5)
+    })
+    .await;
+    let mut watch = store.watch(Version(5));
+    let server = server();
+    server
+        .execute(&database(&bed), "UPDATE palisade_sequence SET version = 250000")
+        .await;
+    let version = put(&store, "k", 9).await;
+    assert_eq!(version, Version(250_001));
+    let next = async |watch: &mut Watch| tokio::time::timeout(Duration::from_secs(5), watch.next()).await;
+    assert!(matches!(next(&mut watch).await.unwrap(), Some(Event::Resync(seen)) if seen >= version));
+    assert_eq!(get(&store, "k").await, Some(9));
+    let version = put(&store, "k", 10).await;
+    match next(&mut watch).await.unwrap() {
+        Some(Event::Change(change)) => assert_eq!(change.version, version),
+        other => panic!("{other:?}"),
+    }
+
+    // Another session writes the row behind our back and turns the count back,
+    // as a restore of an older backup would.
+    server
+        .execute(
+            &database(&bed),
+            "UPDATE palisade_kv SET value = '\\x0137', version = 7 WHERE encode(key, 'escape') LIKE '%number%k';
+             UPDATE palisade_sequence SET version = 7, trimmed = 0; DELETE FROM palisade_change",
+        )
+        .await;
+    assert_eq!(next(&mut watch).await.unwrap(), Some(Event::Resync(Version(7))));
+    assert_eq!(get(&store, "k").await, Some(7));
+    assert_eq!(put(&store, "k", 11).await, Version(8));
+    assert_eq!(get(&store, "k").await, Some(11));
+    store.close().await;
+}
+
+/// The commit arrives and its answer is lost: it must not be made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_made_once() {
+    let bed = Bed::postgres().await;
+    let store::EngineConfig::Postgres { url } = &bed.config.engine else {
+        panic!("not a database");
+    };
+    let (before, rest) = url.split_once('@').unwrap();
+    let (address, name) = rest.split_once('/').unwrap();
+    let wire = Wire::start(address.to_owned()).await;
+    let through = format!("{before}@{}/{name}", wire.address);
+    let store = Store::open(store::Config::postgres(through)).await.unwrap();
+    put(&store, "k", 0).await;
+    for round in 1..=5u64 {
+        // In turn: the answer is lost, or the commit itself.
+        wire.cut(if round % 2 == 0 { Cut::Commit } else { Cut::Answer });
+        let tx = store.view(scope()).begin();
+        tx.put(&NUMBERS, &"k".to_owned(), &round);
+        tx.append(&LOG, &round.to_string());
+        let version = store.commit(tx).await.unwrap();
+        assert_eq!(version, Version(1 + round));
+        assert!(!wire.is_armed(), "the wire was cut in round {round}");
+    }
+    let page = store
+        .view(scope())
+        .scan(&LOG, &Prefix::all(), None, 100)
+        .await
+        .unwrap();
+    assert_eq!(page.items.len(), 5);
+    assert!(store.stats().reconnects >= 5);
+    store.close().await;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Answer,
+    Commit,
+}
+
+/// A wire to the server that can be cut around the next commit.
+struct Wire {
+    address: std::net::SocketAddr,
+    armed: Arc<Mutex<Option<Cut>>>,
+}
+
+impl Wire {
+    async fn start(server: String) -> Wire {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let wire = Wire {
+            address: listener.local_addr().unwrap(),
+            armed: Arc::default(),
+        };
+        let armed = Arc::clone(&wire.armed);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(&server).await else {
+                    continue;
+                };
+                tokio::spawn(carry(client, server, Arc::clone(&armed)));
+            }
+        });
+        wire
+    }
+
+    fn cut(&self, cut: Cut) {
+        *self.armed.lock().unwrap() = Some(cut);
+    }
+
+    fn is_armed(&self) -> bool {
+        self.armed.lock().unwrap().is_some()
+    }
+}
+
+async fn carry(mut client: TcpStream, mut server: TcpStream, armed: Arc<Mutex<Option<Cut>>>) {
+    let (mut up, mut down) = ([0; 16_384], [0; 16_384]);
+    loop {
+        tokio::select! {
+            Ok(count) = client.read(&mut up) => {
+                if count == 0 {
+                    return;
+                }
+                let committing = up[..count].windows(7).any(|part| part == b" COMMIT");
+                let cut = if committing { armed.lock().unwrap().take() } else { None };
+                if cut != Some(Cut::Commit) && server.write_all(&up[..count]).await.is_err() {
+                    return;
+                }
+                if cut.is_some() {
+                    // Long enough for the server to commit; its answer goes nowhere.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    return;
+                }
+            }
+            Ok(count) = server.read(&mut down) => {
+                if count == 0 || client.write_all(&down[..count]).await.is_err() {
+                    return;
+                }
+            }
+            else => return,
+        }
+    }
 }
