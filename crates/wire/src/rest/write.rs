@@ -87,7 +87,6 @@ fn root_name(operation: &OperationShape) -> Cow<'static, str> {
         ("s3", "CreateMultipartUpload") => "InitiateMultipartUploadResult",
         ("s3", "CompleteMultipartUpload") => "CompleteMultipartUploadResult",
         ("s3", "DeleteObjects") => "DeleteResult",
-        ("s3", "GetBucketLocation") => "LocationConstraint",
         ("s3", "GetBucketAcl" | "GetObjectAcl") => "AccessControlPolicy",
         ("s3", "GetBucketVersioning") => "VersioningConfiguration",
         ("s3", "GetBucketTagging" | "GetObjectTagging") => "Tagging",

@@ -74,7 +74,7 @@ fn botocore_and_we_say_the_same() {
         answers.len()
     );
     assert!(
-        requests >= 2000 && answers.len() >= 2000,
+        requests >= 4000 && answers.len() >= 4000,
         "the trial is several thousand"
     );
 }

@@ -32,8 +32,8 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
 # Inputs and outputs per operation; the trial's own five get more.
-ROUNDS = 6
-ROUNDS_OF_TRIAL = 150
+ROUNDS = 12
+ROUNDS_OF_TRIAL = 300
 TRIAL = {
     ("kms", "Encrypt"),
     ("iam", "CreateUser"),
