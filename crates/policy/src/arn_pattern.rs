@@ -189,17 +189,18 @@ impl ArnCondition {
         value: ArnText<'_>,
         scope: Scope<'a>,
     ) -> Result<bool, Unresolved<'a>> {
-        let Some(fields) = value.fields else {
-            return Ok(false);
+        let resolved;
+        let globs = match self {
+            ArnCondition::Fixed(globs) => globs.as_deref(),
+            ArnCondition::Varying(pieces) => {
+                resolved = six_globs(resolve_tokens(pieces, scope)?);
+                resolved.as_ref()
+            }
         };
-        let matches =
-            |globs: &[Glob; FIELDS]| globs.iter().zip(fields).all(|(glob, field)| glob.matches(field));
-        Ok(match self {
-            ArnCondition::Fixed(globs) => globs.as_deref().is_some_and(matches),
-            ArnCondition::Varying(pieces) => six_globs(resolve_tokens(pieces, scope)?)
-                .as_ref()
-                .is_some_and(matches),
-        })
+        let fits = |(globs, fields): (&[Glob; FIELDS], [&str; FIELDS])| {
+            globs.iter().zip(fields).all(|(glob, field)| glob.matches(field))
+        };
+        Ok(globs.zip(value.fields).is_some_and(fits))
     }
 
     pub(crate) fn pieces(&self) -> &[Piece] {

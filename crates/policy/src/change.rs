@@ -117,9 +117,13 @@ fn holder_of(weighed: &Weighed<'_>) -> String {
 
 /// The statement that would allow exactly this request, where it would stand.
 fn allowing_statement(request: &Request<'_>, policies: &Policies<'_>, place: Place) -> JsonValue {
+    if place == Place::ResourceControl {
+        // Only AWS's own RCPFullAWSAccess allows.
+        return json!({ "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*" });
+    }
     let mut statement = json!({ "Effect": "Allow" });
     let kind = policies.resource.map(|resource| resource.kind);
-    if matches!(place, Place::Resource | Place::Endpoint | Place::ResourceControl) {
+    if matches!(place, Place::Resource | Place::Endpoint) {
         statement["Principal"] = match place {
             Place::Resource => principal_element(request.principal),
             _ => json!("*"),
@@ -244,14 +248,15 @@ impl fmt::Display for Change {
                 near,
             } => {
                 match policy_type {
-                    PolicyType::Identity | PolicyType::ServiceControl | PolicyType::ResourceControl => {
+                    PolicyType::ResourceControl => write!(f, "attach to {attach_to} RCPFullAWSAccess")?,
+                    PolicyType::Identity | PolicyType::ServiceControl => {
                         write!(
                             f,
                             "attach to {attach_to} a policy ({policy_type}) with the statement {statement}"
                         )?;
                     }
                     PolicyType::Boundary => {
-                        write!(f, "add to the boundary {attach_to} the statement {statement}")?
+                        write!(f, "add to the boundary {attach_to} the statement {statement}")?;
                     }
                     PolicyType::Session => write!(f, "pass a session policy with the statement {statement}")?,
                     PolicyType::Resource | PolicyType::RoleTrust | PolicyType::Endpoint => {

@@ -362,13 +362,17 @@ impl<'a> Evaluation<'a> {
         };
         if needs_resource && !self.resource_allows() {
             self.implicit(Place::Resource, found);
-            // What is missing would best name the caller, which then needs no identity policy;
-            // naming a role still leaves the limits of its session.
+            // What is missing would best name the caller, which then needs no identity policy.
+            // A session would be named by its role, which leaves the limits of the session.
+            let limits = matches!(
+                self.request.principal.who(),
+                Who::User { .. } | Who::FederatedUser { .. }
+            );
             self.caller_permissions(
                 found,
                 Waived {
                     identity: true,
-                    limits: !self.is_role_like(),
+                    limits,
                 },
             );
         } else {
