@@ -357,7 +357,10 @@ impl Cx {
     }
 
     /// The record of this call, as one line of JSON.
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method's path fixes the record's lifetime")]
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method's path fixes the record's lifetime"
+    )]
     pub(crate) fn record_json(&self, error: Option<(&str, Option<&str>)>, elements: Option<&str>) -> String {
         self.with_record(error, elements, |record| record.to_json())
     }

@@ -125,6 +125,16 @@ impl Door {
         &self.parts.services
     }
 
+    /// The store behind the door.
+    pub fn store(&self) -> &store::Store {
+        &self.parts.store
+    }
+
+    /// The record, for those who read it at their own pace.
+    pub fn journal(&self) -> &journal::Journal {
+        &self.parts.journal
+    }
+
     /// Flushes the journal and removes what is settled. The store is the roof's to close.
     ///
     /// # Errors

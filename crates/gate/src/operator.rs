@@ -94,10 +94,12 @@ pub(crate) async fn answer(
             .await
             {
                 Ok(()) => metrics(door),
-                Err(refused) => refused,
+                Err(Turned::Denied(answer) | Turned::Away(answer)) => answer,
             }
         }
-        (&Method::POST, "/_palisade/reset") if let Some(order) = &door.parts.reset => reset(door, order).await,
+        (&Method::POST, "/_palisade/reset") if let Some(order) = &door.parts.reset => {
+            reset(door, order).await
+        }
         (&Method::POST, "/_palisade/clock") if dev => clock(door, body).await,
         (&Method::GET, path) if path.starts_with("/_palisade/why/") => {
             let wanted = &path["/_palisade/why/".len()..];
@@ -153,7 +155,11 @@ async fn reset(door: &Door, reset: &Reset) -> Response<Full<Bytes>> {
         }
         Err(error) => {
             tracing::error!(error, "reset failed");
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure", "the store could not be emptied")
+            problem(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalFailure",
+                "the store could not be emptied",
+            )
         }
     }
 }
@@ -211,8 +217,8 @@ async fn why(
         }
         None => from_journal(door, wanted),
     };
-    // Whether or not the id is known the caller must have signed, and a
-    // foreign or forbidden one is told the same as an unknown one.
+    // Whether or not the id is known the caller must have signed; whoever may
+    // not see a decision is told the same as if there were none.
     let asked = |cx: &Cx| {
         let (account, region) = match &told {
             Some((account, region, _)) => (*account, region.clone()),
@@ -222,13 +228,10 @@ async fn why(
             .owned_by(account)
             .doing(EXPLAIN)
     };
-    if let Err(refused) = authorize(door, head, body, peer, request_id, asked).await {
-        let denied = refused.status() == StatusCode::FORBIDDEN;
-        return if denied && told.is_some() {
-            unknown()
-        } else {
-            refused
-        };
+    match authorize(door, head, body, peer, request_id, asked).await {
+        Ok(()) => {}
+        Err(Turned::Denied(_)) => return unknown(),
+        Err(Turned::Away(answer)) => return answer,
     }
     match told {
         Some((_, _, decisions)) => json(
@@ -270,6 +273,14 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
 }
 
+/// An operator's call that does not go on.
+enum Turned {
+    /// A policy refuses.
+    Denied(Response<Full<Bytes>>),
+    /// It was not believed, or could not be judged.
+    Away(Response<Full<Bytes>>),
+}
+
 /// Authenticates and authorizes an operator's call.
 async fn authorize(
     door: &Arc<Door>,
@@ -278,7 +289,7 @@ async fn authorize(
     peer: &Peer,
     request_id: &str,
     ask: impl FnOnce(&Cx) -> Access<()>,
-) -> Result<(), Response<Full<Bytes>>> {
+) -> Result<(), Turned> {
     let now = door.parts.clock.now();
     let parts = request_parts(head);
     let authenticated: Result<Authenticated, Refused> = match Claim::parse(&parts) {
@@ -296,36 +307,42 @@ async fn authorize(
         }
         Err(fault) => Err(fault.into()),
     };
-    let authenticated = authenticated.map_err(|refused| match refused {
-        Refused::Signature(fault) => {
-            let (status, code, message) = fault.code_and_message(Manner::RestJson, now);
-            problem(
-                StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN),
-                code,
-                &message,
-            )
-        }
-        Refused::Credential(fault) => problem(
-            StatusCode::FORBIDDEN,
-            "UnrecognizedClientException",
-            &fault.to_string(),
-        ),
+    let authenticated = authenticated.map_err(|refused| {
+        Turned::Away(match refused {
+            Refused::Signature(fault) => {
+                let (status, code, message) = fault.code_and_message(Manner::RestJson, now);
+                problem(
+                    StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN),
+                    code,
+                    &message,
+                )
+            }
+            Refused::Credential(fault) => problem(
+                StatusCode::FORBIDDEN,
+                "UnrecognizedClientException",
+                &fault.to_string(),
+            ),
+        })
     })?;
     let cx = Cx::for_operator(door, &authenticated, peer, &head.headers, request_id, now);
     match cx.authorize(ask(&cx)).await {
         Ok(_) => Ok(()),
-        Err(AuthorizeError::Denied(denied)) => Err(problem(
-            StatusCode::FORBIDDEN,
-            "AccessDeniedException",
-            &denied.to_string(),
-        )),
+        Err(AuthorizeError::Denied(denied)) => {
+            let answer = problem(
+                StatusCode::FORBIDDEN,
+                "AccessDeniedException",
+                &denied.to_string(),
+            );
+            Err(Turned::Denied(answer))
+        }
         Err(AuthorizeError::Store(error)) => {
             tracing::error!(request_id, %error, "the caller's policies cannot be read");
-            Err(problem(
+            let told = "an internal error occurred";
+            Err(Turned::Away(problem(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalFailure",
-                "an internal error occurred",
-            ))
+                told,
+            )))
         }
     }
 }

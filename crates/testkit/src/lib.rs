@@ -3,4 +3,5 @@
 //! Never linked into the product. Whatever is missing on the machine is a
 //! failure that says what to install; nothing is skipped.
 
+pub mod client;
 pub mod postgres;
