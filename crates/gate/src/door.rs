@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use crypto::Random;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ground::{Clock, Region, id};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use shape::{OperationShape, Protocol, ServiceShape};
 use wire::sigv4::{Claim, Manner, RequestParts, SignatureFault};
@@ -24,7 +24,7 @@ use crate::directory::{CredentialFault, Directory};
 use crate::fault::{Fault, FaultKind};
 use crate::intent::Intents;
 use crate::jobs::{JobError, JobLeases};
-use crate::limits::{BODY_BYTES_MAX, BODY_TIME_MAX, CONFLICT_RERUNS_MAX};
+use crate::limits::{BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX, BODY_TIME_MAX, CONFLICT_RERUNS_MAX};
 use crate::metrics::{CallMetrics, Ending, Metrics, Refusal};
 use crate::operator;
 use crate::table::{Done, Row, Service};
@@ -159,7 +159,7 @@ impl Door {
     pub async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
         let (mut head, body) = request.into_parts();
         let request_id = id::uuid(self.parts.random.bytes());
-        let body = match read_body(&head.headers, body).await {
+        let body = match read_body(body).await {
             Ok(body) => body,
             Err(fault) => {
                 self.metrics.refuse(Refusal::Body);
@@ -366,34 +366,58 @@ pub(crate) fn request_parts(head: &http::request::Parts) -> RequestParts<'_> {
     }
 }
 
-async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, WireFault> {
-    let too_large = || {
-        let message = format!("Request body is larger than {BODY_BYTES_MAX} bytes");
-        WireFault::client(413, "RequestEntityTooLarge", message)
+/// Reads the body within its bounds. What is too large is still read a while
+/// and thrown away, so that a client that only listens after sending hears why.
+async fn read_body(mut body: Incoming) -> Result<Bytes, WireFault> {
+    let read = async {
+        let mut kept = BytesMut::new();
+        let mut seen = 0;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                return Err(BadBody::CutOff);
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            seen += data.len();
+            if seen <= BODY_BYTES_MAX {
+                kept.extend_from_slice(&data);
+            } else if seen > BODY_BYTES_DISCARDED_MAX {
+                break;
+            }
+        }
+        if seen > BODY_BYTES_MAX {
+            Err(BadBody::TooLarge)
+        } else {
+            Ok(kept.freeze())
+        }
     };
-    let declared = headers
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|declared: u64| declared > BODY_BYTES_MAX as u64) {
-        return Err(too_large());
-    }
-    let read = Limited::new(body, BODY_BYTES_MAX).collect();
-    match tokio::time::timeout(BODY_TIME_MAX, read).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(WireFault::client(
+    let outcome = tokio::time::timeout(BODY_TIME_MAX, read)
+        .await
+        .unwrap_or(Err(BadBody::TooSlow));
+    outcome.map_err(|bad| match bad {
+        BadBody::CutOff => WireFault::client(
             400,
             "IncompleteBody",
             "The request body terminated unexpectedly".to_owned(),
-        )),
-        Err(_) => {
+        ),
+        BadBody::TooLarge => {
+            let message = format!("Request body is larger than {BODY_BYTES_MAX} bytes");
+            WireFault::client(413, "RequestEntityTooLarge", message)
+        }
+        BadBody::TooSlow => {
             let message = format!(
                 "The request body did not arrive within {} seconds",
                 BODY_TIME_MAX.as_secs()
             );
-            Err(WireFault::client(408, "RequestTimeout", message))
+            WireFault::client(408, "RequestTimeout", message)
         }
-    }
+    })
+}
+
+/// Why a body was not taken.
+enum BadBody {
+    CutOff,
+    TooLarge,
+    TooSlow,
 }
 
 /// A fault in the operation's protocol.

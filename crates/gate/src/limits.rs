@@ -7,6 +7,9 @@ use std::time::Duration;
 /// policy, form-encoded.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of a body that is too large which are read and thrown away before the connection is closed.
+pub(crate) const BODY_BYTES_DISCARDED_MAX: usize = 16 << 20;
+
 /// Longest time from the first to the last byte of a body.
 pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 

@@ -1,6 +1,8 @@
 //! The whole walk of a request, over a real socket, with a service of four
 //! small handlers in the place of KMS.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
