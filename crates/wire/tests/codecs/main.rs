@@ -10,6 +10,7 @@ mod bad_input;
 mod botocore;
 mod canonical;
 mod depth;
+mod manners;
 mod operations;
 mod total;
 
