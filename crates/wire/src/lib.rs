@@ -1,6 +1,6 @@
 //! AWS wire protocols and signatures, without I/O.
 //!
-//! [`Router`] finds the operation that a request asks for, [`decode`] reads it
+//! [`Router`] finds the operation that a request asks for, [`decode()`] reads it
 //! into the operation's typed input and checks the model's constraints,
 //! [`encode`] and [`encode_fault`] spell the answer. One codec per protocol
 //! walks any structure through `shape`'s accessor pair; nothing here knows a
