@@ -144,34 +144,71 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        self.trim_outbox().await
+        self.outbox_trim().await.map(|_| ())
     }
 
-    /// Removes announcements every reader has acknowledged, a bounded number at a time.
-    async fn trim_outbox(&self) -> Result<(), StoreError> {
+    /// Forgets a reader that will not come back, so that nothing waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the engine reports.
+    pub async fn outbox_retire(&self, reader: &str) -> Result<(), StoreError> {
+        let row: Arc<[u8]> = CURSORS.row(&Scope::own(), &reader.to_owned())?.into();
+        let mut commit = Commit::default();
+        commit.writes.insert(row, Write::Delete);
+        self.submit(commit).await.map(|_| ())
+    }
+
+    /// Removes announcements every reader has acknowledged, at most
+    /// [`OUTBOX_TRIM_ROWS`] of them, and tells how many. While no reader is
+    /// known nobody waits for any, and all go: a job that calls this now and
+    /// then keeps a store without readers from growing.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the engine reports.
+    pub async fn outbox_trim(&self) -> Result<usize, StoreError> {
         let scope = Scope::own();
         let cursors = self
             .engine()
             .scan(&KeyRange::prefixed(&CURSORS.start(&scope)), PAGE_ITEMS_MAX)
             .await?;
+        // A reader that is known by the time of the removal keeps what is its own.
+        let precondition = Precondition::Range {
+            range: KeyRange::prefixed(&CURSORS.start(&scope)),
+            count: cursors.len() as u64,
+            newest: cursors
+                .iter()
+                .map(|(_, row)| row.version)
+                .max()
+                .unwrap_or_default(),
+        };
         let mut everyone = None;
         for (_, Versioned { value, .. }) in &cursors {
             let cursor = *CURSORS.decode(value)?;
             everyone = Some(everyone.map_or(cursor, |least: Stamp| least.min(cursor)));
         }
-        let Some(everyone) = everyone else {
-            return Ok(());
+        let start = OUTBOX.start(&scope);
+        let end = match &everyone {
+            Some(everyone) => successor(&OUTBOX.row(&scope, everyone)?),
+            None => prefix_end(&start),
         };
-        let range = KeyRange {
-            start: OUTBOX.start(&scope),
-            end: successor(&OUTBOX.row(&scope, &everyone)?),
-        };
+        let range = KeyRange { start, end };
         let rows = self.engine().scan(&range, OUTBOX_TRIM_ROWS).await?;
-        let mut commit = Commit::default();
+        let count = rows.len();
+        let mut commit = Commit {
+            preconditions: vec![precondition],
+            ..Commit::default()
+        };
         for (row, _) in rows {
             commit.writes.insert(row.into(), Write::Delete);
         }
-        self.submit(commit).await.map(|_| ())
+        match self.submit(commit).await {
+            Ok(_) => Ok(count),
+            // Cursors moved meanwhile; whoever moved them trims too.
+            Err(StoreError::Conflict) => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -167,6 +167,25 @@ async fn what_was_announced_reaches_every_reader_in_order() {
         assert_eq!(store.outbox_reader("trail").await.unwrap(), all[14].cursor);
         store.outbox_ack("events", all[14].cursor).await.unwrap();
         assert!(store.outbox_after(Stamp::START, 100).await.unwrap().is_empty());
+
+        // A reader that does not come back holds things up until it is retired;
+        // without any reader nothing is kept for long.
+        let announce = async || {
+            let tx = store.view(scope()).begin();
+            tx.announce("test/Made", &json!({}));
+            store.commit(tx).await.unwrap();
+        };
+        announce().await;
+        let last = store.outbox_after(Stamp::START, 100).await.unwrap()[0].cursor;
+        store.outbox_ack("trail", last).await.unwrap();
+        assert_eq!(store.outbox_after(Stamp::START, 100).await.unwrap().len(), 1);
+        store.outbox_retire("events").await.unwrap();
+        assert_eq!(store.outbox_trim().await.unwrap(), 1);
+        announce().await;
+        assert_eq!(store.outbox_trim().await.unwrap(), 0);
+        store.outbox_retire("trail").await.unwrap();
+        assert_eq!(store.outbox_trim().await.unwrap(), 1);
+        assert!(store.outbox_after(Stamp::START, 100).await.unwrap().is_empty());
         store.close().await;
     })
     .await;
