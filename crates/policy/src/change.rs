@@ -13,7 +13,7 @@ use crate::decision::{Denial, PolicyType};
 use crate::evaluate::{Evaluation, Place};
 use crate::principal::{Principal, Who};
 use crate::request::{Level, Policies, Request, ResourcePolicyKind};
-use crate::statement::{Effect, Miss, Statement};
+use crate::statement::{Effect, Miss};
 use crate::trace::Weighed;
 
 /// One obstacle and the least that lifts it.
@@ -41,7 +41,7 @@ pub enum Change {
         attach_to: String,
         /// The statement, as it would stand in a document of version 2012-10-17.
         statement: JsonValue,
-        /// Statements there that would allow the request but for their conditions or resource.
+        /// Allow statements there that come near, and what they lack.
         near: Vec<String>,
     },
 }
@@ -195,34 +195,38 @@ fn targets(
 
 /// Allow statements that name the action and fail on something else.
 fn near_misses(weighed: &Weighed<'_>) -> Vec<String> {
-    let describe = |statement: &Statement, what: &str| {
+    let near = weighed.statements.iter().filter_map(|(statement, judged)| {
+        if statement.effect == Effect::Deny {
+            return None;
+        }
+        let how = match judged {
+            Err(Miss::Condition) => "fits but for its conditions".to_owned(),
+            Err(Miss::Unresolved(variable)) => format!("needs a value for ${{{}}}", variable.key.text),
+            Err(Miss::Resource) => "names the action but not the resource".to_owned(),
+            Err(Miss::Principal) => "names action and resource but not the caller".to_owned(),
+            Ok(_) | Err(Miss::Action | Miss::Inert) => return None,
+        };
         let sid = statement
             .sid
             .as_deref()
             .map(|sid| format!(" ({sid})"))
             .unwrap_or_default();
-        format!(
-            "statement {}{sid} of {} would allow it but for {what}",
+        Some(format!(
+            "statement {}{sid} of {} {how}",
             statement.index,
             name_of(weighed)
-        )
-    };
-    let near = weighed.statements.iter().filter_map(|(statement, judged)| {
-        if statement.effect == Effect::Deny {
-            return None;
-        }
-        match judged {
-            Err(Miss::Condition) => Some(describe(statement, "its conditions")),
-            Err(Miss::Unresolved(variable)) => Some(describe(
-                statement,
-                &format!("the value of ${{{}}}", variable.key.text),
-            )),
-            Err(Miss::Resource) => Some(describe(statement, "its resource")),
-            Err(Miss::Principal) => Some(describe(statement, "its principal")),
-            Ok(_) | Err(Miss::Action | Miss::Inert) => None,
-        }
+        ))
     });
     near.collect()
+}
+
+/// The statement with its elements in the order in which people write them.
+fn spelled(statement: &JsonValue) -> String {
+    let elements = ["Effect", "Principal", "Action", "Resource"];
+    let members = elements
+        .iter()
+        .filter_map(|name| Some(format!("\"{name}\": {}", statement.get(name)?)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
 }
 
 impl fmt::Display for Change {
@@ -247,22 +251,32 @@ impl fmt::Display for Change {
                 statement,
                 near,
             } => {
+                let statement = spelled(statement);
                 match policy_type {
-                    PolicyType::ResourceControl => write!(f, "attach to {attach_to} RCPFullAWSAccess")?,
-                    PolicyType::Identity | PolicyType::ServiceControl => {
+                    PolicyType::Identity => {
                         write!(
                             f,
-                            "attach to {attach_to} a policy ({policy_type}) with the statement {statement}"
+                            "attach to {attach_to} an identity-based policy with the statement {statement}"
                         )?;
                     }
+                    PolicyType::ServiceControl => {
+                        write!(
+                            f,
+                            "attach to {attach_to} a service control policy with the statement {statement}"
+                        )?;
+                    }
+                    PolicyType::ResourceControl => write!(f, "attach to {attach_to} RCPFullAWSAccess")?,
                     PolicyType::Boundary => {
-                        write!(f, "add to the boundary {attach_to} the statement {statement}")?;
+                        write!(
+                            f,
+                            "add to the permissions boundary {attach_to} the statement {statement}"
+                        )?;
                     }
                     PolicyType::Session => write!(f, "pass a session policy with the statement {statement}")?,
                     PolicyType::Resource | PolicyType::RoleTrust | PolicyType::Endpoint => {
                         write!(
                             f,
-                            "add to the policy ({policy_type}) of {attach_to} the statement {statement}"
+                            "add to the {policy_type} of {attach_to} the statement {statement}"
                         )?;
                     }
                 }

@@ -11,3 +11,4 @@ mod published;
 mod random;
 mod scenario;
 mod tables;
+mod trace;

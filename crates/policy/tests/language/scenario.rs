@@ -135,6 +135,7 @@ pub(crate) struct Scenario {
     session: Option<Vec<Attached>>,
     resource: Option<Attached>,
     grants: Vec<GrantAllow<'static>>,
+    endpoint: Option<Attached>,
     service_control: Option<Vec<Level>>,
     resource_control: Option<Vec<Level>>,
     pub(crate) same_organization: bool,
@@ -221,6 +222,10 @@ impl Scenario {
             } else {
                 Vec::new()
             },
+            endpoint: (column("E") != "absent").then(|| {
+                let document = setting.parse(column("E"), DocumentKind::Resource, Some(r#""*""#));
+                Attached::inline("endpoint", Holder::Resource, document)
+            }),
             service_control: levels(
                 column("SCP"),
                 DocumentKind::ServiceControl,
@@ -256,7 +261,7 @@ impl Scenario {
                 kind: self.setting.kind,
             }),
             grants: &self.grants,
-            endpoint: None,
+            endpoint: self.endpoint.as_ref(),
             service_control: self.service_control.as_deref(),
             resource_control: self.resource_control.as_deref(),
         };

@@ -80,6 +80,11 @@ fn control_policies_across_accounts() {
 }
 
 #[test]
+fn endpoint() {
+    check(BUCKET, include_str!("../cases/endpoint.txt"));
+}
+
+#[test]
 fn key_policy() {
     check(KEY, include_str!("../cases/key_policy.txt"));
 }
