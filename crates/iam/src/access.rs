@@ -1,0 +1,302 @@
+//! From a name in a request to the thing it means, if the caller may.
+//!
+//! Each function finds, asks for permission, and only then says that there is
+//! no such thing: a caller without permission does not learn which names exist.
+//!
+//! Resource types and condition keys follow the Service Authorization
+//! Reference, "Actions, resources, and condition keys for IAM".
+
+use std::sync::Arc;
+
+use gate::{Access, Cx, Permit};
+use policy::{Value, Who};
+
+use crate::error::Error;
+use crate::model::{EntityKind, Group, ManagedPolicy, PolicyArn, Role, Tags, User, arn};
+use crate::store::{Entity, KeyHolder, Policy, rows};
+
+/// What a request says beside the name: the source of its condition keys.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Asking<'a> {
+    /// `iam:PolicyARN`
+    pub(crate) policy_arn: Option<&'a str>,
+    /// `iam:PermissionsBoundary`
+    pub(crate) boundary: Boundary<'a>,
+    /// `aws:RequestTag/…` and `aws:TagKeys`
+    pub(crate) tags: Option<&'a Tags>,
+    /// `aws:TagKeys` alone
+    pub(crate) tag_keys: &'a [String],
+}
+
+/// What `iam:PermissionsBoundary` tells.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Boundary<'a> {
+    /// The operation has no such key.
+    #[default]
+    NotAsked,
+    /// The boundary that the entity has.
+    OfEntity,
+    /// The boundary that the request wants.
+    Requested(Option<&'a str>),
+}
+
+impl Asking<'_> {
+    /// Nothing but the name.
+    pub(crate) const NOTHING: Asking<'static> = Asking {
+        policy_arn: None,
+        boundary: Boundary::NotAsked,
+        tags: None,
+        tag_keys: &[],
+    };
+
+    /// Adds them as condition keys.
+    pub(crate) fn add_to<T>(self, access: Access<T>, own_boundary: Option<&str>) -> Access<T> {
+        let boundary = match self.boundary {
+            Boundary::NotAsked => None,
+            Boundary::OfEntity => own_boundary,
+            Boundary::Requested(arn) => arn,
+        };
+        let mut access = access
+            .key("iam:PolicyARN", self.policy_arn.map(str::to_owned))
+            .key("iam:PermissionsBoundary", boundary.map(str::to_owned));
+        let mut keys: Vec<String> = self.tag_keys.to_vec();
+        for tag in self.tags.into_iter().flat_map(Tags::iter) {
+            access = access.key(format!("aws:RequestTag/{}", tag.key), Some(tag.value.clone()));
+            keys.push(tag.key.clone());
+        }
+        if !keys.is_empty() {
+            access = access.key("aws:TagKeys", Some(keys.into_iter().collect::<Value<'static>>()));
+        }
+        access
+    }
+}
+
+/// The tags of a resource as condition keys.
+pub(crate) fn with_resource_tags<T>(access: Access<T>, tags: &Tags) -> Access<T> {
+    tags.iter().fold(access, |access, tag| {
+        access
+            .key(format!("aws:ResourceTag/{}", tag.key), Some(tag.value.clone()))
+            .key(format!("iam:ResourceTag/{}", tag.key), Some(tag.value.clone()))
+    })
+}
+
+/// Credentials from `GetSessionToken` reach IAM only with MFA (STS API
+/// Reference, GetSessionToken); those of roles always do.
+fn admit(cx: &Cx) -> Result<(), Error> {
+    let caller = cx.caller();
+    match (caller.principal.who(), &caller.session) {
+        (Who::Root | Who::User { .. }, Some(session)) if !session.mfa => Err(Error::InvalidToken),
+        (Who::FederatedUser { .. }, _) => Err(Error::InvalidToken),
+        _ => Ok(()),
+    }
+}
+
+async fn ask<T>(cx: &Cx, access: Access<T>) -> Result<Permit<T>, Error> {
+    admit(cx)?;
+    Ok(cx.authorize(access).await?)
+}
+
+/// Turns a permit for what may not exist into one for what does.
+fn existing<T>(permit: Permit<Option<T>>, missing: impl FnOnce() -> Error) -> Result<Permit<T>, Error> {
+    if permit.is_none() {
+        return Err(missing());
+    }
+    Ok(permit.map(|found| found.expect("its presence was just seen")))
+}
+
+fn missing(noun: &'static str, name: &str) -> Error {
+    Error::Missing {
+        noun,
+        name: name.to_owned(),
+    }
+}
+
+/// The user called `name`.
+pub(crate) async fn user(cx: &Cx, name: &str, asking: Asking<'_>) -> Result<Permit<Arc<User>>, Error> {
+    let user = rows(cx).user(name).await?;
+    let access = user_access(cx, user, name, asking);
+    existing(ask(cx, access).await?, || missing("user", name))
+}
+
+fn user_access(
+    cx: &Cx,
+    user: Option<Arc<User>>,
+    name: &str,
+    asking: Asking<'_>,
+) -> Access<Option<Arc<User>>> {
+    let arn = match &user {
+        Some(user) => user.arn(cx.account()),
+        None => arn(cx.account(), "user", "/", name),
+    };
+    let boundary = user.as_ref().and_then(|user| user.boundary.clone());
+    let tags = user.as_ref().map(|user| user.tags.clone()).unwrap_or_default();
+    let access = Access::to(user, arn).recorded_as("AWS::IAM::User");
+    asking.add_to(with_resource_tags(access, &tags), boundary.as_deref())
+}
+
+/// The role called `name`.
+pub(crate) async fn role(cx: &Cx, name: &str, asking: Asking<'_>) -> Result<Permit<Arc<Role>>, Error> {
+    let role = rows(cx).role(name).await?;
+    let arn = match &role {
+        Some(role) => role.arn(cx.account()),
+        None => arn(cx.account(), "role", "/", name),
+    };
+    let boundary = role.as_ref().and_then(|role| role.boundary.clone());
+    let tags = role.as_ref().map(|role| role.tags.clone()).unwrap_or_default();
+    let access = Access::to(role, arn).recorded_as("AWS::IAM::Role");
+    let access = asking.add_to(with_resource_tags(access, &tags), boundary.as_deref());
+    existing(ask(cx, access).await?, || missing("role", name))
+}
+
+/// The group called `name`.
+pub(crate) async fn group(cx: &Cx, name: &str, asking: Asking<'_>) -> Result<Permit<Arc<Group>>, Error> {
+    let group = rows(cx).group(name).await?;
+    let arn = match &group {
+        Some(group) => group.arn(cx.account()),
+        None => arn(cx.account(), "group", "/", name),
+    };
+    let access = asking.add_to(Access::to(group, arn).recorded_as("AWS::IAM::Group"), None);
+    existing(ask(cx, access).await?, || missing("group", name))
+}
+
+/// The user, role or group called `name`.
+pub(crate) async fn entity(
+    cx: &Cx,
+    kind: EntityKind,
+    name: &str,
+    asking: Asking<'_>,
+) -> Result<Permit<Entity>, Error> {
+    Ok(match kind {
+        EntityKind::Group => group(cx, name, asking).await?.map(Entity::Group),
+        EntityKind::Role => role(cx, name, asking).await?.map(Entity::Role),
+        EntityKind::User => user(cx, name, asking).await?.map(Entity::User),
+    })
+}
+
+/// The managed policy with this ARN, of the account or of AWS.
+pub(crate) async fn policy(cx: &Cx, arn: &str, asking: Asking<'_>) -> Result<Permit<Policy>, Error> {
+    let parsed = policy_arn(arn)?;
+    let policy = rows(cx).policy(&parsed).await?;
+    let tags = match &policy {
+        Some(Policy::Own(policy)) => policy.tags.clone(),
+        Some(Policy::Aws(_)) | None => Tags::default(),
+    };
+    let access = with_resource_tags(Access::to(policy, arn).recorded_as("AWS::IAM::Policy"), &tags);
+    let permit = ask(cx, asking.add_to(access, None)).await?;
+    existing(permit, || Error::PolicyMissing(arn.to_owned()))
+}
+
+/// The managed policy of the account with this ARN, to be changed.
+pub(crate) async fn own_policy(
+    cx: &Cx,
+    arn: &str,
+    asking: Asking<'_>,
+) -> Result<Permit<Arc<ManagedPolicy>>, Error> {
+    let permit = policy(cx, arn, asking).await?;
+    match &*permit {
+        Policy::Aws(_) => Err(Error::AccessDenied("Policy is outside your own account.")),
+        Policy::Own(policy) => {
+            let policy = Arc::clone(policy);
+            Ok(permit.map(|_| policy))
+        }
+    }
+}
+
+/// Reads the ARN of a managed policy.
+pub(crate) fn policy_arn(arn: &str) -> Result<PolicyArn, Error> {
+    if ground::Arn::parse(arn).is_err() {
+        return Err(Error::Validation("Invalid ARN:  Could not be parsed!".to_owned()));
+    }
+    PolicyArn::parse(arn).ok_or_else(|| Error::InvalidInput(format!("ARN {arn} is not valid.")))
+}
+
+/// A thing that is about to be made, named `kind` + `path` + `name`.
+pub(crate) async fn new<T>(
+    cx: &Cx,
+    thing: T,
+    kind: &'static str,
+    path_and_name: (&str, &str),
+    asking: Asking<'_>,
+) -> Result<Permit<T>, Error> {
+    let (path, name) = path_and_name;
+    let arn = arn(cx.account(), kind, path, name);
+    let access = Access::to(thing, arn.clone()).recorded_as(recorded_kind(kind));
+    let permit = ask(cx, asking.add_to(access, None)).await?;
+    // To make a thing with tags is to tag it too.
+    if asking.tags.is_some_and(|tags| !tags.is_empty()) {
+        let tagging = match kind {
+            "policy" => "iam:TagPolicy",
+            "role" => "iam:TagRole",
+            _ => "iam:TagUser",
+        };
+        ask(cx, asking.add_to(Access::to((), arn).doing(tagging), None)).await?;
+    }
+    Ok(permit)
+}
+
+fn recorded_kind(kind: &str) -> &'static str {
+    match kind {
+        "group" => "AWS::IAM::Group",
+        "policy" => "AWS::IAM::Policy",
+        "role" => "AWS::IAM::Role",
+        _ => "AWS::IAM::User",
+    }
+}
+
+/// The place that an entity moves to under a new name or path.
+pub(crate) async fn moved(cx: &Cx, kind: &'static str, path: &str, name: &str) -> Result<(), Error> {
+    ask(cx, Access::to((), arn(cx.account(), kind, path, name))).await?;
+    Ok(())
+}
+
+/// Every `kind` below a path.
+pub(crate) async fn list(cx: &Cx, kind: &'static str, path_prefix: &str) -> Result<(), Error> {
+    ask(cx, Access::to((), arn(cx.account(), kind, path_prefix, "*"))).await?;
+    Ok(())
+}
+
+/// An operation about no resource.
+pub(crate) async fn account_wide(cx: &Cx) -> Result<(), Error> {
+    ask(cx, Access::to((), "*")).await?;
+    Ok(())
+}
+
+/// Whose access keys a request means: those of the user it names, or else of
+/// whoever signed it.
+pub(crate) async fn key_holder(cx: &Cx, user_name: Option<&str>) -> Result<Permit<KeyHolder>, Error> {
+    if let Some(name) = user_name {
+        return Ok(user(cx, name, Asking::NOTHING).await?.map(KeyHolder::User));
+    }
+    match cx.caller().principal.who() {
+        Who::Root => {
+            let account = cx.account();
+            ask(
+                cx,
+                Access::to(KeyHolder::Root(account), format!("arn:aws:iam::{account}:root")),
+            )
+            .await
+        }
+        Who::User { .. } => Ok(calling_user(cx).await?.map(KeyHolder::User)),
+        _ => Err(no_user()),
+    }
+}
+
+/// The user who signed the request.
+pub(crate) async fn calling_user(cx: &Cx) -> Result<Permit<Arc<User>>, Error> {
+    let Who::User { id, name } = cx.caller().principal.who() else {
+        return Err(no_user());
+    };
+    let user = rows(cx).user_by_id(id).await?;
+    let access = user_access(cx, user, name, Asking::NOTHING);
+    existing(ask(cx, access).await?, || missing("user", name))
+}
+
+/// Permission to read about the root user itself.
+pub(crate) async fn root(cx: &Cx) -> Result<(), Error> {
+    ask(cx, Access::to((), format!("arn:aws:iam::{}:root", cx.account()))).await?;
+    Ok(())
+}
+
+fn no_user() -> Error {
+    Error::Validation("Must specify userName when calling with non-User credentials".to_owned())
+}

@@ -1,0 +1,468 @@
+//! Who presents a credential, and which policies bind them: what the door asks.
+//!
+//! Both answers are kept in memory with the account's generation as it stood
+//! before they were put together, and serve only while that generation
+//! stands: every change of the account's identities changes it in the same
+//! commit, so an answer given after an acknowledged change is never older
+//! than it. (Other nodes of a shared store follow within the store's
+//! staleness limit.)
+//!
+//! Absent by design: service control policies, which belong to
+//! `organizations`.
+
+use std::sync::Arc;
+
+use crypto::RootKey;
+use futures_util::future::BoxFuture;
+use gate::{
+    Caller, CallerPolicies, Credential, CredentialFault, Directory, Presented, Session, SessionIssuer,
+};
+use ground::{AccountId, Arn, Region, Timestamp, id};
+use policy::{Attached, Context, Document, DocumentKind, Holder, Parent, Principal, Who};
+use quick_cache::sync::Cache;
+use store::{Scope, Store, StoreError, View};
+
+use crate::aws_managed;
+use crate::limits::{CREDENTIALS_CACHED, PRINCIPALS_CACHED};
+use crate::model::{CaseOfKeys, Generation, Tag};
+use crate::ops::access_key;
+use crate::store::{
+    ACCESS_KEYS, ACCOUNT, ATTACHED, Entity, GENERATION, INLINE, Rows, cross_account_key_owner, rows_of,
+};
+use crate::sts::token::{self, Claims};
+
+/// Where a session's principal keeps the keys of its transitive tags, for the
+/// next role in the chain. Not a key of AWS's, so no policy of AWS's names it.
+pub(crate) const TRANSITIVE_TAG_KEYS: &str = "palisade:TransitiveTagKeys";
+
+/// How often policies are put together anew because the account changed meanwhile.
+const ASSEMBLY_ATTEMPTS: u32 = 8;
+
+/// Identity, for the door.
+pub struct Identities {
+    store: Store,
+    root_key: Arc<RootKey>,
+    /// Long-term credentials by access key id.
+    keys: Cache<String, Arc<Known>>,
+    /// Temporary credentials by digest of access key id and token.
+    sessions: Cache<[u8; 32], Arc<Known>>,
+    /// Policies by unique id of the user or role.
+    policies: Cache<String, Arc<Assembled>>,
+}
+
+/// A credential that was looked up, and what it was true under.
+struct Known {
+    credential: Arc<Credential>,
+    generation: Option<Generation>,
+    /// `None` for long-term credentials.
+    expires: Option<Timestamp>,
+}
+
+struct Assembled {
+    policies: Arc<CallerPolicies>,
+    generation: Option<Generation>,
+}
+
+impl Identities {
+    /// Identity over the rows of `store`, whose secrets are sealed below `root_key`.
+    pub fn new(store: Store, root_key: Arc<RootKey>) -> Identities {
+        Identities {
+            store,
+            root_key,
+            keys: Cache::new(CREDENTIALS_CACHED),
+            sessions: Cache::new(CREDENTIALS_CACHED),
+            policies: Cache::new(PRINCIPALS_CACHED),
+        }
+    }
+
+    fn view(&self, account: AccountId) -> View {
+        self.store.view(Scope::regionless(account))
+    }
+
+    /// Changes with every change of the account's identities; `None` before the first.
+    async fn generation(&self, view: &View) -> Result<Option<Generation>, StoreError> {
+        Ok(view.peek(&GENERATION, &()).await?.map(|generation| *generation))
+    }
+
+    async fn is_current(&self, known: &Known) -> Result<bool, StoreError> {
+        let view = self.view(known.credential.caller.account);
+        Ok(self.generation(&view).await? == known.generation)
+    }
+
+    async fn long_term(&self, key_id: &str) -> Result<Arc<Credential>, CredentialFault> {
+        if let Some(known) = self.keys.get(key_id)
+            && self.is_current(&known).await?
+        {
+            return Ok(Arc::clone(&known.credential));
+        }
+        let shared = self.store.view(Scope::global());
+        let owner = cross_account_key_owner(&shared, key_id)
+            .await?
+            .ok_or(CredentialFault::Invalid)?;
+        let account = owner.account;
+        let view = self.view(account);
+        let generation = self.generation(&view).await?;
+        let rows = rows_of(&view, account);
+        let key = rows
+            .get(&ACCESS_KEYS, &(owner.owner_id.clone(), key_id.to_owned()))
+            .await?;
+        let key = key.filter(|key| key.active).ok_or(CredentialFault::Invalid)?;
+        let principal = if owner.owner_id == account.to_string() {
+            Principal::root(account)
+        } else {
+            let user = rows
+                .user_by_id(&owner.owner_id)
+                .await?
+                .ok_or(CredentialFault::Invalid)?;
+            let keys = principal_tags(user.tags.iter());
+            Principal::user(account, &user.id, &user.path, &user.name).with_keys(keys)
+        };
+        let domain = self
+            .root_key
+            .domain(account, &Region::us_east_1(), access_key::SEALED_FOR);
+        let secret = access_key::opened(&domain, account, &key).map_err(|_| unreadable_key())?;
+        let caller = Arc::new(Caller::new(principal, account, key_id.to_owned(), None));
+        let credential = Arc::new(Credential::new(key_id.to_owned(), secret, caller));
+        let known = Known {
+            credential: Arc::clone(&credential),
+            generation,
+            expires: None,
+        };
+        self.keys.insert(key_id.to_owned(), Arc::new(known));
+        Ok(credential)
+    }
+
+    async fn temporary(
+        &self,
+        key_id: &str,
+        session_token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Credential>, CredentialFault> {
+        let live = |expires: Timestamp| {
+            if now < expires {
+                Ok(())
+            } else {
+                Err(CredentialFault::Expired)
+            }
+        };
+        let digest = crypto::sha256(&[key_id.as_bytes(), &[0], session_token.as_bytes()]);
+        if let Some(known) = self.sessions.get(&digest)
+            && self.is_current(&known).await?
+        {
+            live(known.expires.unwrap_or(Timestamp(0)))?;
+            return Ok(Arc::clone(&known.credential));
+        }
+        let account = id::account_of_access_key(key_id).ok_or(CredentialFault::Invalid)?;
+        let domain = self
+            .root_key
+            .domain(account, &Region::us_east_1(), token::SEALED_FOR);
+        let claims = token::open(&domain, key_id, session_token).ok_or(CredentialFault::Invalid)?;
+        live(claims.expires)?;
+
+        let view = self.view(account);
+        let generation = self.generation(&view).await?;
+        let rows = rows_of(&view, account);
+        if rows.get(&ACCOUNT, &()).await?.is_none() {
+            return Err(CredentialFault::Invalid);
+        }
+        let (principal, issuer) = session_principal(&rows, &claims)
+            .await?
+            .ok_or(CredentialFault::Invalid)?;
+        let session = Session {
+            issued: claims.issued,
+            expires: claims.expires,
+            mfa: false,
+            issuer,
+            source_identity: claims.source_identity.clone(),
+            policies: session_policies(&rows, &claims).await?,
+        };
+        let expires = Some(claims.expires);
+        let caller = Arc::new(Caller::new(principal, account, key_id.to_owned(), Some(session)));
+        let credential = Arc::new(Credential::new(key_id.to_owned(), claims.secret.0, caller));
+        let known = Known {
+            credential: Arc::clone(&credential),
+            generation,
+            expires,
+        };
+        self.sessions.insert(digest, Arc::new(known));
+        Ok(credential)
+    }
+
+    async fn caller_policies(&self, caller: &Caller) -> Result<Arc<CallerPolicies>, StoreError> {
+        let (id, kind) = match caller.principal.who() {
+            Who::User { id, .. } => (id.as_str(), Kind::User),
+            Who::FederatedUser {
+                parent: Some(parent), ..
+            } => (parent.id.as_str(), Kind::User),
+            Who::AssumedRole { role_id, .. } => (role_id.as_str(), Kind::Role),
+            Who::FederatedUser { parent: None, .. } => return of_root_federation(),
+            // The root user of an account needs no policy, and nobody else has any.
+            _ => return Ok(Arc::default()),
+        };
+        let view = self.view(caller.account);
+        let mut generation = self.generation(&view).await?;
+        if let Some(assembled) = self.policies.get(id)
+            && assembled.generation == generation
+        {
+            return Ok(Arc::clone(&assembled.policies));
+        }
+        for _ in 0..ASSEMBLY_ATTEMPTS {
+            let rows = rows_of(&view, caller.account);
+            let policies = Arc::new(assemble(&rows, id, kind).await?);
+            // Policies read before and after a change must not be mixed.
+            let after = self.generation(&view).await?;
+            if after == generation {
+                let assembled = Assembled {
+                    policies: Arc::clone(&policies),
+                    generation,
+                };
+                self.policies.insert(id.to_owned(), Arc::new(assembled));
+                return Ok(policies);
+            }
+            generation = after;
+        }
+        Err(StoreError::Conflict)
+    }
+}
+
+impl Directory for Identities {
+    fn credential<'a>(
+        &'a self,
+        presented: Presented<'a>,
+    ) -> BoxFuture<'a, Result<Arc<Credential>, CredentialFault>> {
+        Box::pin(async move {
+            match presented.session_token {
+                None => self.long_term(presented.access_key_id).await,
+                Some(token) => {
+                    self.temporary(presented.access_key_id, token, presented.now)
+                        .await
+                }
+            }
+        })
+    }
+
+    fn policies<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<Arc<CallerPolicies>, StoreError>> {
+        Box::pin(self.caller_policies(caller))
+    }
+
+    fn principal_id<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(async move {
+            let Some(account) = Arn::parse(arn).ok().and_then(|arn| arn.account_id()) else {
+                return Ok(None);
+            };
+            let view = self.view(account);
+            let entity = rows_of(&view, account).principal(arn).await?;
+            Ok(entity.map(|entity| entity.id().to_owned()))
+        })
+    }
+
+    fn account_exists(&self, account: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move { Ok(self.view(account).get(&ACCOUNT, &()).await?.is_some()) })
+    }
+}
+
+fn unreadable_key() -> CredentialFault {
+    CredentialFault::Store(StoreError::BadRecord {
+        table: ACCESS_KEYS.name(),
+        reason: "its secret does not open under this root key".to_owned(),
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Role,
+    User,
+}
+
+/// `aws:PrincipalTag/…`
+fn principal_tags<'a>(tags: impl Iterator<Item = &'a Tag>) -> Context<'static> {
+    let mut keys = Context::new();
+    for tag in tags {
+        keys.insert(format!("aws:PrincipalTag/{}", tag.key), tag.value.clone());
+    }
+    keys
+}
+
+/// Who a session is, as things are now; `None` if whoever made it is gone. A
+/// deleted role's sessions go on to be someone, with no permissions.
+async fn session_principal(
+    rows: &Rows<'_>,
+    claims: &Claims,
+) -> Result<Option<(Principal, Option<SessionIssuer>)>, StoreError> {
+    let account = rows.account();
+    let mut issuer = None;
+    let mut own_tags: Vec<Tag> = Vec::new();
+    let principal = match &claims.who {
+        token::Who::Root => Principal::root(account),
+        token::Who::User { id } => {
+            let Some(user) = rows.user_by_id(id).await? else {
+                return Ok(None);
+            };
+            own_tags.extend(user.tags.iter().cloned());
+            Principal::user(account, &user.id, &user.path, &user.name)
+        }
+        token::Who::Federated { name, parent_id } => {
+            let parent = match parent_id {
+                None => None,
+                Some(id) => {
+                    let Some(user) = rows.user_by_id(id).await? else {
+                        return Ok(None);
+                    };
+                    issuer = Some(SessionIssuer {
+                        kind: "IAMUser",
+                        id: user.id.clone(),
+                        arn: user.arn(account),
+                        name: user.name.clone(),
+                    });
+                    own_tags.extend(user.tags.iter().cloned());
+                    Some(Parent {
+                        id: user.id.clone(),
+                        arn: user.arn(account),
+                    })
+                }
+            };
+            Principal::federated_user(account, name, parent)
+        }
+        token::Who::Role {
+            id,
+            path,
+            name,
+            session_name,
+        } => {
+            let arn = crate::model::arn(account, "role", path, name);
+            issuer = Some(SessionIssuer {
+                kind: "Role",
+                id: id.clone(),
+                arn,
+                name: name.clone(),
+            });
+            if let Some(role) = rows.role(name).await?.filter(|role| role.id == *id) {
+                own_tags.extend(role.tags.iter().cloned());
+            }
+            Principal::assumed_role(account, id, path, name, session_name)
+        }
+    };
+    // Session tags win over those of the role or user, whatever their case.
+    let overridden = |tag: &&Tag| {
+        !claims
+            .tags
+            .iter()
+            .any(|own| CaseOfKeys::Ignored.same(&own.key, &tag.key))
+    };
+    let mut keys = principal_tags(own_tags.iter().filter(overridden).chain(&claims.tags));
+    keys.insert("aws:TokenIssueTime", claims.issued);
+    // Present on all temporary credentials; there is no second factor here yet.
+    keys.insert("aws:MultiFactorAuthPresent", false);
+    keys.insert_if_known("aws:SourceIdentity", claims.source_identity.clone());
+    if !claims.transitive_tag_keys.is_empty() {
+        keys.insert(
+            TRANSITIVE_TAG_KEYS,
+            claims
+                .transitive_tag_keys
+                .iter()
+                .cloned()
+                .collect::<policy::Value<'static>>(),
+        );
+    }
+    Ok(Some((principal.with_keys(keys), issuer)))
+}
+
+/// The policies passed to a session. A managed one that was deleted since
+/// allows nothing any more.
+async fn session_policies(rows: &Rows<'_>, claims: &Claims) -> Result<Option<Vec<Attached>>, StoreError> {
+    let Some(passed) = &claims.policies else {
+        return Ok(None);
+    };
+    let mut policies = Vec::new();
+    if let Some(text) = &passed.inline {
+        let document =
+            Document::parse(text, DocumentKind::Session).map_err(|malformed| StoreError::BadRecord {
+                table: "session tokens",
+                reason: format!("the session policy is refused: {:?}", malformed.reason()),
+            })?;
+        policies.push(Attached::inline(
+            "session policy",
+            Holder::Session,
+            Arc::new(document),
+        ));
+    }
+    for arn in &passed.arns {
+        if let Some(document) = rows.policy_document(arn).await? {
+            policies.push(Attached::managed(arn, Holder::Session, document));
+        }
+    }
+    Ok(Some(policies))
+}
+
+/// A federated user made by root may do what root may, within its session policies.
+fn of_root_federation() -> Result<Arc<CallerPolicies>, StoreError> {
+    let everything = aws_managed::find("/", "AdministratorAccess").ok_or_else(|| StoreError::BadRecord {
+        table: "policies of AWS",
+        reason: "AdministratorAccess is missing".to_owned(),
+    })?;
+    let attached = Attached::managed(
+        &everything.arn(),
+        Holder::User("root".into()),
+        everything.parsed()?,
+    );
+    Ok(Arc::new(CallerPolicies {
+        identity: vec![attached],
+        ..CallerPolicies::default()
+    }))
+}
+
+/// Every policy of a user and its groups, or of a role. Whoever is gone has none.
+async fn assemble(rows: &Rows<'_>, id: &str, kind: Kind) -> Result<CallerPolicies, StoreError> {
+    let mut policies = CallerPolicies::default();
+    let (holder, boundary) = match (rows.entity(id).await?, kind) {
+        (Some(Entity::User(user)), Kind::User) => {
+            (Holder::User(user.name.as_str().into()), user.boundary.clone())
+        }
+        (Some(Entity::Role(role)), Kind::Role) => {
+            (Holder::Role(role.name.as_str().into()), role.boundary.clone())
+        }
+        _ => return Ok(policies),
+    };
+    gather(rows, id, &holder, &mut policies.identity).await?;
+    if let Kind::User = kind {
+        for group in rows.groups_of(id).await? {
+            let holder = Holder::Group(group.name.as_str().into());
+            gather(rows, &group.id, &holder, &mut policies.identity).await?;
+        }
+    }
+    if let Some(arn) = boundary {
+        // A boundary cannot be deleted while it bounds anyone; without it nobody may pass.
+        let document = rows.policy_document(&arn).await?.ok_or_else(|| lost(&arn))?;
+        policies.boundary = Some(Attached::managed(&arn, holder, document));
+    }
+    Ok(policies)
+}
+
+/// Adds the policies on one entity.
+async fn gather(
+    rows: &Rows<'_>,
+    id: &str,
+    holder: &Holder,
+    into: &mut Vec<Attached>,
+) -> Result<(), StoreError> {
+    for (name, policy) in rows.inline(id).await? {
+        into.push(Attached::inline(
+            &name,
+            holder.clone(),
+            policy.document.document(INLINE.name())?,
+        ));
+    }
+    for arn in rows.attached(id).await? {
+        // An attached policy cannot be deleted; one that is lost may have denied.
+        let document = rows.policy_document(&arn).await?.ok_or_else(|| lost(&arn))?;
+        into.push(Attached::managed(&arn, holder.clone(), document));
+    }
+    Ok(())
+}
+
+fn lost(arn: &str) -> StoreError {
+    StoreError::BadRecord {
+        table: ATTACHED.name(),
+        reason: format!("{arn} is attached and does not exist"),
+    }
+}

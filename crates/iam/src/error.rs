@@ -1,0 +1,126 @@
+//! Every refusal of IAM and STS, and the one place where it meets AWS's words.
+//!
+//! The display of a variant is the message a client reads, so it follows AWS
+//! to the letter and not our own manner of writing errors.
+
+use gate::{AuthorizeError, Fault};
+use store::StoreError;
+
+/// What went wrong, as the caller is told.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// STS refuses for a reason that is not a policy's.
+    #[error("{0}")]
+    AccessDenied(&'static str),
+    /// The access key does not exist, or belongs to someone else.
+    #[error("The Access Key with id {0} cannot be found.")]
+    AccessKeyMissing(String),
+    /// A policy refuses.
+    #[error(transparent)]
+    Authorize(#[from] AuthorizeError),
+    /// A secret could not be sealed.
+    #[error("a secret could not be sealed")]
+    Crypto(#[from] crypto::Error),
+    /// Something else must be deleted first.
+    #[error("{0}")]
+    DeleteConflict(&'static str),
+    /// The name is taken.
+    #[error("{noun} with name {name} already exists.")]
+    Exists {
+        /// `User`, `Role` or `Group`.
+        noun: &'static str,
+        /// As the caller spelled it.
+        name: String,
+    },
+    /// An argument makes no sense for a reason the model does not tell.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// STS's word for an argument that contradicts another.
+    #[error("{0}")]
+    InvalidParameterValue(&'static str),
+    /// A session from `GetSessionToken` without MFA calls an operation it may not.
+    #[error("The security token included in the request is invalid")]
+    InvalidToken,
+    /// A quota is reached.
+    #[error("{0}")]
+    LimitExceeded(String),
+    /// The document is not a policy.
+    #[error(transparent)]
+    Malformed(#[from] policy::Malformed),
+    /// The entity does not exist.
+    #[error("The {noun} with name {name} cannot be found.")]
+    Missing {
+        /// `user`, `role`, `group`, `user policy`, …
+        noun: &'static str,
+        /// As the caller spelled it.
+        name: String,
+    },
+    /// Session policies and tags take more room than there is.
+    #[error("Packed size of session {what} consumes {percent}% of allotted space.")]
+    PackedPolicyTooLarge {
+        /// `policies` or `tags`: the larger part.
+        what: &'static str,
+        /// Above one hundred.
+        percent: usize,
+    },
+    /// A managed policy of that name exists.
+    #[error("A policy called {0} already exists. Duplicate names are not allowed.")]
+    PolicyExists(String),
+    /// There is no such managed policy.
+    #[error("Policy {0} was not found.")]
+    PolicyMissing(String),
+    /// There is no such managed policy to attach.
+    #[error("Policy {0} does not exist or is not attachable.")]
+    PolicyNotAttachable(String),
+    /// The policy is not attached to the entity.
+    #[error("Policy {0} was not found.")]
+    PolicyNotAttached(String),
+    /// A trust policy names a unique id that nobody has.
+    #[error("Invalid principal in policy: \"AWS\":\"{0}\"")]
+    PrincipalUnknown(String),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The entity belongs to AWS or to a service.
+    #[error("{0}")]
+    Unmodifiable(String),
+    /// An argument breaks a rule.
+    #[error("{0}")]
+    Validation(String),
+    /// There is no such version of the policy.
+    #[error("Policy {arn} version {version} does not exist or is not attachable.")]
+    VersionMissing {
+        /// The policy.
+        arn: String,
+        /// `v3`
+        version: String,
+    },
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Fault {
+        let (code, status) = match error {
+            Error::Authorize(error) => return error.fault("ServiceFailure"),
+            Error::Store(error) => return Fault::store("ServiceFailure", error),
+            Error::Crypto(error) => return Fault::server("ServiceFailure", error),
+            Error::AccessDenied(_) => ("AccessDenied", 403),
+            Error::AccessKeyMissing(_)
+            | Error::Missing { .. }
+            | Error::PolicyMissing(_)
+            | Error::PolicyNotAttachable(_)
+            | Error::PolicyNotAttached(_)
+            | Error::VersionMissing { .. } => ("NoSuchEntity", 404),
+            Error::DeleteConflict(_) => ("DeleteConflict", 409),
+            Error::Exists { .. } | Error::PolicyExists(_) => ("EntityAlreadyExists", 409),
+            Error::InvalidInput(_) => ("InvalidInput", 400),
+            Error::InvalidParameterValue(_) => ("InvalidParameterValue", 400),
+            Error::InvalidToken => ("InvalidClientTokenId", 403),
+            Error::LimitExceeded(_) => ("LimitExceeded", 409),
+            Error::Malformed(_) | Error::PrincipalUnknown(_) => ("MalformedPolicyDocument", 400),
+            Error::PackedPolicyTooLarge { .. } => ("PackedPolicyTooLarge", 400),
+            Error::Unmodifiable(_) => ("UnmodifiableEntity", 400),
+            Error::Validation(_) => ("ValidationError", 400),
+        };
+        Fault::client(code, error).with_status(status)
+    }
+}

@@ -1,0 +1,137 @@
+//! Identity and Access Management, and the Security Token Service.
+//!
+//! Users, groups, roles and their policies live in an account outside every
+//! region. [`service`] and [`sts_service`] are the tables of operations;
+//! [`Identities`] is what the door asks about callers; [`bootstrap_account`]
+//! makes accounts.
+//!
+//! Invariants:
+//! - whatever outlives a deletion is keyed by unique id, and ids are never
+//!   given twice: a namesake inherits nothing;
+//! - an acknowledged change binds the very next call on this node;
+//! - secrets are sealed under the account's own key and shown once.
+//!
+//! Absent by design: passwords, second factors, SAML and OIDC providers,
+//! instance profiles, service-linked roles and organisations. What is not in
+//! the tables below is refused.
+
+mod access;
+mod aws_managed;
+mod bootstrap;
+mod directory;
+mod error;
+mod limits;
+mod model;
+mod ops;
+mod store;
+mod sts;
+
+use gate::{Service, Table};
+
+pub use bootstrap::{BootstrapError, RootCredential, bootstrap_account};
+pub use directory::Identities;
+pub use error::Error;
+
+/// The state that IAM's handlers share: none, everything is in the store.
+pub struct Iam;
+
+/// The state that STS's handlers share: none, tokens carry everything.
+pub struct Sts;
+
+/// The operations of IAM.
+pub fn service() -> Service {
+    Table::new(&iam_api::SERVICE, Iam)
+        // Users.
+        .on::<iam_api::CreateUser>(ops::user::create_user)
+        .on::<iam_api::GetUser>(ops::user::get_user)
+        .on::<iam_api::ListUsers>(ops::user::list_users)
+        .on::<iam_api::UpdateUser>(ops::user::update_user)
+        .on::<iam_api::DeleteUser>(ops::user::delete_user)
+        // Access keys.
+        .on::<iam_api::CreateAccessKey>(ops::access_key::create_access_key)
+        .on::<iam_api::ListAccessKeys>(ops::access_key::list_access_keys)
+        .on::<iam_api::UpdateAccessKey>(ops::access_key::update_access_key)
+        .on::<iam_api::DeleteAccessKey>(ops::access_key::delete_access_key)
+        // Groups.
+        .on::<iam_api::CreateGroup>(ops::group::create_group)
+        .on::<iam_api::GetGroup>(ops::group::get_group)
+        .on::<iam_api::ListGroups>(ops::group::list_groups)
+        .on::<iam_api::ListGroupsForUser>(ops::group::list_groups_for_user)
+        .on::<iam_api::UpdateGroup>(ops::group::update_group)
+        .on::<iam_api::DeleteGroup>(ops::group::delete_group)
+        .on::<iam_api::AddUserToGroup>(ops::group::add_user_to_group)
+        .on::<iam_api::RemoveUserFromGroup>(ops::group::remove_user_from_group)
+        // Roles.
+        .on::<iam_api::CreateRole>(ops::role::create_role)
+        .on::<iam_api::GetRole>(ops::role::get_role)
+        .on::<iam_api::ListRoles>(ops::role::list_roles)
+        .on::<iam_api::UpdateRole>(ops::role::update_role)
+        .on::<iam_api::UpdateRoleDescription>(ops::role::update_role_description)
+        .on::<iam_api::UpdateAssumeRolePolicy>(ops::role::update_assume_role_policy)
+        .on::<iam_api::DeleteRole>(ops::role::delete_role)
+        .on::<iam_api::ListInstanceProfilesForRole>(ops::role::list_instance_profiles_for_role)
+        // Managed policies.
+        .on::<iam_api::CreatePolicy>(ops::managed_policy::create_policy)
+        .on::<iam_api::GetPolicy>(ops::managed_policy::get_policy)
+        .on::<iam_api::ListPolicies>(ops::managed_policy::list_policies)
+        .on::<iam_api::DeletePolicy>(ops::managed_policy::delete_policy)
+        .on::<iam_api::CreatePolicyVersion>(ops::managed_policy::create_policy_version)
+        .on::<iam_api::GetPolicyVersion>(ops::managed_policy::get_policy_version)
+        .on::<iam_api::ListPolicyVersions>(ops::managed_policy::list_policy_versions)
+        .on::<iam_api::DeletePolicyVersion>(ops::managed_policy::delete_policy_version)
+        .on::<iam_api::SetDefaultPolicyVersion>(ops::managed_policy::set_default_policy_version)
+        // Attachments.
+        .on::<iam_api::AttachUserPolicy>(ops::attached_policy::attach_user_policy)
+        .on::<iam_api::AttachRolePolicy>(ops::attached_policy::attach_role_policy)
+        .on::<iam_api::AttachGroupPolicy>(ops::attached_policy::attach_group_policy)
+        .on::<iam_api::DetachUserPolicy>(ops::attached_policy::detach_user_policy)
+        .on::<iam_api::DetachRolePolicy>(ops::attached_policy::detach_role_policy)
+        .on::<iam_api::DetachGroupPolicy>(ops::attached_policy::detach_group_policy)
+        .on::<iam_api::ListAttachedUserPolicies>(ops::attached_policy::list_attached_user_policies)
+        .on::<iam_api::ListAttachedRolePolicies>(ops::attached_policy::list_attached_role_policies)
+        .on::<iam_api::ListAttachedGroupPolicies>(ops::attached_policy::list_attached_group_policies)
+        .on::<iam_api::ListEntitiesForPolicy>(ops::attached_policy::list_entities_for_policy)
+        // Inline policies.
+        .on::<iam_api::PutUserPolicy>(ops::inline_policy::put_user_policy)
+        .on::<iam_api::PutRolePolicy>(ops::inline_policy::put_role_policy)
+        .on::<iam_api::PutGroupPolicy>(ops::inline_policy::put_group_policy)
+        .on::<iam_api::GetUserPolicy>(ops::inline_policy::get_user_policy)
+        .on::<iam_api::GetRolePolicy>(ops::inline_policy::get_role_policy)
+        .on::<iam_api::GetGroupPolicy>(ops::inline_policy::get_group_policy)
+        .on::<iam_api::DeleteUserPolicy>(ops::inline_policy::delete_user_policy)
+        .on::<iam_api::DeleteRolePolicy>(ops::inline_policy::delete_role_policy)
+        .on::<iam_api::DeleteGroupPolicy>(ops::inline_policy::delete_group_policy)
+        .on::<iam_api::ListUserPolicies>(ops::inline_policy::list_user_policies)
+        .on::<iam_api::ListRolePolicies>(ops::inline_policy::list_role_policies)
+        .on::<iam_api::ListGroupPolicies>(ops::inline_policy::list_group_policies)
+        // Permissions boundaries.
+        .on::<iam_api::PutUserPermissionsBoundary>(ops::boundary::put_user_permissions_boundary)
+        .on::<iam_api::DeleteUserPermissionsBoundary>(ops::boundary::delete_user_permissions_boundary)
+        .on::<iam_api::PutRolePermissionsBoundary>(ops::boundary::put_role_permissions_boundary)
+        .on::<iam_api::DeleteRolePermissionsBoundary>(ops::boundary::delete_role_permissions_boundary)
+        // Tags.
+        .on::<iam_api::TagUser>(ops::tag::tag_user)
+        .on::<iam_api::UntagUser>(ops::tag::untag_user)
+        .on::<iam_api::ListUserTags>(ops::tag::list_user_tags)
+        .on::<iam_api::TagRole>(ops::tag::tag_role)
+        .on::<iam_api::UntagRole>(ops::tag::untag_role)
+        .on::<iam_api::ListRoleTags>(ops::tag::list_role_tags)
+        .on::<iam_api::TagPolicy>(ops::tag::tag_policy)
+        .on::<iam_api::UntagPolicy>(ops::tag::untag_policy)
+        .on::<iam_api::ListPolicyTags>(ops::tag::list_policy_tags)
+        // The account.
+        .on::<iam_api::GetAccountSummary>(ops::account::get_account_summary)
+        .on::<iam_api::ListAccountAliases>(ops::account::list_account_aliases)
+        .done()
+}
+
+/// The operations of STS.
+pub fn sts_service() -> Service {
+    Table::new(&sts_api::SERVICE, Sts)
+        .on::<sts_api::AssumeRole>(sts::assume_role::assume_role)
+        .on::<sts_api::GetAccessKeyInfo>(sts::caller::get_access_key_info)
+        .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)
+        .on::<sts_api::GetFederationToken>(sts::federation_token::get_federation_token)
+        .on::<sts_api::GetSessionToken>(sts::session_token::get_session_token)
+        .done()
+}

@@ -1,0 +1,83 @@
+//! Every bound of this crate, each with its source.
+//!
+//! Quotas are AWS's defaults (IAM User Guide, "IAM and AWS STS quotas"), not
+//! the maxima that a support case may raise them to.
+
+/// Users in an account.
+pub(crate) const USERS_MAX: u32 = 5_000;
+/// Groups in an account.
+pub(crate) const GROUPS_MAX: u32 = 300;
+/// Roles in an account.
+pub(crate) const ROLES_MAX: u32 = 1_000;
+/// Customer managed policies in an account.
+pub(crate) const POLICIES_MAX: u32 = 1_500;
+/// Instance profiles in an account; told by `GetAccountSummary`.
+pub(crate) const INSTANCE_PROFILES_MAX: u32 = 1_000;
+/// Server certificates in an account; told by `GetAccountSummary`.
+pub(crate) const SERVER_CERTIFICATES_MAX: u32 = 20;
+/// Signing certificates of a user; told by `GetAccountSummary`.
+pub(crate) const SIGNING_CERTIFICATES_PER_USER_MAX: u32 = 2;
+/// Policy versions in use in an account; told by `GetAccountSummary`.
+pub(crate) const POLICY_VERSIONS_IN_USE_MAX: u32 = 10_000;
+
+/// Managed policies attached to one user, group or role.
+pub(crate) const ATTACHED_POLICIES_MAX: usize = 10;
+/// Groups a user may be in.
+pub(crate) const GROUPS_PER_USER_MAX: usize = 10;
+/// Access keys of a user, active or not.
+pub(crate) const ACCESS_KEYS_PER_USER_MAX: usize = 2;
+/// Versions of a managed policy.
+pub(crate) const VERSIONS_PER_POLICY_MAX: usize = 5;
+/// Tags on one user, role or policy.
+pub(crate) const TAGS_MAX: usize = 50;
+
+/// Size of a managed policy, in characters without white space.
+pub(crate) const MANAGED_POLICY_SIZE_MAX: usize = 6_144;
+/// Sum of a user's inline policies, counted so.
+pub(crate) const USER_INLINE_SIZE_MAX: usize = 2_048;
+/// Sum of a group's inline policies, counted so.
+pub(crate) const GROUP_INLINE_SIZE_MAX: usize = 5_120;
+/// Sum of a role's inline policies, counted so.
+pub(crate) const ROLE_INLINE_SIZE_MAX: usize = 10_240;
+/// Size of a trust policy, counted so.
+pub(crate) const TRUST_POLICY_SIZE_MAX: usize = 2_048;
+
+/// Most inline policies read of one entity. Ours: 10,240 characters hold fewer
+/// than 200 of the shortest policies there are (about 60 characters).
+pub(crate) const INLINE_POLICIES_READ_MAX: usize = 512;
+
+/// Items on a page of a list when the caller asks for no number (IAM API Reference, `MaxItems`).
+pub(crate) const PAGE_ITEMS_DEFAULT: usize = 100;
+/// Rows a filtered list looks at before it answers with what it has and a
+/// marker. Ours, within the API's "may return fewer".
+pub(crate) const SCANNED_ROWS_MAX: usize = 1_000;
+
+/// Seconds a role session lasts when nothing is asked (STS API Reference, AssumeRole).
+pub(crate) const ROLE_SESSION_DEFAULT_SECONDS: u32 = 3_600;
+/// Longest session a role permits unless it says otherwise (IAM API Reference, CreateRole).
+pub(crate) const MAX_SESSION_DURATION_DEFAULT_SECONDS: u32 = 3_600;
+/// Longest session of a role assumed by a session (IAM User Guide, "Role chaining").
+pub(crate) const CHAINED_SESSION_MAX_SECONDS: u32 = 3_600;
+/// Seconds a session from `GetSessionToken` lasts when nothing is asked.
+pub(crate) const SESSION_TOKEN_DEFAULT_SECONDS: u32 = 43_200;
+/// Longest session from `GetSessionToken` or `GetFederationToken` for the root user; more is cut, not refused.
+pub(crate) const ROOT_SESSION_MAX_SECONDS: u32 = 3_600;
+
+/// Characters of inline session policy and managed policy ARNs together (STS API Reference, AssumeRole).
+pub(crate) const SESSION_POLICY_PLAIN_MAX: usize = 2_048;
+/// Managed policies passed to one session (STS API Reference, `PolicyArns`).
+pub(crate) const SESSION_POLICY_ARNS_MAX: usize = 10;
+/// Bytes that session policies and tags may take together, which
+/// `PackedPolicySize` is the percentage of. AWS packs by a method it does not
+/// publish; ours counts characters without white space, against a space that
+/// holds the largest plain policies and as much again for tags.
+pub(crate) const PACKED_SESSION_MAX: usize = 2 * SESSION_POLICY_PLAIN_MAX;
+
+/// Longest session token that is looked at, in characters. Ours: the largest
+/// session we issue stays below it.
+pub(crate) const SESSION_TOKEN_MAX: usize = 16 * 1024;
+
+/// Credentials kept ready in memory, long-term and temporary.
+pub(crate) const CREDENTIALS_CACHED: usize = 8_192;
+/// Principals whose policies are kept assembled in memory.
+pub(crate) const PRINCIPALS_CACHED: usize = 8_192;

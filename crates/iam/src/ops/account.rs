@@ -1,0 +1,89 @@
+//! The account as a whole.
+
+use std::collections::BTreeMap;
+
+use gate::Cx;
+use iam_api::{GetAccountSummaryOutput, ListAccountAliasesInput, ListAccountAliasesOutput, SummaryKeyType};
+use shape::Unit;
+
+use crate::Iam;
+use crate::access;
+use crate::error::Error;
+use crate::limits;
+use crate::ops::page::Paging;
+use crate::store::rows;
+
+/// Quotas, and how much of them is used. What cannot exist here (MFA devices,
+/// certificates, providers, passwords) is counted as the none that there are.
+pub(crate) async fn get_account_summary(
+    _iam: &Iam,
+    cx: &Cx,
+    _: Unit,
+) -> Result<GetAccountSummaryOutput, Error> {
+    access::account_wide(cx).await?;
+    let summary = rows(cx).summary().await?;
+    let root_keys = rows(cx).access_keys(&cx.account().to_string()).await?;
+    let root_keys_present = u32::from(!root_keys.is_empty());
+    let told = SummaryKeyType::ALL.iter().map(|key| {
+        let value = match key {
+            SummaryKeyType::Users => summary.users,
+            SummaryKeyType::UsersQuota => limits::USERS_MAX,
+            SummaryKeyType::Groups => summary.groups,
+            SummaryKeyType::GroupsQuota => limits::GROUPS_MAX,
+            SummaryKeyType::Roles => summary.roles,
+            SummaryKeyType::RolesQuota => limits::ROLES_MAX,
+            SummaryKeyType::Policies => summary.policies,
+            SummaryKeyType::PoliciesQuota => limits::POLICIES_MAX,
+            SummaryKeyType::PolicyVersionsInUse => summary.policy_versions,
+            SummaryKeyType::PolicyVersionsInUseQuota => limits::POLICY_VERSIONS_IN_USE_MAX,
+            SummaryKeyType::VersionsPerPolicyQuota => count(limits::VERSIONS_PER_POLICY_MAX),
+            SummaryKeyType::PolicySizeQuota => count(limits::MANAGED_POLICY_SIZE_MAX),
+            SummaryKeyType::UserPolicySizeQuota => count(limits::USER_INLINE_SIZE_MAX),
+            SummaryKeyType::GroupPolicySizeQuota => count(limits::GROUP_INLINE_SIZE_MAX),
+            SummaryKeyType::RolePolicySizeQuota => count(limits::ROLE_INLINE_SIZE_MAX),
+            SummaryKeyType::AssumeRolePolicySizeQuota => count(limits::TRUST_POLICY_SIZE_MAX),
+            SummaryKeyType::AttachedPoliciesPerGroupQuota
+            | SummaryKeyType::AttachedPoliciesPerRoleQuota
+            | SummaryKeyType::AttachedPoliciesPerUserQuota => count(limits::ATTACHED_POLICIES_MAX),
+            SummaryKeyType::GroupsPerUserQuota => count(limits::GROUPS_PER_USER_MAX),
+            SummaryKeyType::AccessKeysPerUserQuota => count(limits::ACCESS_KEYS_PER_USER_MAX),
+            SummaryKeyType::SigningCertificatesPerUserQuota => limits::SIGNING_CERTIFICATES_PER_USER_MAX,
+            SummaryKeyType::ServerCertificatesQuota => limits::SERVER_CERTIFICATES_MAX,
+            SummaryKeyType::InstanceProfilesQuota => limits::INSTANCE_PROFILES_MAX,
+            SummaryKeyType::AccountAccessKeysPresent => root_keys_present,
+            SummaryKeyType::GlobalEndpointTokenVersion => 2,
+            SummaryKeyType::ServerCertificates
+            | SummaryKeyType::MFADevices
+            | SummaryKeyType::MFADevicesInUse
+            | SummaryKeyType::AccountMFAEnabled
+            | SummaryKeyType::AccountPasswordPresent
+            | SummaryKeyType::AccountSigningCertificatesPresent
+            | SummaryKeyType::InstanceProfiles
+            | SummaryKeyType::Providers => 0,
+        };
+        (key.as_str().to_owned(), i32::try_from(value).unwrap_or(i32::MAX))
+    });
+    let summary_map: BTreeMap<String, i32> = told.collect();
+    Ok(GetAccountSummaryOutput {
+        summary_map: Some(summary_map),
+    })
+}
+
+fn count(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
+}
+
+/// Accounts have no aliases here: `CreateAccountAlias` is not served, so there is none.
+pub(crate) async fn list_account_aliases(
+    _iam: &Iam,
+    cx: &Cx,
+    input: ListAccountAliasesInput,
+) -> Result<ListAccountAliasesOutput, Error> {
+    access::account_wide(cx).await?;
+    Paging::new("ListAccountAliases", "", input.marker.as_deref(), input.max_items)?;
+    Ok(ListAccountAliasesOutput {
+        account_aliases: Vec::new(),
+        is_truncated: Some(false),
+        marker: None,
+    })
+}

@@ -1,0 +1,15 @@
+//! The operations of IAM, one file per noun and what is done to it.
+
+pub(crate) mod access_key;
+pub(crate) mod account;
+pub(crate) mod answer;
+pub(crate) mod attached_policy;
+pub(crate) mod boundary;
+pub(crate) mod group;
+pub(crate) mod inline_policy;
+pub(crate) mod managed_policy;
+pub(crate) mod page;
+pub(crate) mod policy_document;
+pub(crate) mod role;
+pub(crate) mod tag;
+pub(crate) mod user;

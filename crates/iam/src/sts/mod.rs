@@ -1,0 +1,8 @@
+//! The operations of the Security Token Service, and the tokens it makes.
+
+pub(crate) mod assume_role;
+pub(crate) mod caller;
+pub(crate) mod federation_token;
+pub(crate) mod session_policy;
+pub(crate) mod session_token;
+pub(crate) mod token;
