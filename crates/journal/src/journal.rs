@@ -334,6 +334,7 @@ impl Journal {
         let wakes = match tail.syncer {
             Syncer::Idle => true,
             Syncer::Dozing => waits,
+            Syncer::Gathering(expected) => tail.waiters.len() >= expected,
             Syncer::Busy => false,
         };
         if wakes {
@@ -396,5 +397,59 @@ pub(crate) async fn wait_beyond(inner: &Inner, position: Position) -> Result<Pos
             }
         }
         moved.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that fails cannot be had for a test, so the failure is reported from within.
+    #[test]
+    fn after_a_failure_nothing_is_acknowledged_until_the_journal_is_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = || Config {
+            sync_interval: Duration::from_secs(3600),
+            ..Config::new(directory.path())
+        };
+        let (journal, _) = Journal::open(config()).unwrap();
+        journal.append_blocking(b"synced", Durability::Synced).unwrap();
+        journal.append_blocking(b"written", Durability::Written).unwrap();
+
+        // Somebody waits for the disk when it fails.
+        let mut tail = journal.inner.lock();
+        let sequence = tail.append(&journal.inner, b"doubtful").unwrap();
+        let (done, receiver) = oneshot::channel();
+        tail.waiters.push_back(Waiter { sequence, done });
+        tail.fail("syncing: input/output error".to_owned());
+        drop(tail);
+        let told = journal.finish_append(Position(sequence), &receiver.blocking_recv());
+        assert!(matches!(told, Err(JournalError::Failed(_))));
+
+        for durability in [Durability::Written, Durability::Synced] {
+            let refused = journal.append_blocking(b"later", durability);
+            assert!(matches!(refused, Err(JournalError::Failed(why)) if why.contains("input/output")));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(matches!(
+            runtime.block_on(journal.wait_beyond(Position(1))),
+            Err(JournalError::Failed(_))
+        ));
+        assert!(matches!(
+            runtime.block_on(journal.sync()),
+            Err(JournalError::Failed(_))
+        ));
+        assert!(matches!(
+            runtime.block_on(journal.close()),
+            Err(JournalError::Failed(_))
+        ));
+        assert!(journal.stats().failed);
+        assert_eq!(journal.synced(), Position(1));
+        drop(journal);
+
+        let (journal, recovery) = Journal::open(config()).unwrap();
+        assert!(!recovery.clean);
+        assert_eq!(recovery.position, Position(3));
+        journal.append_blocking(b"again", Durability::Synced).unwrap();
     }
 }

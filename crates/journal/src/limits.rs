@@ -33,8 +33,9 @@ pub(crate) const BLOCK_BYTES: usize = 1024 * 1024;
 pub(crate) const BLOCKS_MAX: usize =
     ((SEGMENT_BYTES_MAX + RESERVE_BYTES_MAX) as usize + 2 * RECORD_BYTES_MAX) / BLOCK_BYTES + 1;
 
-/// Level of zstd. Measured on audit records: level 1 costs half the CPU of
-/// level 3 for a file about a tenth larger (docs/decisions/0002-journal.md).
+/// Level of zstd. Measured on audit records: level 1 takes two thirds of the
+/// processor time of level 3 and makes files no larger
+/// (docs/decisions/0002-journal.md).
 pub(crate) const COMPRESSION_LEVEL: i32 = 1;
 
 /// How often the head file is rewritten while records arrive. Truncation of
@@ -43,6 +44,14 @@ pub(crate) const HEAD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a journal without space asks the file system again.
 pub(crate) const SPACE_PROBE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A sync waits for callers that are expected to join it for at most this
+/// fraction of the last sync, and at most [`GATHER_MAX`].
+pub(crate) const GATHER_FRACTION: u32 = 4;
+/// See [`GATHER_FRACTION`].
+pub(crate) const GATHER_MAX: Duration = Duration::from_millis(1);
+/// After waiting in vain, so many syncs begin at once.
+pub(crate) const GATHER_REST: u32 = 15;
 
 /// Bytes a reader takes from the file at once; it takes more for a larger record.
 pub(crate) const READ_BYTES: usize = 64 * 1024;

@@ -5,6 +5,11 @@
 //! the number of waiters divided by the time of a sync. Records that nobody
 //! waits for are synced within `sync_interval`.
 //!
+//! Callers that append again as soon as they are answered would split in two
+//! halves, each waiting out the other's sync, if the next sync began with the
+//! first of them. So it waits a moment for as many as there were, and leaves
+//! that for a while when they do not come.
+//!
 //! The thread also writes the head file, asks for space when there was none,
 //! and owns the thread that compresses sealed segments.
 
@@ -21,7 +26,7 @@ use crate::disk;
 use crate::error::{Doing, JournalError};
 use crate::head::{Head, HeadFile};
 use crate::journal::Inner;
-use crate::limits::{HEAD_INTERVAL, SPACE_PROBE_INTERVAL};
+use crate::limits::{GATHER_FRACTION, GATHER_MAX, GATHER_REST, HEAD_INTERVAL, SPACE_PROBE_INTERVAL};
 use crate::tail::{Place, Space, Syncer, Tail, Waiter};
 
 /// What the thread owns.
@@ -33,6 +38,10 @@ struct Keeper {
     head_written: Instant,
     probed: Instant,
     to_compress: Sender<u64>,
+    /// How many callers the last sync answered or left waiting.
+    expected: usize,
+    /// So many syncs begin without waiting for them.
+    gather_rest: u32,
 }
 
 /// Starts the thread. It ends once the tail is closing, and lets go of `lock` then.
@@ -65,6 +74,8 @@ pub(crate) fn start(
         head_written: now,
         probed: now,
         to_compress: sender,
+        expected: 0,
+        gather_rest: 0,
     };
     std::thread::Builder::new()
         .name("journal-sync".to_owned())
@@ -85,7 +96,7 @@ impl Keeper {
                 tail.syncer = Syncer::Idle;
                 tail = wait(&inner, tail, None);
             } else if tail.failed.is_none() && self.sync_is_due(&tail, now) {
-                drop(tail);
+                drop(self.gather(&inner, tail));
                 self.sync();
                 self.write_head_if_due();
                 tail = inner.lock();
@@ -168,6 +179,29 @@ impl Keeper {
         [sync, head, probe].into_iter().flatten().min()
     }
 
+    /// Waits a moment for the callers that the last sync answered to append again.
+    fn gather<'a>(&mut self, inner: &'a Inner, mut tail: MutexGuard<'a, Tail>) -> MutexGuard<'a, Tail> {
+        if tail.waiters.is_empty() || tail.waiters.len() >= self.expected {
+            return tail;
+        }
+        if self.gather_rest > 0 {
+            self.gather_rest -= 1;
+            return tail;
+        }
+        let pause = (tail.counters.last_sync / GATHER_FRACTION).min(GATHER_MAX);
+        let deadline = Instant::now() + pause;
+        while !tail.closing && tail.failed.is_none() && tail.waiters.len() < self.expected {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.gather_rest = GATHER_REST;
+                break;
+            }
+            tail.syncer = Syncer::Gathering(self.expected);
+            tail = wait(inner, tail, Some(left));
+        }
+        tail
+    }
+
     /// Brings everything written so far to the disk and tells those who wait for it.
     fn sync(&mut self) {
         let mut tail = self.inner.lock();
@@ -195,6 +229,7 @@ impl Keeper {
                 tail.counters.sync_total += took;
                 self.inner.synced.store(reached, Ordering::Release);
                 let waiting = tail.waiters.partition_point(|waiter| waiter.sequence <= reached);
+                self.expected = tail.waiters.len();
                 let told: Vec<Waiter> = tail.waiters.drain(..waiting).collect();
                 told
             }

@@ -81,6 +81,8 @@ pub(crate) enum Syncer {
     Idle,
     /// Waiting out the sync interval: an append that waits for the disk wakes it.
     Dozing,
+    /// About to sync, once so many wait for the disk: the append that makes them so many wakes it.
+    Gathering(usize),
     /// It will look again by itself.
     Busy,
 }

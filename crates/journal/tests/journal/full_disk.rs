@@ -112,7 +112,9 @@ fn fill(journal: &Journal, kept: &mut Vec<Vec<u8>>) -> (u64, u64) {
 
 fn full_and_back(disk: &Path, config: impl Fn() -> Config, reserve_is_ours: bool) {
     let (journal, _) = Journal::open(config()).unwrap();
-    std::fs::write(disk.join("ballast"), vec![b'x'; 1024 * 1024]).unwrap();
+    for ballast in ["first-ballast", "second-ballast"] {
+        std::fs::write(disk.join(ballast), vec![b'x'; 2 * 1024 * 1024]).unwrap();
+    }
     let mut kept = Vec::new();
     while journal.space() == Space::Ample {
         let next = record(kept.len() as u64, 4000);
@@ -120,7 +122,7 @@ fn full_and_back(disk: &Path, config: impl Fn() -> Config, reserve_is_ours: bool
         kept.push(next);
         if !reserve_is_ours {
             // The watermark is looked at a few times a second.
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(4));
         }
     }
     assert_eq!(journal.space(), Space::Reserve);
@@ -160,7 +162,7 @@ fn full_and_back(disk: &Path, config: impl Fn() -> Config, reserve_is_ours: bool
     drop(killed);
 
     std::fs::remove_file(disk.join("greedy")).unwrap();
-    std::fs::remove_file(disk.join("ballast")).unwrap();
+    std::fs::remove_file(disk.join("first-ballast")).unwrap();
     wait_for_space(&journal);
     for _ in 0..20 {
         let next = record(kept.len() as u64, 4000);
@@ -178,7 +180,7 @@ fn full_and_back(disk: &Path, config: impl Fn() -> Config, reserve_is_ours: bool
     assert!(recovery.clean);
     assert_ne!(journal.space(), Space::Ample);
     assert_eq!(read_all(&journal), kept);
-    std::fs::remove_file(disk.join("greedy")).unwrap();
+    std::fs::remove_file(disk.join("second-ballast")).unwrap();
     wait_for_space(&journal);
     journal
         .append_blocking(b"space again", Durability::Synced)
@@ -187,12 +189,12 @@ fn full_and_back(disk: &Path, config: impl Fn() -> Config, reserve_is_ours: bool
 
 #[test]
 fn a_full_disk_refuses_and_never_drops() {
-    on_a_disk_of(5 * 1024 * 1024, "with_a_reserve");
+    on_a_disk_of(8 * 1024 * 1024, "with_a_reserve");
 }
 
 #[test]
 fn a_full_disk_without_space_ahead_refuses_and_never_drops() {
-    on_a_disk_of(5 * 1024 * 1024, "with_a_watermark");
+    on_a_disk_of(8 * 1024 * 1024, "with_a_watermark");
 }
 
 #[test]
