@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 use crate::checksum::crc32c;
 use crate::disk;
 use crate::error::{Damage, Doing, Fault, JournalError};
-use crate::frame::{CHAIN, Chain, chain_at};
+use crate::frame::{CHAIN, Chain, HEADER, chain_at};
+use crate::limits::CLAIMED_MAX;
 use crate::segment::read_full;
 use crate::{Position, SealKey};
 
@@ -229,7 +230,7 @@ fn decode(bytes: &[u8], key: Option<&SealKey>) -> Result<Head, Fault> {
             return Err(Fault::SealWrong);
         }
     }
-    Ok(Head {
+    let head = Head {
         serial: long(16),
         clean: flags & FLAG_CLEAN != 0,
         sequence: long(24),
@@ -237,7 +238,16 @@ fn decode(bytes: &[u8], key: Option<&SealKey>) -> Result<Head, Fault> {
         offset: long(40),
         chain: chain_at(bytes, 56),
         written_ms: long(48).cast_signed(),
-    })
+    };
+    let possible = head.serial <= CLAIMED_MAX
+        && head.sequence <= CLAIMED_MAX
+        && (1..=head.sequence + 1).contains(&head.segment)
+        && (HEADER as u64..=CLAIMED_MAX).contains(&head.offset);
+    if possible {
+        Ok(head)
+    } else {
+        Err(Fault::HeadAltered)
+    }
 }
 
 fn seal(key: &SealKey, bytes: &[u8]) -> [u8; CHAIN] {
@@ -287,6 +297,41 @@ mod tests {
                 ..
             }))
         ));
+    }
+
+    /// Whoever can write the file can make its checksum right.
+    #[test]
+    fn impossible_places_are_refused() {
+        let possible = head(5, false);
+        for impossible in [
+            Head {
+                serial: u64::MAX,
+                ..possible
+            },
+            Head {
+                sequence: u64::MAX,
+                ..possible
+            },
+            Head {
+                segment: 0,
+                ..possible
+            },
+            Head {
+                segment: 7,
+                ..possible
+            },
+            Head {
+                offset: 95,
+                ..possible
+            },
+            Head {
+                offset: u64::MAX,
+                ..possible
+            },
+        ] {
+            assert_eq!(decode(&encode(&impossible, None), None), Err(Fault::HeadAltered));
+        }
+        assert_eq!(decode(&encode(&possible, None), None), Ok(possible));
     }
 
     #[test]

@@ -20,6 +20,11 @@ pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Largest `reserve_bytes` a configuration may ask for.
 pub const RESERVE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// Largest sequence number, offset or serial that a file may claim. No journal
+/// comes near; a file that says more was not written by one, and arithmetic on
+/// what is below cannot overflow.
+pub(crate) const CLAIMED_MAX: u64 = i64::MAX as u64 / 2;
+
 /// Space is taken from the file system in steps of this many bytes, so that
 /// the call is paid once in about a thousand records.
 pub(crate) const ALLOCATION_STEP_BYTES: u64 = 1024 * 1024;

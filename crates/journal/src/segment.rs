@@ -10,6 +10,7 @@ use crate::compressed::Compressed;
 use crate::disk;
 use crate::error::{Damage, Doing, Fault, JournalError};
 use crate::frame::{Chain, HEADER, Header};
+use crate::limits::CLAIMED_MAX;
 
 const PLAIN: &str = ".segment";
 const COMPRESSED: &str = ".segment.zst";
@@ -94,7 +95,7 @@ pub(crate) fn remove_unfinished(directory: &Path) -> Result<(), JournalError> {
 fn number(name: &str, ending: &str) -> Option<u64> {
     let digits = name.strip_suffix(ending)?;
     let sound = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if sound { digits.parse().ok() } else { None }
+    digits.parse().ok().filter(|first| sound && *first <= CLAIMED_MAX)
 }
 
 /// The bytes of one segment in their plain form, wherever they come from.

@@ -273,6 +273,8 @@ impl Keeper {
         let head = head_at(&self.inner, &place, false);
         match self.head.write(head, self.inner.config.seal_key.as_ref()) {
             Ok(()) => self.head_sequence = place.sequence,
+            // It is written in place, but a file system that copies on writing may have no space even so.
+            Err(error) if disk::is_full(&error) => tracing::warn!(%error, "no space to write the head"),
             Err(error) => {
                 self.inner.lock().fail(format!("writing the head: {error}"));
                 self.inner.moved.notify_waiters();

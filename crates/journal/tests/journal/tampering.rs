@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use journal::{Config, Damage, Fault, Journal, JournalError, Position, SealKey, Tail, VerifyError, verify};
 
 use crate::{append, config, copy, open, record, segment_files};
@@ -354,4 +356,57 @@ fn a_running_journal_verifies_at_any_moment() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// Whatever the files hold, reading them ends in an answer.
+    #[test]
+    fn no_content_of_the_files_makes_the_journal_panic(
+        which in 0usize..6,
+        at in 0.0f64..1.0,
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        length in prop::option::of(0.0f64..2.0),
+        compress in any::<bool>(),
+        killed in any::<bool>(),
+    ) {
+        let running = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(Config { compress_sealed: compress, ..config(running.path()) }).unwrap();
+        for number in 1..=30 {
+            append(&journal, &record(number, 300));
+        }
+        while compress && journal.stats().segments_compressed < journal.stats().segments_sealed {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let mangled = tempfile::tempdir().unwrap();
+        if killed {
+            copy(running.path(), mangled.path());
+        }
+        drop(journal);
+        if !killed {
+            copy(running.path(), mangled.path());
+        }
+        let mut files = segment_files(mangled.path());
+        files.push(mangled.path().join("head"));
+        let file = &files[which % files.len()];
+        let mut content = std::fs::read(file).unwrap();
+        let place = (content.len() as f64 * at) as usize;
+        let end = (place + bytes.len()).min(content.len());
+        content[place..end].copy_from_slice(&bytes[..end - place]);
+        if let Some(length) = length {
+            content.resize((content.len() as f64 * length) as usize, 0xFF);
+        }
+        std::fs::write(file, &content).unwrap();
+
+        // Only the answer's coming is tested here; which one is right is tested above.
+        let _ = verify(mangled.path(), None, |_| {});
+        if let Ok((journal, _)) = Journal::open(config(mangled.path())) {
+            let _ = append(&journal, b"more");
+            if let Ok(mut reader) = journal.reader(Position::START) {
+                while let Ok(Some(_)) = reader.next_entry() {}
+            }
+            let _ = journal.newest_first(u64::MAX).unwrap().count();
+        }
+    }
 }
