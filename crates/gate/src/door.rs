@@ -14,6 +14,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use shape::{OperationShape, Protocol, ServiceShape};
+use wire::sigv4::canonical::normalized_path;
 use wire::sigv4::{Claim, Manner, RequestParts, SignatureFault};
 use wire::{Answer, RequestHead, Router, WireFault};
 
@@ -196,9 +197,14 @@ impl Door {
         let parts = request_parts(head);
         let claim = Claim::parse(&parts);
         let scope_service = claim.as_ref().ok().map(|claim| claim.scope().service());
+        // A router must see the path that was signed, which only S3 takes as it came.
+        let path = match scope_service {
+            Some("s3") => parts.path.into(),
+            _ => normalized_path(parts.path),
+        };
         let wire_head = RequestHead {
             method: parts.method,
-            path: parts.path,
+            path: &path,
             query: parts.query,
             headers: parts.headers,
         };

@@ -75,43 +75,34 @@ impl JobCx {
         &self.door.parts.store
     }
 
-    /// Commits a change together with the intent to record `event`, then records it.
+    /// Commits a change together with the intent to record `event`, then
+    /// records it. When another writer comes first the job fails, and runs
+    /// again at the next look.
     ///
     /// # Errors
     ///
-    /// The closure's own, a conflict that did not resolve, and a journal that
-    /// takes no records (the intent keeps the record for later).
+    /// The closure's own, a conflict, and a journal that takes no records (the
+    /// intent keeps the record for later).
     pub async fn write(
         &self,
         scope: Scope,
         event: Event,
-        mut change: impl AsyncFnMut(&mut WriteTx) -> Result<(), StoreError>,
+        change: impl AsyncFnOnce(&mut WriteTx) -> Result<(), StoreError>,
     ) -> Result<(), JobError> {
         let event_id = id::uuid(self.door.parts.random.bytes());
-        let event = ServiceEvent {
+        let record = ServiceEvent {
             event: &event,
             time: self.now,
             event_id: &event_id,
-        };
-        let intent = Intent::of_event(&event_id, self.now, event.to_json());
-        let mut attempt = 0;
-        loop {
-            let mut tx = self.store().view(scope.clone()).begin();
-            change(&mut tx).await?;
-            self.door
-                .intents
-                .add_to(&mut tx, &intent, self.door.parts.journal.synced());
-            match self.store().commit(tx).await {
-                Ok(_) => break,
-                Err(error)
-                    if matches!(error, StoreError::Conflict)
-                        && attempt < crate::limits::CONFLICT_RERUNS_MAX =>
-                {
-                    attempt += 1;
-                }
-                Err(error) => return Err(error.into()),
-            }
         }
+        .to_json();
+        let intent = Intent::of_event(&event_id, self.now, record);
+        let mut tx = self.store().view(scope).begin();
+        change(&mut tx).await?;
+        self.door
+            .intents
+            .add_to(&mut tx, &intent, self.door.parts.journal.synced());
+        self.store().commit(tx).await?;
         let position = self
             .door
             .parts

@@ -1,0 +1,155 @@
+//! A small signed client for our own operator paths.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use ground::{Clock, Secret};
+use http::{HeaderMap, Request, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use wire::sigv4::{Algorithm, Credentials, Payload, RequestParts, Target, sign_request};
+
+use crate::credentials::ClientSettings;
+use crate::files;
+
+/// An answer's status and JSON body.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: serde_json::Value,
+}
+
+/// Longest answer read, in bytes.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// Sends `GET path`, signed for the service `palisade` if settings are given.
+///
+/// # Errors
+///
+/// If the server cannot be reached or does not answer JSON.
+pub(crate) fn get(endpoint: &str, path: &str, signed_by: Option<&ClientSettings>) -> Result<Reply> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        tokio::time::timeout(
+            std::time::Duration::from_secs(30),
+            send(endpoint, path, signed_by),
+        )
+        .await
+    })?
+}
+
+async fn send(endpoint: &str, path: &str, signed_by: Option<&ClientSettings>) -> Result<Reply> {
+    let uri: Uri = endpoint
+        .parse()
+        .with_context(|| format!("{endpoint} is not an endpoint URL"))?;
+    let host = uri.host().with_context(|| format!("{endpoint} names no host"))?;
+    let secure = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        http::header::HOST,
+        uri.authority()
+            .context("the endpoint names no host")?
+            .as_str()
+            .parse()?,
+    );
+    if let Some(settings) = signed_by {
+        let parts = RequestParts {
+            method: "GET",
+            path,
+            query: "",
+            headers: &headers,
+        };
+        let credentials = Credentials {
+            access_key_id: settings.access_key_id.clone(),
+            secret: settings.secret_access_key.duplicate(),
+            session_token: settings.session_token.clone().map(Secret::new),
+        };
+        let target = Target {
+            algorithm: Algorithm::V4,
+            region: &settings.region,
+            service: gate::SIGNING_NAME,
+        };
+        let payload = Payload::Hash(crypto::sha256(&[]));
+        let signed = sign_request(&parts, payload, &credentials, &target, Clock::system().now())?;
+        headers.extend(signed);
+    }
+    let mut request = Request::get(path).body(Full::<Bytes>::default())?;
+    *request.headers_mut() = headers;
+
+    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))
+        .await
+        .with_context(|| {
+            format!("nothing answers at {endpoint}: is `palisade dev` or `palisade serve` running?")
+        })?;
+    let (status, body) = if secure {
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(tls_config()?));
+        let name =
+            ServerName::try_from(host.to_owned()).with_context(|| format!("{host} is not a host name"))?;
+        exchange(
+            TokioIo::new(
+                connector
+                    .connect(name, stream)
+                    .await
+                    .context("the TLS handshake failed")?,
+            ),
+            request,
+        )
+        .await?
+    } else {
+        exchange(TokioIo::new(stream), request).await?
+    };
+    let body = serde_json::from_slice(&body)
+        .with_context(|| format!("{endpoint} does not answer as Palisade does"))?;
+    Ok(Reply { status, body })
+}
+
+async fn exchange<IO>(io: IO, request: Request<Full<Bytes>>) -> Result<(u16, Bytes)>
+where
+    IO: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        match Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await
+        {
+            Ok(body) => Ok((status, body.to_bytes())),
+            Err(error) => bail!("the answer was cut off: {error}"),
+        }
+    };
+    tokio::pin!(answer, connection);
+    loop {
+        tokio::select! {
+            answered = &mut answer => return answered,
+            // The connection may end with the answer already in hand.
+            ended = &mut connection => if ended.is_err() { bail!("the connection broke") },
+        }
+    }
+}
+
+/// Trusts `AWS_CA_BUNDLE` if set, the machine's authorities otherwise.
+fn tls_config() -> Result<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE") {
+        let pem = files::read_text(path.as_ref())?;
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            roots.add(certificate.context("AWS_CA_BUNDLE holds a broken certificate")?)?;
+        }
+    } else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}

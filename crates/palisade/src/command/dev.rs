@@ -1,0 +1,266 @@
+//! `palisade dev`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use crypto::Random;
+use crypto::hierarchy::RootKey;
+use crypto::slot::{Initialisation, KEY_FILE_BYTES, KeySlots, NewSlot, SlotSecret};
+use gate::Mode;
+use ground::{AccountId, Clock, Region, Secret, id};
+use iam::RootCredential;
+
+use super::Output;
+use super::env::Running;
+use crate::files;
+use crate::settings::{parse_account, parse_region};
+use crate::world::{Layout, World};
+
+/// Runs everything at once.
+#[derive(Args)]
+pub(crate) struct Dev {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:4566")]
+    listen: SocketAddr,
+    /// Keeps store, journal and root key here; without it everything is thrown away at the end.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The account of the credential that is made for you.
+    #[arg(long, default_value = "123456789012", value_parser = parse_account)]
+    account: AccountId,
+    /// A root credential of your own, as KEY:SECRET:ACCOUNT; may be given several times.
+    #[arg(long = "credential", value_name = "KEY:SECRET:ACCOUNT", value_parser = parse_credential)]
+    credentials: Vec<GivenCredential>,
+    /// The machine's clock, or one that moves only by POST /_palisade/clock.
+    #[arg(long, value_enum, default_value_t = ClockKind::System)]
+    clock: ClockKind,
+    /// The region that `export AWS_REGION` names.
+    #[arg(long, default_value = "us-east-1", value_parser = parse_region)]
+    region: Region,
+    /// Waits for the disk before every answer, not only after changes.
+    #[arg(long)]
+    audit_strict: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ClockKind {
+    System,
+    Virtual,
+}
+
+/// A credential typed on the command line; `Clone` because clap keeps a copy.
+#[derive(Clone)]
+struct GivenCredential {
+    access_key_id: String,
+    secret_access_key: String,
+    account: AccountId,
+}
+
+fn parse_credential(text: &str) -> Result<GivenCredential, String> {
+    let form = "must be KEY:SECRET:ACCOUNT, such as AKIAEXAMPLE:secret:123456789012";
+    let (key, rest) = text.split_once(':').ok_or(form)?;
+    let (secret, account) = rest.rsplit_once(':').ok_or(form)?;
+    let key_ok = (4..=128).contains(&key.len())
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !key_ok || secret.is_empty() || secret.len() > 128 {
+        return Err(form.to_owned());
+    }
+    Ok(GivenCredential {
+        access_key_id: key.to_owned(),
+        secret_access_key: secret.to_owned(),
+        account: parse_account(account)?,
+    })
+}
+
+impl Dev {
+    pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
+        let started = Instant::now();
+        super::serve::log_to_stderr(super::serve::LogFormat::Text);
+        super::serve::runtime()?.block_on(self.serve(output, started))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn serve(self, output: Output, started: Instant) -> Result<()> {
+        let random = Random::system();
+        let throw_away = match &self.data {
+            Some(_) => None,
+            None => Some(
+                tempfile::Builder::new()
+                    .prefix("palisade-dev-")
+                    .tempdir()
+                    .context("no temporary directory")?,
+            ),
+        };
+        let directory = match (&self.data, &throw_away) {
+            (Some(data), _) => data.clone(),
+            (None, Some(directory)) => directory.path().to_owned(),
+            (None, None) => unreachable!("one of the two is there"),
+        };
+        files::private_directory(&directory)?;
+        let layout = Layout(&directory);
+        let kept = self.data.is_some();
+        let root_key = if kept {
+            kept_root_key(&layout, &random)?
+        } else {
+            RootKey::generate(&random)
+        };
+        let credential = match self.credentials.first() {
+            Some(given) => given.clone(),
+            None => self.own_credential(kept, &layout, &random)?,
+        };
+        let roots = std::iter::once(&credential)
+            .chain(&self.credentials)
+            .map(GivenCredential::root)
+            .collect();
+
+        let listener = super::serve::bind(self.listen).await?;
+        let address = listener.local_addr()?;
+        let store = if kept {
+            store::Config::redb(layout.store())
+        } else {
+            store::Config::redb_throwaway(layout.store())
+        };
+        let world = World {
+            mode: Mode::Dev,
+            store,
+            journal: layout.journal(),
+            root_key: Arc::new(root_key),
+            clock: match self.clock {
+                ClockKind::System => Clock::system(),
+                ClockKind::Virtual => Clock::virtual_from(Clock::system().now()),
+            },
+            random,
+            home: self.region.clone(),
+            durable: kept,
+            strict_audit: self.audit_strict,
+            roots,
+        };
+        let opened = world.open().await?;
+
+        let running = Running {
+            endpoint: format!("http://{address}"),
+            region: self.region.to_string(),
+            account: credential.account,
+            access_key_id: credential.access_key_id.clone(),
+            secret_access_key: credential.secret_access_key.clone(),
+        };
+        running.remember(address.port())?;
+        let took = started.elapsed();
+        output.show(&running.to_json(), || {
+            let place = match &self.data {
+                Some(data) => format!("kept in {}", data.display()),
+                None => "thrown away at the end".to_owned(),
+            };
+            format!(
+                "Palisade {} is ready at {} ({:.0} ms). Enforcement is on.\n\
+                 Account {}, data {place}, root key {}.\n\n{}\n\
+                 In another terminal: eval \"$(palisade env)\"\nStop with Ctrl-C.\n",
+                env!("CARGO_PKG_VERSION"),
+                running.endpoint,
+                took.as_secs_f64() * 1000.0,
+                running.account,
+                if kept {
+                    "in root.key beside it"
+                } else {
+                    "thrown away too"
+                },
+                running.exports(),
+            )
+        });
+        let jobs = super::serve::spawn(Arc::clone(&opened.door).look_after_jobs());
+        gate::serve(
+            Arc::clone(&opened.door),
+            listener,
+            None,
+            super::serve::told_to_stop(),
+        )
+        .await;
+        jobs.abort();
+        Running::forget(address.port());
+        opened.close().await
+    }
+
+    /// The credential of the default account: the kept one, or a new one.
+    fn own_credential(&self, kept: bool, layout: &Layout<'_>, random: &Random) -> Result<GivenCredential> {
+        let path = layout.dev_credentials();
+        if kept && path.exists() {
+            let bytes = files::read_secret(&path)?;
+            let running: Running = serde_json::from_slice(bytes.expose()).with_context(|| {
+                format!("{} is damaged; remove it to get a new credential", path.display())
+            })?;
+            return Ok(GivenCredential {
+                access_key_id: running.access_key_id,
+                secret_access_key: running.secret_access_key,
+                account: running.account,
+            });
+        }
+        let made = RootCredential::generate(self.account, random);
+        let credential = GivenCredential {
+            access_key_id: made.access_key_id,
+            secret_access_key: made.secret.expose().clone(),
+            account: self.account,
+        };
+        if kept {
+            let running = Running {
+                endpoint: String::new(),
+                region: self.region.to_string(),
+                account: credential.account,
+                access_key_id: credential.access_key_id.clone(),
+                secret_access_key: credential.secret_access_key.clone(),
+            };
+            files::write_private(&path, running.to_json().to_string().as_bytes())?;
+        }
+        Ok(credential)
+    }
+}
+
+impl GivenCredential {
+    fn root(&self) -> (AccountId, RootCredential) {
+        let secret = Secret::new(self.secret_access_key.clone());
+        (
+            self.account,
+            RootCredential {
+                access_key_id: self.access_key_id.clone(),
+                secret,
+            },
+        )
+    }
+}
+
+/// The root key of a kept dev directory, opened by the key file beside it.
+fn kept_root_key(layout: &Layout<'_>, random: &Random) -> Result<RootKey> {
+    let (slots, key) = (layout.slots(), layout.dev_root_key());
+    if slots.exists() {
+        if !key.exists() {
+            bail!(
+                "{} belongs to `palisade serve`: its root key is sealed. Use `palisade serve --data`, or another \
+                 directory for dev",
+                layout.0.display()
+            );
+        }
+        return unlock_with_file(&slots, &key);
+    }
+    let key_bytes: Secret<[u8; KEY_FILE_BYTES]> = Secret::new(random.bytes());
+    let mut fresh = Initialisation::begin(&id::uuid(random.bytes()), random)?;
+    fresh.add("dev", &NewSlot::KeyFile(key_bytes.expose()), random)?;
+    let (root_key, document) = fresh.finish_for_development()?;
+    files::write_private(&key, key_bytes.expose())?;
+    files::write_private(&slots, document.to_json().as_bytes())?;
+    Ok(root_key)
+}
+
+fn unlock_with_file(slots: &Path, key: &Path) -> Result<RootKey> {
+    let document = KeySlots::parse(files::read_text(slots)?.as_bytes())?;
+    let bytes = files::read_secret(key)?;
+    let (root_key, _) = document
+        .unlock(&SlotSecret::KeyFile(bytes.expose()))
+        .with_context(|| format!("{} does not open {}", key.display(), slots.display()))?;
+    Ok(root_key)
+}

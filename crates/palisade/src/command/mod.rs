@@ -1,0 +1,123 @@
+//! The command line: one file per command.
+
+mod completions;
+mod coverage;
+mod dev;
+mod doctor;
+mod env;
+mod init;
+mod seal;
+mod serve;
+mod verify;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The AWS security services, on your own machines. Enforced.
+#[derive(Parser)]
+#[command(
+    name = "palisade",
+    version,
+    max_term_width = 100,
+    after_help = "Start here: palisade dev"
+)]
+pub(crate) struct Arguments {
+    /// Answers in JSON, one document on standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs everything at once with a throw-away root key and store, and prints what to paste.
+    #[command(
+        after_help = "Example: palisade dev --data ./palisade-data --credential AKIAEXAMPLE:secret:111122223333"
+    )]
+    Dev(dev::Dev),
+    /// Runs the same program durable and sealed; needs `palisade init` first.
+    #[command(after_help = "Example: palisade serve --data /var/lib/palisade --listen 0.0.0.0:4566")]
+    Serve(serve::Serve),
+    /// Prepares a data directory: root key, key slots, recovery shares, first account.
+    #[command(after_help = "Example: palisade init --data /var/lib/palisade --slot passphrase")]
+    Init(init::Init),
+    /// Shows, adds, verifies and rotates the slots that protect the root key.
+    #[command(after_help = "Example: palisade seal status --data /var/lib/palisade")]
+    Seal(seal::Seal),
+    /// Prints the `export AWS_…` lines of a running `palisade dev`.
+    #[command(after_help = "Example: eval \"$(palisade env)\"")]
+    Env(env::Env),
+    /// Tells why a call was allowed or denied, and the smallest change that would allow it.
+    #[command(after_help = "Example: palisade why 8c9a2a52-8d0e-4f6b-9c58-0f5f6a5a9d11")]
+    Why(why::Why),
+    /// Checks this machine and, if one is running, the server the environment points at.
+    #[command(after_help = "Example: palisade doctor")]
+    Doctor(doctor::Doctor),
+    /// Lists every operation of every API, implemented or not.
+    #[command(after_help = "Example: palisade coverage kms")]
+    Coverage(coverage::Coverage),
+    /// Proves that the record of calls is whole and unaltered.
+    #[command(after_help = "Example: palisade verify --data /var/lib/palisade")]
+    Verify(verify::Verify),
+    /// Prints a completion script for a shell.
+    #[command(after_help = "Example: palisade completions bash > /etc/bash_completion.d/palisade")]
+    Completions(completions::Completions),
+}
+
+/// Where a command's result goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command line speaks to its user"
+)]
+impl Output {
+    /// Prints the result: `value` with `--json`, the text of `human` without.
+    pub(crate) fn show(self, value: &serde_json::Value, human: impl FnOnce() -> String) {
+        if self.json {
+            println!("{value}");
+        } else {
+            print!("{}", human());
+        }
+    }
+
+    /// Tells what is going on while a command works.
+    pub(crate) fn progress(self, text: &str) {
+        if !self.json {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Tells why a command failed and what to do next.
+    pub(crate) fn problem(self, error: &anyhow::Error) {
+        if self.json {
+            println!("{}", serde_json::json!({"error": format!("{error:#}")}));
+        } else {
+            eprintln!("palisade: {error:#}");
+        }
+    }
+}
+
+/// Runs the command that was typed.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let output = Output { json: arguments.json };
+    match arguments.command {
+        Command::Dev(dev) => dev.run(output),
+        Command::Serve(serve) => serve.run(output),
+        Command::Init(init) => init.run(output),
+        Command::Seal(seal) => seal.run(output),
+        Command::Env(env) => env.run(output),
+        Command::Why(why) => why.run(output),
+        Command::Doctor(doctor) => doctor.run(output),
+        Command::Coverage(coverage) => Ok(coverage.run(output)),
+        Command::Verify(verify) => verify.run(output),
+        Command::Completions(completions) => Ok(completions.run()),
+    }
+}

@@ -1,0 +1,229 @@
+//! `palisade serve`, and what it shares with `palisade dev`.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use crypto::Random;
+use gate::{Identity, Mode, Tls};
+use ground::{Clock, Secret};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::Output;
+use super::seal::Unseal;
+use crate::files;
+use crate::settings::{Settings, TlsSettings};
+use crate::world::{Layout, World};
+
+/// Runs durable and sealed.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// The configuration file; every field has a safe default.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory, instead of the configuration's.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to listen, instead of the configuration's.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    unseal: Unseal,
+}
+
+/// How often certificate files are looked at.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(2);
+
+impl Serve {
+    pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
+        let settings = match &self.config {
+            Some(path) => Settings::read(path)?,
+            None => Settings::default(),
+        };
+        log_to_stderr(if settings.log.text {
+            LogFormat::Text
+        } else {
+            LogFormat::Json
+        });
+        runtime()?.block_on(self.serve(output, settings))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn serve(self, output: Output, settings: Settings) -> Result<()> {
+        let Some(data) = self.data.or(settings.data) else {
+            bail!("say where the data is: --data DIR, or `data` in the configuration");
+        };
+        let layout = Layout(&data);
+        let root_key = self.unseal.open(&layout)?;
+        let listener = bind(self.listen.unwrap_or(settings.listen)).await?;
+        let address = listener.local_addr()?;
+        let tls = tls(&settings.tls, address)?;
+        let store = match &settings.store.postgres_url_file {
+            Some(path) => {
+                let url = files::read_secret(path)?;
+                let url = std::str::from_utf8(url.expose()).context("the connection string is not UTF-8")?;
+                store::Config::postgres(url.trim())
+            }
+            None => store::Config::redb(layout.store()),
+        };
+        let world = World {
+            mode: Mode::Serve,
+            store,
+            journal: layout.journal(),
+            root_key: Arc::new(root_key),
+            clock: Clock::system(),
+            random: Random::system(),
+            home: settings.region,
+            durable: true,
+            strict_audit: settings.audit.strict,
+            roots: Vec::new(),
+        };
+        let opened = world.open().await?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        output.show(
+            &serde_json::json!({"endpoint": format!("{scheme}://{address}"), "data": data}),
+            || {
+                format!(
+                    "Palisade {} serves {} at {scheme}://{address}\n",
+                    env!("CARGO_PKG_VERSION"),
+                    data.display()
+                )
+            },
+        );
+        let jobs = spawn(Arc::clone(&opened.door).look_after_jobs());
+        let certificates = tls
+            .clone()
+            .map(|tls| spawn(follow_certificate(tls, settings.tls)));
+        gate::serve(Arc::clone(&opened.door), listener, tls, told_to_stop()).await;
+        jobs.abort();
+        if let Some(certificates) = certificates {
+            certificates.abort();
+        }
+        opened.close().await
+    }
+}
+
+/// The certificate to show; none on this machine alone unless one is given.
+fn tls(settings: &TlsSettings, address: SocketAddr) -> Result<Option<Tls>> {
+    let identity = match given_identity(settings)? {
+        Some(identity) => identity,
+        None if settings.off || address.ip().is_loopback() => return Ok(None),
+        None => Identity::own(Identity::names_for(address.ip()))?,
+    };
+    Ok(Some(Tls::new(&identity)?))
+}
+
+fn given_identity(settings: &TlsSettings) -> Result<Option<Identity>> {
+    match (&settings.certificate, &settings.key) {
+        (Some(certificate), Some(key)) => {
+            let key = files::read_secret(key)?;
+            let key_pem = std::str::from_utf8(key.expose())
+                .context("the TLS key is not PEM")?
+                .to_owned();
+            Ok(Some(Identity {
+                certificate_pem: files::read_text(certificate)?,
+                key_pem: Secret::new(key_pem),
+            }))
+        }
+        (None, None) => Ok(None),
+        _ => bail!("tls.certificate and tls.key come together"),
+    }
+}
+
+/// Shows a new certificate when its files have changed and hold a usable one.
+async fn follow_certificate(tls: Tls, settings: TlsSettings) {
+    let stamp = || {
+        let time = |path: &Option<PathBuf>| std::fs::metadata(path.as_ref()?).ok()?.modified().ok();
+        (time(&settings.certificate), time(&settings.key))
+    };
+    let mut shown = stamp();
+    loop {
+        tokio::time::sleep(CERTIFICATE_INTERVAL).await;
+        let found = stamp();
+        if found == shown {
+            continue;
+        }
+        let replaced = given_identity(&settings).and_then(|identity| match identity {
+            Some(identity) => Ok(tls.replace(&identity)?),
+            None => Ok(()),
+        });
+        match replaced {
+            Ok(()) => {
+                shown = found;
+                tracing::info!("a new TLS certificate is shown");
+            }
+            // Perhaps only one of the two files is written yet: look again.
+            Err(error) => tracing::warn!(
+                error = format!("{error:#}"),
+                "the changed TLS certificate cannot be used"
+            ),
+        }
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Sends the log to standard error; `PALISADE_LOG` chooses what (default: warnings).
+pub(crate) fn log_to_stderr(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PALISADE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let set = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    // A second subscriber in one process can only come from a test.
+    drop(set);
+}
+
+/// The runtime that serves: one thread a core.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")
+}
+
+/// Binds the listening socket.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another server there? Choose another with --listen")
+    })
+}
+
+/// Completes on Ctrl-C or SIGTERM.
+pub(crate) async fn told_to_stop() {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let Ok(mut terminate) = terminate else {
+        drop(tokio::signal::ctrl_c().await);
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Runs a task of the program's own beside the listener.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the roof owns the job and certificate tasks and ends them"
+)]
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(task)
+}

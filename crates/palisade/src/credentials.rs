@@ -1,0 +1,91 @@
+//! The credentials and endpoint that the environment gives a client, found as
+//! the AWS SDKs find them: variables first, then the profile files.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use ground::Secret;
+
+/// What a client needs to sign and send.
+pub(crate) struct ClientSettings {
+    pub(crate) endpoint: String,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: Secret<String>,
+    pub(crate) session_token: Option<String>,
+}
+
+/// Where `palisade dev` listens when nothing else is said.
+pub(crate) const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:4566";
+
+impl ClientSettings {
+    /// Reads `AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID` and kin, or
+    /// the profile `AWS_PROFILE` of the shared files.
+    ///
+    /// # Errors
+    ///
+    /// If there are no credentials, with what to do about it.
+    pub(crate) fn from_environment() -> Result<ClientSettings> {
+        let profile = Profile::load();
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let endpoint = variable("AWS_ENDPOINT_URL").or_else(|| profile.get("endpoint_url"));
+        let region = variable("AWS_REGION")
+            .or_else(|| variable("AWS_DEFAULT_REGION"))
+            .or_else(|| profile.get("region"));
+        let (key, secret, token) = match variable("AWS_ACCESS_KEY_ID") {
+            Some(key) => (
+                Some(key),
+                variable("AWS_SECRET_ACCESS_KEY"),
+                variable("AWS_SESSION_TOKEN"),
+            ),
+            None => (
+                profile.get("aws_access_key_id"),
+                profile.get("aws_secret_access_key"),
+                profile.get("aws_session_token"),
+            ),
+        };
+        let hint = "no AWS credentials: run `eval \"$(palisade env)\"`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+        Ok(ClientSettings {
+            endpoint: endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
+            region: region.unwrap_or_else(|| "us-east-1".to_owned()),
+            access_key_id: key.context(hint)?,
+            secret_access_key: Secret::new(secret.context(hint)?),
+            session_token: token,
+        })
+    }
+}
+
+/// The chosen profile of `~/.aws/credentials` and `~/.aws/config`.
+struct Profile(Vec<ini::Properties>);
+
+impl Profile {
+    fn load() -> Profile {
+        let name = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".to_owned());
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let path = |variable: &str, default: &str| {
+            std::env::var_os(variable).map_or_else(|| home.join(".aws").join(default), PathBuf::from)
+        };
+        let section = |path: PathBuf, section: &str| {
+            ini::Ini::load_from_file(path)
+                .ok()
+                .and_then(|file| file.section(Some(section)).cloned())
+        };
+        let config_section = if name == "default" {
+            name.clone()
+        } else {
+            format!("profile {name}")
+        };
+        let found = [
+            section(path("AWS_SHARED_CREDENTIALS_FILE", "credentials"), &name),
+            section(path("AWS_CONFIG_FILE", "config"), &config_section),
+        ];
+        Profile(found.into_iter().flatten().collect())
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        self.0
+            .iter()
+            .find_map(|section| section.get(key))
+            .map(str::to_owned)
+    }
+}

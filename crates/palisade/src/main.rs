@@ -1,0 +1,28 @@
+//! The roof: command line, configuration and wiring. A table of contents in
+//! code, without domain logic.
+
+mod client;
+mod command;
+mod credentials;
+mod files;
+mod settings;
+mod world;
+
+use clap::Parser as _;
+
+use crate::command::{Arguments, Output};
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output { json: arguments.json };
+    if let Err(error) = crypto::forbid_core_dumps() {
+        output.progress(&format!("core dumps stay on: {error}"));
+    }
+    match command::run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            output.problem(&error);
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The configuration file of `palisade serve`: TOML that refuses unknown keys,
+//! where leaving a field out is always safe.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use ground::{AccountId, Region};
+use serde::Deserialize;
+
+use crate::files;
+
+/// `palisade.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Where to listen. Default: this machine alone, port 4566.
+    pub(crate) listen: SocketAddr,
+    /// The data directory, made by `palisade init`. No default.
+    pub(crate) data: Option<PathBuf>,
+    /// The region meant when a signature names several. Default: us-east-1.
+    pub(crate) region: Region,
+    /// Where rows are kept. Default: a file in the data directory.
+    pub(crate) store: StoreSettings,
+    /// Encryption of connections. Default: a self-signed certificate, unless
+    /// the server listens on this machine alone.
+    pub(crate) tls: TlsSettings,
+    /// The record of calls.
+    pub(crate) audit: AuditSettings,
+    /// How the log on standard error is written. Default: JSON lines.
+    pub(crate) log: LogSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4566)),
+            data: None,
+            region: Region::us_east_1(),
+            store: StoreSettings::default(),
+            tls: TlsSettings::default(),
+            audit: AuditSettings::default(),
+            log: LogSettings::default(),
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StoreSettings {
+    /// A PostgreSQL database instead of the file: the path of a file that
+    /// holds its connection string, because the string holds a password.
+    pub(crate) postgres_url_file: Option<PathBuf>,
+}
+
+/// `[tls]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TlsSettings {
+    /// PEM file with the certificate chain; needs `key` too. Both are read
+    /// again when they change.
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file with the private key.
+    pub(crate) key: Option<PathBuf>,
+    /// Serves without encryption, also beyond this machine. Default: false.
+    pub(crate) off: bool,
+}
+
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AuditSettings {
+    /// Waits for the disk before every answer, not only after changes. Default: false.
+    pub(crate) strict: bool,
+}
+
+/// `[log]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogSettings {
+    /// Text for people instead of JSON lines. Default: false.
+    pub(crate) text: bool,
+}
+
+impl Settings {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or says something that is not known here.
+    pub(crate) fn read(path: &Path) -> Result<Settings> {
+        let text = files::read_text(path)?;
+        toml::from_str(&text).with_context(|| format!("{} is not a valid configuration", path.display()))
+    }
+}
+
+/// Reads an account id from the command line.
+pub(crate) fn parse_account(text: &str) -> Result<AccountId, String> {
+    AccountId::parse(text).map_err(|error| error.to_string())
+}
+
+/// Reads a region from the command line.
+pub(crate) fn parse_region(text: &str) -> Result<Region, String> {
+    Region::parse(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_said_is_safe_and_nonsense_is_refused() {
+        let settings: Settings = toml::from_str("").unwrap();
+        assert!(settings.listen.ip().is_loopback());
+        assert!(!settings.tls.off);
+        assert!(toml::from_str::<Settings>("lisen = \"127.0.0.1:1\"").is_err());
+        assert!(toml::from_str::<Settings>("[tls]\nverify = false").is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! Wiring: from settings to an open door.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use crypto::Random;
+use crypto::hierarchy::RootKey;
+use gate::{Door, Mode};
+use ground::{AccountId, Clock, Region};
+use iam::RootCredential;
+use store::Store;
+
+/// What a world is built from.
+pub(crate) struct World {
+    pub(crate) mode: Mode,
+    pub(crate) store: store::Config,
+    /// The journal's directory.
+    pub(crate) journal: PathBuf,
+    pub(crate) root_key: Arc<RootKey>,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) home: Region,
+    /// Whether acknowledged changes survive a power cut.
+    pub(crate) durable: bool,
+    pub(crate) strict_audit: bool,
+    /// Accounts and the root credentials they must have.
+    pub(crate) roots: Vec<(AccountId, RootCredential)>,
+}
+
+/// An open door and what must be closed behind it.
+pub(crate) struct Opened {
+    pub(crate) door: Arc<Door>,
+    store: Store,
+}
+
+impl World {
+    /// Opens store and journal, wires the services and opens the door.
+    ///
+    /// # Errors
+    ///
+    /// If store or journal cannot be opened, with what to do about it.
+    pub(crate) async fn open(self) -> Result<Opened> {
+        let store = Store::open(self.store)
+            .await
+            .context("the store cannot be opened")?;
+        let journal = journal::Config {
+            strict: self.strict_audit,
+            durable: self.durable,
+            seal_key: Some(self.root_key.journal_seal_key()),
+            clock: Clock::system(),
+            ..journal::Config::new(self.journal)
+        };
+        let (journal, _recovery) = journal::Journal::open(journal).context("the journal cannot be opened")?;
+        let accounts = Accounts {
+            store: store.clone(),
+            root_key: Arc::clone(&self.root_key),
+            random: self.random.clone(),
+            clock: self.clock.clone(),
+            roots: self.roots,
+        };
+        accounts.keep().await?;
+        let reset = (self.mode == Mode::Dev).then(|| accounts.reset());
+        let identities = Arc::new(iam::Identities::new(store.clone(), Arc::clone(&self.root_key)));
+        let door = Door::open(gate::Parts {
+            services: services(),
+            directory: identities,
+            store: store.clone(),
+            journal,
+            root_key: self.root_key,
+            clock: self.clock,
+            random: self.random,
+            home: self.home,
+            mode: self.mode,
+            strict_audit: self.strict_audit,
+            reset,
+        })
+        .await
+        .context("the door cannot be opened")?;
+        Ok(Opened { door, store })
+    }
+}
+
+impl Opened {
+    /// Flushes the journal and gives the store back.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.door
+            .close()
+            .await
+            .context("the journal did not close well; the next start will recover it")?;
+        self.store.close().await;
+        Ok(())
+    }
+}
+
+/// The accounts the operator asked for.
+struct Accounts {
+    store: Store,
+    root_key: Arc<RootKey>,
+    random: Random,
+    clock: Clock,
+    roots: Vec<(AccountId, RootCredential)>,
+}
+
+impl Accounts {
+    /// Makes what is not there yet.
+    async fn keep(&self) -> Result<()> {
+        for (account, credential) in &self.roots {
+            iam::bootstrap_account(
+                &self.store,
+                &self.root_key,
+                &self.random,
+                self.clock.now(),
+                *account,
+                credential,
+            )
+            .await
+            .with_context(|| format!("the root credential of account {account} cannot be kept"))?;
+        }
+        Ok(())
+    }
+
+    /// Empties the store and makes the accounts anew.
+    fn reset(self) -> gate::Reset {
+        let accounts = Arc::new(self);
+        Box::new(move || {
+            let accounts = Arc::clone(&accounts);
+            Box::pin(async move {
+                accounts.store.cross_account_erase(&[]).await?;
+                accounts.keep().await?;
+                Ok(())
+            })
+        })
+    }
+}
+
+/// Every service, in the order of `COVERAGE.md`.
+pub(crate) fn services() -> Vec<gate::Service> {
+    vec![iam::service(), iam::sts_service(), kms::service()]
+}
+
+/// The names inside a data directory.
+pub(crate) struct Layout<'a>(pub(crate) &'a Path);
+
+impl Layout<'_> {
+    pub(crate) fn store(&self) -> PathBuf {
+        self.0.join("store.redb")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    pub(crate) fn slots(&self) -> PathBuf {
+        self.0.join("slots.json")
+    }
+
+    pub(crate) fn dev_root_key(&self) -> PathBuf {
+        self.0.join("root.key")
+    }
+
+    pub(crate) fn dev_credentials(&self) -> PathBuf {
+        self.0.join("credentials.json")
+    }
+}
