@@ -12,6 +12,8 @@ use crate::{StoreError, Version};
 /// Reads are here; commits go to each engine's committer through one queue.
 /// Reads of the embedded engine are answered in place: a page is in memory or
 /// one short read away, which is less than handing the work to another thread.
+/// The futures of PostgreSQL's reads are boxed, so that those of every handler
+/// that may read stay small.
 pub(crate) enum Engine {
     Postgres(Arc<PostgresEngine>),
     Redb(Arc<RedbEngine>),
@@ -20,7 +22,7 @@ pub(crate) enum Engine {
 impl Engine {
     pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Versioned>, StoreError> {
         match self {
-            Engine::Postgres(engine) => engine.get(key).await,
+            Engine::Postgres(engine) => Box::pin(engine.get(key)).await,
             Engine::Redb(engine) => engine.get(key),
         }
     }
@@ -31,14 +33,14 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Versioned)>, StoreError> {
         match self {
-            Engine::Postgres(engine) => engine.scan(range, limit).await,
+            Engine::Postgres(engine) => Box::pin(engine.scan(range, limit)).await,
             Engine::Redb(engine) => engine.scan(range, limit),
         }
     }
 
     pub(crate) async fn snapshot(&self) -> Result<EngineSnapshot, StoreError> {
         match self {
-            Engine::Postgres(engine) => engine.snapshot().await.map(EngineSnapshot::Postgres),
+            Engine::Postgres(engine) => Box::pin(engine.snapshot()).await.map(EngineSnapshot::Postgres),
             Engine::Redb(engine) => engine.snapshot().map(EngineSnapshot::Redb),
         }
     }
@@ -60,7 +62,7 @@ impl EngineSnapshot {
 
     pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Versioned>, StoreError> {
         match self {
-            EngineSnapshot::Postgres(snapshot) => snapshot.get(key).await,
+            EngineSnapshot::Postgres(snapshot) => Box::pin(snapshot.get(key)).await,
             EngineSnapshot::Redb(snapshot) => snapshot.get(key),
         }
     }
@@ -71,7 +73,7 @@ impl EngineSnapshot {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Versioned)>, StoreError> {
         match self {
-            EngineSnapshot::Postgres(snapshot) => snapshot.scan(range, limit).await,
+            EngineSnapshot::Postgres(snapshot) => Box::pin(snapshot.scan(range, limit)).await,
             EngineSnapshot::Redb(snapshot) => snapshot.scan(range, limit),
         }
     }

@@ -38,6 +38,7 @@ mod scope;
 mod snapshot;
 mod stats;
 mod table;
+mod tls;
 mod view;
 mod write;
 

@@ -44,6 +44,10 @@ pub enum EngineConfig {
     Postgres {
         /// `postgres://user:password@host/database`, or key-value pairs as libpq reads them.
         url: String,
+        /// The PEM file of the authority that signed the server's certificate.
+        /// With it the connection is TLS; a host beyond this machine is refused
+        /// without it, unless the string says `sslmode=disable`.
+        ca_file: Option<PathBuf>,
     },
     /// In one file, which belongs to this process for as long as it is open.
     Redb {
@@ -93,7 +97,10 @@ impl Config {
 
     /// A store in a PostgreSQL database.
     pub fn postgres(url: impl Into<String>) -> Config {
-        Config::with(EngineConfig::Postgres { url: url.into() })
+        Config::with(EngineConfig::Postgres {
+            url: url.into(),
+            ca_file: None,
+        })
     }
 
     fn with(engine: EngineConfig) -> Config {
@@ -143,7 +150,7 @@ impl Store {
     pub async fn open(config: Config) -> Result<Store, StoreError> {
         let (place, alone) = match config.engine {
             EngineConfig::Memory => (Ok(Place::Memory), true),
-            EngineConfig::Postgres { url } => (Err(url), false),
+            EngineConfig::Postgres { url, ca_file } => (Err((url, ca_file)), false),
             EngineConfig::Redb { path, durable } => (Ok(Place::File { path, durable }), true),
         };
         let cache = Arc::new(Cache::new(config.cache_bytes, alone));
@@ -161,8 +168,8 @@ impl Store {
                 let thread = redb::start(Arc::clone(&engine), waiting, upkeep(&feed))?;
                 (Engine::Redb(engine), feed, vec![Worker::Thread(thread)])
             }
-            Err(url) => {
-                let (engine, newest) = PostgresEngine::open(&url).await?;
+            Err((url, ca_file)) => {
+                let (engine, newest) = Box::pin(PostgresEngine::open(&url, ca_file.as_deref())).await?;
                 let engine = Arc::new(engine);
                 let feed = Arc::new(Feed::new(newest));
                 let workers = vec![

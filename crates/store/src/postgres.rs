@@ -14,16 +14,20 @@
 //! databases that speak its protocol can serve.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{try_join, try_join4};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Row, Statement};
 
 use crate::commit::{KeyRange, Outcome, Precondition, Versioned, Write};
 use crate::committer::{Queued, Upkeep, gather};
@@ -32,6 +36,7 @@ use crate::limits::{
     CHANGE_LOG_TRIM_EVERY, CHANGE_LOG_VERSIONS, CONNECT_MAX, DATABASE_EXCHANGE_MAX, DATABASE_PATIENCE,
     FEED_POLL, READ_CONNECTIONS, SERIALIZATION_ATTEMPTS, SNAPSHOTS_MAX, STALENESS_MAX,
 };
+use crate::tls::Tls;
 use crate::{StoreError, Version};
 
 /// The layout this release writes.
@@ -110,7 +115,6 @@ const CHANGES_PAGE: i64 = 2_000;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 pub(crate) struct PostgresEngine {
-    config: Config,
     readers: Vec<Lane>,
     next_reader: AtomicUsize,
     snapshots: Arc<Semaphore>,
@@ -118,6 +122,7 @@ pub(crate) struct PostgresEngine {
     committed: Notify,
     closed: AtomicBool,
     node: String,
+    target: Target,
 }
 
 /// A connection that many reads share, replaced when it is lost.
@@ -132,13 +137,12 @@ struct Reader {
 
 impl PostgresEngine {
     /// Connects, creates the tables if they are missing, and tells the newest version.
-    pub(crate) async fn open(url: &str) -> Result<(PostgresEngine, Version), StoreError> {
-        let mut config: Config = url
-            .parse()
-            .map_err(|_| unavailable("the connection string is not valid"))?;
-        config.connect_timeout(CONNECT_MAX);
-        config.application_name("palisade");
-        let client = connect(&config).await?;
+    pub(crate) async fn open(
+        url: &str,
+        ca_file: Option<&Path>,
+    ) -> Result<(PostgresEngine, Version), StoreError> {
+        let target = Target::new(url, ca_file)?;
+        let client = connect(&target).await?;
         bounded(client.batch_execute(CREATE)).await?;
         let row = bounded(client.query_one(
             "SELECT layout, version, gen_random_uuid()::text FROM palisade_sequence",
@@ -153,13 +157,13 @@ impl PostgresEngine {
             });
         }
         let engine = PostgresEngine {
-            config,
             readers: (0..READ_CONNECTIONS).map(|_| Lane::default()).collect(),
             next_reader: AtomicUsize::new(0),
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
             committed: Notify::new(),
             closed: AtomicBool::new(false),
             node: column(&row, 2)?,
+            target,
         };
         Ok((engine, version_column(&row, 1)?))
     }
@@ -243,7 +247,7 @@ impl PostgresEngine {
             .acquire_owned()
             .await
             .map_err(|_| StoreError::Closed)?;
-        let client = connect(&self.config).await?;
+        let client = connect(&self.target).await?;
         bounded(client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
         let row = bounded(client.query_one("SELECT version FROM palisade_sequence", &[])).await?;
         Ok(PostgresSnapshot {
@@ -275,7 +279,7 @@ impl Lane {
         if engine.closed.load(Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
-        let client = connect(&engine.config).await?;
+        let client = connect(&engine.target).await?;
         let (get, scan) = bounded(try_join(client.prepare(GET), client.prepare(SCAN))).await?;
         let reader = Arc::new(Reader { client, get, scan });
         *slot = Some(Arc::clone(&reader));
@@ -452,7 +456,7 @@ impl Writer {
             if self.batch > 1 || sent.is_some() {
                 self.counters.reconnects.add(1);
             }
-            self.link = Some(Box::pin(Link::open(&self.engine.config)).await?);
+            self.link = Some(Box::pin(Link::open(&self.engine.target)).await?);
         }
         let Some(link) = &self.link else {
             return Err(Failure::lost(StoreError::Closed));
@@ -497,8 +501,8 @@ impl Writer {
 }
 
 impl Link {
-    async fn open(config: &Config) -> Result<Link, Failure> {
-        let client = connect(config).await.map_err(Failure::lost)?;
+    async fn open(target: &Target) -> Result<Link, Failure> {
+        let client = connect(target).await.map_err(Failure::lost)?;
         exchange(async {
             Ok(Link {
                 advance: client.prepare(ADVANCE).await?,
@@ -730,7 +734,7 @@ impl Follower {
     /// Reads changes as they come until the engine closes or the connection fails.
     async fn follow(&mut self, engine: &PostgresEngine, pause: &mut Duration) -> Result<(), StoreError> {
         let announced = Arc::new(Notify::new());
-        let client = connect_announced(&engine.config, Some(Arc::clone(&announced))).await?;
+        let client = connect_announced(&engine.target, Some(Arc::clone(&announced))).await?;
         bounded(client.batch_execute("LISTEN palisade_change")).await?;
         let changes = bounded(client.prepare(CHANGES)).await?;
         let state = bounded(client.prepare("SELECT version, trimmed FROM palisade_sequence")).await?;
@@ -856,7 +860,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-fn unavailable(reason: &str) -> StoreError {
+pub(crate) fn unavailable(reason: &str) -> StoreError {
     StoreError::Unavailable(reason.into())
 }
 
@@ -876,14 +880,80 @@ async fn bounded<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>
     exchange(work).await.map_err(|failure| failure.error)
 }
 
-async fn connect(config: &Config) -> Result<Client, StoreError> {
-    connect_announced(config, None).await
+/// Where the database is and how to reach it.
+struct Target {
+    config: Config,
+    tls: Option<Tls>,
+}
+
+impl Target {
+    /// Reads the connection string. Beyond this machine only TLS will do,
+    /// unless the string says `sslmode=disable` in so many words.
+    fn new(url: &str, ca_file: Option<&Path>) -> Result<Target, StoreError> {
+        let mut config: Config = url
+            .parse()
+            .map_err(|_| unavailable("the connection string is not valid"))?;
+        config.connect_timeout(CONNECT_MAX);
+        config.application_name("palisade");
+        let tls = match (config.get_ssl_mode(), ca_file) {
+            (SslMode::Disable, Some(_)) => {
+                return Err(unavailable(
+                    "sslmode=disable contradicts the certificate authority given",
+                ));
+            }
+            (_, Some(ca_file)) => {
+                config.ssl_mode(SslMode::Require);
+                Some(Tls::trusting(ca_file)?)
+            }
+            (SslMode::Disable, None) => None,
+            (SslMode::Prefer, None) if is_local(&config) => None,
+            (_, None) => {
+                return Err(unavailable(
+                    "TLS to the database needs the file of its certificate authority; \
+                     sslmode=disable does without TLS",
+                ));
+            }
+        };
+        Ok(Target { config, tls })
+    }
+}
+
+/// Whether every host named is this machine.
+fn is_local(config: &Config) -> bool {
+    let hosts = config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+        Host::Unix(_) => true,
+    });
+    hosts && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+}
+
+async fn connect(target: &Target) -> Result<Client, StoreError> {
+    connect_announced(target, None).await
 }
 
 /// Connects; notifications of the database wake `announced`.
+async fn connect_announced(target: &Target, announced: Option<Arc<Notify>>) -> Result<Client, StoreError> {
+    match &target.tls {
+        Some(tls) => {
+            let (client, connection) = Box::pin(bounded(target.config.connect(tls.clone()))).await?;
+            drive(connection, announced);
+            Ok(client)
+        }
+        None => {
+            let (client, connection) = Box::pin(bounded(target.config.connect(NoTls))).await?;
+            drive(connection, announced);
+            Ok(client)
+        }
+    }
+}
+
+/// Carries a connection's traffic until its client is dropped or it is lost.
 #[expect(clippy::disallowed_methods, reason = "the task ends with its client")]
-async fn connect_announced(config: &Config, announced: Option<Arc<Notify>>) -> Result<Client, StoreError> {
-    let (client, mut connection) = bounded(config.connect(NoTls)).await?;
+fn drive<S, T>(mut connection: Connection<S, T>, announced: Option<Arc<Notify>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     tokio::spawn(async move {
         loop {
             match std::future::poll_fn(|context| connection.poll_message(context)).await {
@@ -898,7 +968,6 @@ async fn connect_announced(config: &Config, announced: Option<Arc<Notify>>) -> R
             }
         }
     });
-    Ok(client)
 }
 
 fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, place: usize) -> Result<T, StoreError> {
@@ -923,4 +992,27 @@ fn scanned(row: &Row) -> Result<(Vec<u8>, Versioned), StoreError> {
             value: column(row, 2)?,
         },
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_the_machine_in_clear_unless_told_so() {
+        for (url, allowed) in [
+            ("postgres://u@127.0.0.1/db", true),
+            ("postgres://u@localhost:5433/db", true),
+            ("postgres://u@%2Frun%2Fpostgresql/db", true),
+            ("host=/run/postgresql user=u", true),
+            ("postgres://u@db.example/db", false),
+            ("postgres://u@localhost,db.example/db", false),
+            ("host=localhost hostaddr=192.0.2.1 user=u", false),
+            ("postgres://u@localhost/db?sslmode=require", false),
+            ("postgres://u@db.example/db?sslmode=disable", true),
+            ("postgres://u@db.example:notaport/db", false),
+        ] {
+            assert_eq!(Target::new(url, None).is_ok(), allowed, "{url}");
+        }
+    }
 }

@@ -236,7 +236,8 @@ impl View {
         let probe = cache.probe(&row);
         let (entry, hit) = match cache.record(probe) {
             Some(entry) => (entry, true),
-            None => (self.fetch(table, probe).await?, false),
+            // Boxed, so that the way through the cache stays small.
+            None => (Box::pin(self.fetch(table, probe)).await?, false),
         };
         let value = entry
             .value
@@ -285,7 +286,10 @@ impl View {
         let (probe, prefix) = (cache.probe(&name), cache.probe(&wanted.closed));
         let (found, hit) = match cache.page(probe, prefix) {
             Some(found) => (found, true),
-            None => (self.fetch_rows(table, wanted, probe, prefix).await?, false),
+            None => (
+                Box::pin(self.fetch_rows(table, wanted, probe, prefix)).await?,
+                false,
+            ),
         };
         let mut reads = self.reads();
         if hit {

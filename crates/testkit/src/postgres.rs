@@ -56,6 +56,20 @@ impl Server {
     ///
     /// If PostgreSQL is not installed or does not start, with what to do.
     pub fn start() -> Server {
+        Server::prepare(false)
+    }
+
+    /// As [`Server::start`], with a certificate for `127.0.0.1` and clients
+    /// that do not use TLS refused.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start`].
+    pub fn start_tls() -> Server {
+        Server::prepare(true)
+    }
+
+    fn prepare(tls: bool) -> Server {
         let programs = programs();
         let user = other_user();
         let directory = tempfile::Builder::new()
@@ -81,6 +95,9 @@ impl Server {
             directory,
         };
         server.create();
+        if tls {
+            server.certify();
+        }
         server.run();
         server
     }
@@ -124,11 +141,40 @@ impl Server {
             self.port,
             self.directory.path().display(),
         );
-        let path = self.data().join("postgresql.auto.conf");
-        std::fs::write(&path, settings).unwrap_or_else(|error| panic!("cannot configure: {error}"));
-        if let Some((uid, gid)) = self.user {
-            chown(&path, Some(uid), Some(gid)).unwrap_or_else(|error| panic!("cannot configure: {error}"));
-        }
+        self.write(&self.data().join("postgresql.auto.conf"), &settings, 0o600);
+    }
+
+    /// The file of the authority that signed the certificate of a server
+    /// started with [`Server::start_tls`].
+    pub fn ca_file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    fn certify(&self) {
+        let (ca_pem, issuer) = certificate_authority();
+        let key = rcgen::KeyPair::generate().unwrap_or_else(|error| panic!("cannot make a key: {error}"));
+        let certificate = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()])
+            .and_then(|params| params.signed_by(&key, &issuer))
+            .unwrap_or_else(|error| panic!("cannot make a certificate: {error}"));
+        self.write(&self.ca_file(), &ca_pem, 0o644);
+        self.write(&self.data().join("server.crt"), &certificate.pem(), 0o600);
+        self.write(&self.data().join("server.key"), &key.serialize_pem(), 0o600);
+        let hba = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
+        self.write(&self.data().join("pg_hba.conf"), hba, 0o600);
+        let settings = self.data().join("postgresql.auto.conf");
+        let before = std::fs::read_to_string(&settings).unwrap_or_default();
+        self.write(&settings, &format!("{before}ssl = on\n"), 0o600);
+    }
+
+    /// Writes a file of the server's user.
+    fn write(&self, path: &Path, content: &str, mode: u32) {
+        let written = std::fs::write(path, content)
+            .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)))
+            .and_then(|()| match self.user {
+                Some((uid, gid)) => chown(path, Some(uid), Some(gid)),
+                None => Ok(()),
+            });
+        written.unwrap_or_else(|error| panic!("cannot configure the server: {error}"));
     }
 
     fn run(&self) {
@@ -233,6 +279,21 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A new certificate authority: its certificate as PEM, and what signs with it.
+///
+/// # Panics
+///
+/// If there is no randomness to be had.
+pub fn certificate_authority() -> (String, rcgen::Issuer<'static, rcgen::KeyPair>) {
+    let key = rcgen::KeyPair::generate().unwrap_or_else(|error| panic!("cannot make a key: {error}"));
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = params
+        .self_signed(&key)
+        .unwrap_or_else(|error| panic!("cannot make a certificate: {error}"));
+    (certificate.pem(), rcgen::Issuer::new(params, key))
 }
 
 /// The directory of PostgreSQL's programs.

@@ -98,3 +98,27 @@ async fn two_types_under_one_name_are_an_error() {
     })
     .await;
 }
+
+/// Handlers await many reads and writes; each adds its future to theirs.
+#[tokio::test]
+async fn futures_are_small() {
+    let store = crate::bed::Bed::memory().open().await;
+    let view = store.view(scope());
+    let key = "k".to_owned();
+    let tx = view.begin();
+    let prefix = Prefix::all();
+    for (what, size) in [
+        ("get", size_of_val(&view.get(&NUMBERS, &key))),
+        ("scan", size_of_val(&view.scan(&NUMBERS, &prefix, None, 10))),
+        ("get in a transaction", size_of_val(&tx.get(&NUMBERS, &key))),
+        (
+            "scan in a transaction",
+            size_of_val(&tx.scan(&NUMBERS, &prefix, None, 10)),
+        ),
+        ("commit", size_of_val(&store.commit(tx.clone()))),
+    ] {
+        println!("{what}: {size} bytes");
+        assert!(size <= 1_024, "the future of {what} takes {size} bytes");
+    }
+    store.close().await;
+}

@@ -154,7 +154,7 @@ async fn throwaway_redb_survives_kill_9() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_survives_kill_9_of_a_node() {
     let bed = Bed::postgres().await;
-    let EngineConfig::Postgres { url } = &bed.config.engine else {
+    let EngineConfig::Postgres { url, .. } = &bed.config.engine else {
         panic!("not a database");
     };
     killed_store_keeps_what_it_acknowledged(url, &bed.config).await;

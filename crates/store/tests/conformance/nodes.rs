@@ -17,7 +17,7 @@ use crate::bed::{Bed, NUMBERS, get, put, scope, server};
 
 /// The database's name within its connection string.
 fn database(bed: &Bed) -> String {
-    let store::EngineConfig::Postgres { url } = &bed.config.engine else {
+    let store::EngineConfig::Postgres { url, .. } = &bed.config.engine else {
         panic!("not a database");
     };
     url.rsplit('/').next().unwrap().to_owned()
@@ -244,6 +244,43 @@ async fn a_server_that_crashes_and_returns() {
     drop(server);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_behind_tls_is_verified() {
+    let server = tokio::task::spawn_blocking(testkit::postgres::Server::start_tls)
+        .await
+        .unwrap();
+    let url = server.url("postgres");
+    let open = async |url: &str, ca_file: Option<std::path::PathBuf>| {
+        let mut config = store::Config::postgres(url);
+        config.engine = store::EngineConfig::Postgres {
+            url: url.to_owned(),
+            ca_file,
+        };
+        Store::open(config).await
+    };
+    let store = open(&url, Some(server.ca_file())).await.unwrap();
+    put(&store, "k", 1).await;
+    assert_eq!(get(&store, "k").await, Some(1));
+    store.close().await;
+
+    // Without TLS the server refuses; another authority, or a name the
+    // certificate does not bear, is refused by us.
+    assert!(matches!(open(&url, None).await, Err(StoreError::Engine(_))));
+    let other = testkit::postgres::certificate_authority();
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("other.pem");
+    #[expect(clippy::disallowed_methods, reason = "the test's own file")]
+    std::fs::write(&ca_file, other.0).unwrap();
+    let error = open(&url, Some(ca_file)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    let url = url.replace("127.0.0.1", "localhost");
+    let error = open(&url, Some(server.ca_file())).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    let nothing = directory.path().join("nothing.pem");
+    assert!(open(&url, Some(nothing)).await.is_err());
+    drop(server);
+}
+
 #[tokio::test]
 async fn an_unreachable_database_is_an_error_without_its_password() {
     let config = store::Config::postgres("postgres://u:hush@127.0.0.1:1/none");
@@ -341,7 +378,7 @@ async fn a_change_log_with_a_gap_makes_everyone_begin_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_is_made_once() {
     let bed = Bed::postgres().await;
-    let store::EngineConfig::Postgres { url } = &bed.config.engine else {
+    let store::EngineConfig::Postgres { url, .. } = &bed.config.engine else {
         panic!("not a database");
     };
     let (before, rest) = url.split_once('@').unwrap();
