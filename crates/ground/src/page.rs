@@ -21,8 +21,10 @@ pub struct PageToken {
 pub struct BadPageToken;
 
 impl PageToken {
-    /// Longest encoded token accepted (IAM API Reference, `Marker`: 320 characters).
-    pub const LENGTH_MAX: usize = 320;
+    /// Longest encoded token accepted (KMS API Reference, `MarkerType`: 1,024
+    /// characters). A KMS alias of 256 characters needs 360; an API with a
+    /// smaller bound (IAM's `Marker`, 320) has names that fit it.
+    pub const LENGTH_MAX: usize = 1024;
 
     /// Spells the continuation of `list` after `after`.
     pub fn encode(list: &str, after: &str) -> String {

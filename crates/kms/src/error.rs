@@ -1,0 +1,391 @@
+//! Everything that can go wrong in KMS, and how the caller is told.
+//!
+//! Messages are AWS's own words where those are known, since some clients read
+//! them: hence capitals and full stops.
+
+use gate::{AuthorizeError, Fault};
+use policy::Malformed;
+use store::StoreError;
+
+use crate::limits::{ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, POLICY_BYTES_MAX, TAGS_PER_KEY_MAX};
+use crate::model::{AliasName, Standing};
+
+/// A failed operation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An algorithm that keys of this spec do not have.
+    #[error("Algorithm {algorithm} and key spec {spec} are incompatible.")]
+    AlgorithmMismatch {
+        /// Asked for.
+        algorithm: &'static str,
+        /// Of the key.
+        spec: &'static str,
+    },
+    /// An alias has characters that it may not have, or no name.
+    #[error("{0} contains invalid characters for an alias")]
+    AliasCharacters(String),
+    /// The alias is taken.
+    #[error("An alias with the name {0} already exists")]
+    AliasExists(String),
+    /// An alias cannot move between keys of different kinds.
+    #[error("Alias {alias} cannot move from a key of usage {from} to one of usage {to} or of another type.")]
+    AliasFamily {
+        /// Its name.
+        alias: AliasName,
+        /// Usage of the key it points at.
+        from: &'static str,
+        /// Usage of the key it was to point at.
+        to: &'static str,
+    },
+    /// An alias of another account, whose key is not open to the caller or is not there.
+    #[error("User: {caller} is not authorized to perform: {action} on resource: {alias}")]
+    AliasHidden {
+        /// ARN of the caller.
+        caller: String,
+        /// Asked for.
+        action: String,
+        /// ARN of the alias.
+        alias: String,
+    },
+    /// The operation takes key ids and key ARNs only.
+    #[error("Key Aliases are not supported for this operation")]
+    AliasNotAccepted,
+    /// There is no such alias.
+    #[error("Alias {0} is not found.")]
+    AliasNotFound(String),
+    /// The name does not begin with `alias/`.
+    #[error(
+        "Alias must start with the prefix \"alias/\". Please see \
+         https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"
+    )]
+    AliasPrefix,
+    /// The name belongs to AWS services.
+    #[error("{0} is reserved for AWS services")]
+    AliasReserved(AliasName),
+    /// A tag that may not be.
+    #[error("Tag {key}: {reason}")]
+    BadTag {
+        /// Its key.
+        key: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A waiting period outside its range.
+    #[error("PendingWindowInDays {days} is not between 7 and 30")]
+    BadWindow {
+        /// As given.
+        days: i32,
+    },
+    /// Both the key spec and its deprecated twin were given.
+    #[error(
+        "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated."
+    )]
+    BothKeySpecs,
+    /// The key a ciphertext names does not exist, or is another account's and
+    /// not open to the caller: which of the two is not told.
+    #[error(
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you \
+         are not allowed to access."
+    )]
+    CiphertextKeyHidden,
+    /// The encryption context is beyond its limit.
+    #[error("The encryption context has {bytes} bytes, more than {CONTEXT_BYTES_MAX}")]
+    ContextTooLong {
+        /// Of names and values.
+        bytes: usize,
+    },
+    /// An encryption context where there is nothing to bind it to.
+    #[error("An encryption context is not supported with key spec {spec}")]
+    ContextWithAsymmetricKey {
+        /// Of the key.
+        spec: &'static str,
+    },
+    /// The cryptography provider failed, or a stored key does not open.
+    #[error("cryptography failed: {0}")]
+    Crypto(crypto::Error),
+    /// Neither or both ways to say how long a data key is.
+    #[error("Please specify either number of bytes or key spec.")]
+    DataKeyLength,
+    /// Permission was not given.
+    #[error(transparent)]
+    Denied(#[from] AuthorizeError),
+    /// A digest of the wrong length.
+    #[error("Digest is invalid length for algorithm {algorithm}.")]
+    DigestLength {
+        /// Asked for.
+        algorithm: &'static str,
+    },
+    /// The request would have worked.
+    #[error("The request would have succeeded, but the DryRun parameter is set.")]
+    DryRun,
+    /// One tag key twice.
+    #[error("Tag {0} is given more than once")]
+    DuplicateTag(String),
+    /// A grant token that no grant has.
+    #[error("The request contains a grant token that is not valid")]
+    GrantToken,
+    /// `DryRunModifiers` ask for a dry run and `DryRun` does not.
+    #[error("DryRunModifiers are valid only when DryRun is true")]
+    ModifiersWithoutDryRun,
+    /// The key named is not the one the ciphertext was made with.
+    #[error("The key ID in the request does not identify a CMK that can perform this operation.")]
+    IncorrectKey,
+    /// An ARN that names neither key nor alias.
+    #[error("Invalid arn {0}")]
+    InvalidArn(String),
+    /// A ciphertext that does not open under this key and context.
+    #[error("the ciphertext does not open")]
+    InvalidCiphertext,
+    /// What was given names no key.
+    #[error("Invalid keyId '{0}'")]
+    InvalidKeyId(String),
+    /// A message authentication code that is not the message's.
+    #[error("the message authentication code does not match")]
+    InvalidMac,
+    /// A list is to go on where it never was.
+    #[error("The marker is not valid for this list")]
+    InvalidMarker,
+    /// A signature that is not the message's.
+    #[error("the signature does not match")]
+    InvalidSignature,
+    /// There is no such key.
+    #[error("Key '{0}' does not exist")]
+    KeyNotFound(String),
+    /// A page larger than the list gives.
+    #[error(
+        "1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint: Member must have \
+         value less than or equal to {max}"
+    )]
+    Limit {
+        /// As given.
+        limit: i32,
+        /// The most.
+        max: usize,
+    },
+    /// The policy would shut out whoever writes it.
+    #[error("The new key policy will not allow you to update the key policy in the future.")]
+    LockedOut,
+    /// The text is no key policy, or names principals that do not exist.
+    #[error("{0}")]
+    MalformedPolicy(Malformed),
+    /// A policy that was accepted when written is not any more.
+    #[error("the stored policy of {arn} is malformed: {}", malformed.detail())]
+    MalformedStoredPolicy {
+        /// Of the key.
+        arn: String,
+        /// What is wrong.
+        malformed: Malformed,
+    },
+    /// The row of a key's material is not there.
+    #[error("{arn} has no material {material}")]
+    MaterialNotFound {
+        /// Of the key.
+        arn: String,
+        /// Its material.
+        material: String,
+    },
+    /// The algorithm does not take such a message.
+    #[error("Message type {message_type} is incompatible with {algorithm}.")]
+    MessageType {
+        /// Raw or digest.
+        message_type: &'static str,
+        /// Asked for.
+        algorithm: &'static str,
+    },
+    /// A member that this request needs is missing.
+    #[error(
+        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
+    )]
+    Missing {
+        /// Its name.
+        member: &'static str,
+    },
+    /// There is no policy of that name.
+    #[error("No such policy exists")]
+    NoSuchPolicy,
+    /// The ARN is of another region than this endpoint's.
+    #[error("Invalid arn {0}")]
+    OtherRegion(String),
+    /// A plaintext too long for its algorithm.
+    #[error("Algorithm {algorithm} and key spec {spec} cannot encrypt data larger than {max} bytes.")]
+    PlaintextLength {
+        /// Asked for.
+        algorithm: &'static str,
+        /// Of the key.
+        spec: &'static str,
+        /// In bytes.
+        max: usize,
+    },
+    /// A policy of another name than `default`.
+    #[error("The policy name {0} is not valid: the only valid name is default")]
+    PolicyName(String),
+    /// A policy beyond its quota.
+    #[error("The key policy has {bytes} bytes, more than {POLICY_BYTES_MAX}")]
+    PolicyTooLong {
+        /// Of the text.
+        bytes: usize,
+    },
+    /// The state of the key does not admit the operation.
+    #[error("{arn} {}.", standing.phrase())]
+    State {
+        /// Of the key.
+        arn: String,
+        /// How it stands.
+        standing: Standing,
+    },
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The blocking pool is gone: the process is ending.
+    #[error("a task was cancelled: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// A key has all the aliases it may have.
+    #[error("{arn} has {ALIASES_PER_KEY_MAX} aliases, and cannot have more")]
+    TooManyAliases {
+        /// Of the key.
+        arn: String,
+    },
+    /// More tags than a key may have.
+    #[error("A key has at most {TAGS_PER_KEY_MAX} tags, not {tags}")]
+    TooManyTags {
+        /// How many there would be.
+        tags: usize,
+    },
+    /// Something AWS offers and we do not yet.
+    #[error("{0} is not supported")]
+    Unsupported(&'static str),
+    /// The key's spec has no public half.
+    #[error("{arn} key spec is {spec} which is not valid for GetPublicKey.")]
+    WithoutPublicKey {
+        /// Of the key.
+        arn: String,
+        /// Its spec.
+        spec: &'static str,
+    },
+    /// A policy names an account that does not exist.
+    #[error("Policy contains a statement with one or more invalid principals.")]
+    UnknownPrincipal,
+    /// The spec cannot do what the usage says.
+    #[error("KeyUsage {usage} is not compatible with KeySpec {spec}")]
+    UsageForSpec {
+        /// Asked for.
+        usage: &'static str,
+        /// Asked for.
+        spec: &'static str,
+    },
+    /// The key is for something else.
+    #[error("{arn} key usage is {usage} which is not valid for {operation}.")]
+    UsageMismatch {
+        /// Of the key.
+        arn: String,
+        /// Its usage.
+        usage: &'static str,
+        /// Asked for.
+        operation: &'static str,
+    },
+    /// The usage is not said and cannot be inferred.
+    #[error("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")]
+    UsageMissing,
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Error {
+        Error::MalformedPolicy(malformed)
+    }
+}
+
+impl From<crypto::Error> for Error {
+    /// What the caller's bytes can cause; everything else is ours.
+    fn from(error: crypto::Error) -> Error {
+        match error {
+            crypto::Error::BadCiphertext => Error::InvalidCiphertext,
+            crypto::Error::BadMac => Error::InvalidMac,
+            crypto::Error::BadSignature => Error::InvalidSignature,
+            crypto::Error::DigestLength { algorithm, .. } => Error::DigestLength {
+                algorithm: algorithm.as_str(),
+            },
+            crypto::Error::MessageType {
+                algorithm,
+                message_type,
+            } => Error::MessageType {
+                message_type: message_type.as_str(),
+                algorithm: algorithm.as_str(),
+            },
+            crypto::Error::Unsupported { spec, algorithm } => Error::AlgorithmMismatch {
+                algorithm,
+                spec: spec.as_str(),
+            },
+            error => Error::Crypto(error),
+        }
+    }
+}
+
+/// What a failure of ours is called.
+const INTERNAL: &str = "KMSInternalException";
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Fault {
+        match error {
+            Error::AliasExists(_) => Fault::client("AlreadyExistsException", error),
+            Error::AliasReserved(_) => Fault::client("NotAuthorizedException", error),
+            Error::AliasHidden { .. } | Error::CiphertextKeyHidden => {
+                Fault::client("AccessDeniedException", error)
+            }
+            Error::Denied(denied) => denied.fault(INTERNAL),
+            Error::DryRun => Fault::client("DryRunOperationException", error),
+            Error::GrantToken => Fault::client("InvalidGrantTokenException", error),
+            Error::IncorrectKey => Fault::client("IncorrectKeyException", error),
+            Error::InvalidMarker => Fault::client("InvalidMarkerException", error),
+            Error::State {
+                standing: Standing::Disabled,
+                ..
+            } => Fault::client("DisabledException", error),
+            Error::State { .. } => Fault::client("KMSInvalidStateException", error),
+            Error::AliasNotAccepted | Error::InvalidArn(_) => Fault::client("InvalidArnException", error),
+            Error::AlgorithmMismatch { .. } | Error::UsageMismatch { .. } => {
+                Fault::client("InvalidKeyUsageException", error)
+            }
+            Error::AliasNotFound(_)
+            | Error::InvalidKeyId(_)
+            | Error::KeyNotFound(_)
+            | Error::NoSuchPolicy
+            | Error::OtherRegion(_) => Fault::client("NotFoundException", error),
+            Error::BadTag { .. } | Error::DuplicateTag(_) => Fault::client("TagException", error),
+            Error::PolicyTooLong { .. } | Error::TooManyAliases { .. } | Error::TooManyTags { .. } => {
+                Fault::client("LimitExceededException", error)
+            }
+            Error::LockedOut | Error::MalformedPolicy(_) | Error::UnknownPrincipal => {
+                Fault::client("MalformedPolicyDocumentException", error)
+            }
+            Error::Unsupported(_) | Error::WithoutPublicKey { .. } => {
+                Fault::client("UnsupportedOperationException", error)
+            }
+            // AWS sends these three without a message.
+            Error::InvalidCiphertext => Fault::silent("InvalidCiphertextException"),
+            Error::InvalidMac => Fault::silent("KMSInvalidMacException"),
+            Error::InvalidSignature => Fault::silent("KMSInvalidSignatureException"),
+            Error::AliasCharacters(_)
+            | Error::AliasFamily { .. }
+            | Error::AliasPrefix
+            | Error::BadWindow { .. }
+            | Error::BothKeySpecs
+            | Error::ContextTooLong { .. }
+            | Error::ContextWithAsymmetricKey { .. }
+            | Error::DataKeyLength
+            | Error::DigestLength { .. }
+            | Error::Limit { .. }
+            | Error::MessageType { .. }
+            | Error::Missing { .. }
+            | Error::ModifiersWithoutDryRun
+            | Error::PlaintextLength { .. }
+            | Error::PolicyName(_)
+            | Error::UsageForSpec { .. }
+            | Error::UsageMissing => Fault::client("ValidationException", error),
+            Error::Store(error) => Fault::store(INTERNAL, error),
+            Error::Crypto(_)
+            | Error::MalformedStoredPolicy { .. }
+            | Error::MaterialNotFound { .. }
+            | Error::Task(_) => Fault::server(INTERNAL, error),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The AWS KMS API: keys that never leave, and the cryptography asked of them.
+//!
+//! A key has a policy, and the policy is the authority: identity policies
+//! count only as far as it delegates to the account. Every operation reads its
+//! key, asks for permission, looks at the key's state and only then at what it
+//! is for, so that who may not use a key learns nothing of it.
+//!
+//! Invariants: key material is in clear only in memory and only while its row
+//! is cached; a ciphertext opens only under the key and encryption context it
+//! was made with; a key is deleted at the end of its waiting period and never
+//! before.
+//!
+//! Absent for now: grants, rotation, imported material, custom key stores,
+//! multi-Region keys, AWS managed keys, data key pairs, key agreement, ML-DSA
+//! and ML-KEM. What a request asks of these is refused, never ignored.
+
+pub mod access;
+pub mod error;
+pub mod jobs;
+pub mod limits;
+pub mod model;
+pub mod ops;
+pub mod store;
+
+pub use error::Error;
+
+/// The service. It has no state of its own: everything is in the store.
+#[derive(Debug, Default)]
+pub struct Kms {}
+
+/// Input members that are refused whenever they ask for something we do not do.
+const REFUSED: &[gate::Refused] = &[
+    ("CreateKey", "CustomKeyStoreId", "there are no custom key stores"),
+    ("CreateKey", "KeySpec", "refused for ML_DSA_*, ML_KEM_* and SM2"),
+    (
+        "CreateKey",
+        "KeyUsage",
+        "refused for KEY_AGREEMENT and ENCAPSULATE_DECAPSULATE",
+    ),
+    (
+        "CreateKey",
+        "MultiRegion",
+        "refused when true: there are no multi-Region keys",
+    ),
+    (
+        "CreateKey",
+        "Origin",
+        "refused unless AWS_KMS: no imported, CloudHSM or external material",
+    ),
+    ("CreateKey", "XksKeyId", "there are no external key stores"),
+    ("Decrypt", "Recipient", "attestation documents are not verified"),
+    (
+        "GenerateDataKey",
+        "Recipient",
+        "attestation documents are not verified",
+    ),
+    (
+        "GenerateRandom",
+        "CustomKeyStoreId",
+        "there are no custom key stores",
+    ),
+    (
+        "GenerateRandom",
+        "Recipient",
+        "attestation documents are not verified",
+    ),
+];
+
+/// The operations of KMS.
+pub fn service() -> gate::Service {
+    use kms_api as api;
+
+    gate::Table::new(&api::SERVICE, Kms::default())
+        // Keys.
+        .on::<api::CreateKey>(ops::create_key::create_key)
+        .on::<api::DescribeKey>(ops::describe_key::describe_key)
+        .on::<api::ListKeys>(ops::list_keys::list_keys)
+        .on::<api::GetPublicKey>(ops::get_public_key::get_public_key)
+        .on::<api::UpdateKeyDescription>(ops::update_key_description::update_key_description)
+        .on::<api::EnableKey>(ops::enable_key::enable_key)
+        .on::<api::DisableKey>(ops::enable_key::disable_key)
+        .on::<api::ScheduleKeyDeletion>(ops::key_deletion::schedule_key_deletion)
+        .on::<api::CancelKeyDeletion>(ops::key_deletion::cancel_key_deletion)
+        // Cryptography.
+        .on::<api::Encrypt>(ops::encrypt::encrypt)
+        .on::<api::Decrypt>(ops::decrypt::decrypt)
+        .on::<api::ReEncrypt>(ops::re_encrypt::re_encrypt)
+        .on::<api::GenerateDataKey>(ops::data_key::generate_data_key)
+        .on::<api::GenerateDataKeyWithoutPlaintext>(ops::data_key::generate_data_key_without_plaintext)
+        .on::<api::GenerateRandom>(ops::generate_random::generate_random)
+        .on::<api::Sign>(ops::signature::sign)
+        .on::<api::Verify>(ops::signature::verify)
+        .on::<api::GenerateMac>(ops::mac::generate_mac)
+        .on::<api::VerifyMac>(ops::mac::verify_mac)
+        // Aliases.
+        .on::<api::CreateAlias>(ops::create_alias::create_alias)
+        .on::<api::UpdateAlias>(ops::update_alias::update_alias)
+        .on::<api::DeleteAlias>(ops::delete_alias::delete_alias)
+        .on::<api::ListAliases>(ops::list_aliases::list_aliases)
+        // Policies and tags.
+        .on::<api::GetKeyPolicy>(ops::key_policy::get_key_policy)
+        .on::<api::PutKeyPolicy>(ops::key_policy::put_key_policy)
+        .on::<api::ListKeyPolicies>(ops::key_policy::list_key_policies)
+        .on::<api::TagResource>(ops::tags::tag_resource)
+        .on::<api::UntagResource>(ops::tags::untag_resource)
+        .on::<api::ListResourceTags>(ops::tags::list_resource_tags)
+        .job(jobs::deletion())
+        .refuses(REFUSED)
+        .done()
+}

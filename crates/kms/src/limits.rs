@@ -1,0 +1,63 @@
+//! Every bound of the KMS API that the model's own constraints do not carry.
+
+use std::ops::RangeInclusive;
+
+/// Most aliases of one key. Source: KMS Developer Guide, "Resource quotas".
+pub const ALIASES_PER_KEY_MAX: usize = 50;
+
+/// Most tags of one key. Source: KMS API Reference, `TagResource`.
+pub const TAGS_PER_KEY_MAX: usize = 50;
+
+/// Longest tag key in characters. Source: KMS API Reference, `Tag`.
+pub const TAG_KEY_CHARACTERS_MAX: usize = 128;
+
+/// Longest tag value in characters. Source: KMS API Reference, `Tag`.
+pub const TAG_VALUE_CHARACTERS_MAX: usize = 256;
+
+/// Longest key policy in bytes. Source: KMS Developer Guide, "Resource quotas".
+pub const POLICY_BYTES_MAX: usize = 32 * 1024;
+
+/// Most bytes in the names and values of an encryption context together.
+/// Source: KMS Developer Guide, "Encryption context".
+pub const CONTEXT_BYTES_MAX: usize = 8192;
+
+/// Whole days a key may wait for its deletion.
+/// Source: KMS API Reference, `ScheduleKeyDeletion`, `PendingWindowInDays`.
+pub const PENDING_WINDOW_DAYS: RangeInclusive<u32> = 7..=30;
+
+/// Days a key waits for its deletion when the caller says nothing. Same source.
+pub const PENDING_WINDOW_DAYS_DEFAULT: u32 = 30;
+
+/// Random bytes that `GenerateRandom` gives, and data key bytes. The model
+/// enforces the range; this is the source for buffers.
+/// Source: KMS API Reference, `NumberOfBytesType`.
+pub const RANDOM_BYTES_MAX: usize = 1024;
+
+/// A page of `ListKeys` and `ListKeyPolicies`: default and most.
+/// Source: KMS API Reference, `ListKeys`, `Limit`.
+pub const KEYS_PAGE: PageLimit = PageLimit {
+    default: 100,
+    max: 1000,
+};
+
+/// A page of `ListAliases`. Source: KMS API Reference, `ListAliases`, `Limit`.
+pub const ALIASES_PAGE: PageLimit = PageLimit {
+    default: 50,
+    max: 100,
+};
+
+/// A page of `ListResourceTags`. Source: KMS API Reference, `ListResourceTags`, `Limit`.
+pub const TAGS_PAGE: PageLimit = PageLimit { default: 50, max: 50 };
+
+/// Most keys that one run of the deletion job deletes; the next run goes on.
+/// Ours: it bounds how long a run holds its lease.
+pub const DELETIONS_PER_RUN_MAX: usize = 256;
+
+/// How many items a list gives.
+#[derive(Debug, Clone, Copy)]
+pub struct PageLimit {
+    /// When the caller says nothing.
+    pub default: usize,
+    /// The most a caller may ask for.
+    pub max: usize,
+}

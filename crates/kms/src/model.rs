@@ -1,0 +1,25 @@
+//! The nouns of KMS and the rules between them. Pure: no store, no door.
+
+pub mod alias;
+pub mod ciphertext;
+pub mod context;
+pub mod key;
+pub mod key_id;
+pub mod material;
+pub mod name;
+pub mod policy;
+pub mod purpose;
+pub mod state;
+pub mod tags;
+
+pub use alias::{Alias, AliasName};
+pub use ciphertext::CiphertextReference;
+pub use context::EncryptionContext;
+pub use key::Key;
+pub use key_id::KeyId;
+pub use material::{Material, MaterialId};
+pub use name::{KeyName, Target};
+pub use policy::KeyPolicy;
+pub use purpose::{Family, KeyUsage, Purpose};
+pub use state::{DeletionWindow, Demand, KeyState, Standing};
+pub use tags::Tags;

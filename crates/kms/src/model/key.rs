@@ -1,0 +1,377 @@
+//! A KMS key: everything but its material.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crypto::key::{EncryptionAlgorithm, MacAlgorithm, SigningAlgorithm};
+use ground::{AccountId, Region, Timestamp};
+use kms_api::{EncryptionAlgorithmSpec, MacAlgorithmSpec, SigningAlgorithmSpec};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::limits::ALIASES_PER_KEY_MAX;
+use crate::model::{
+    AliasName, DeletionWindow, Demand, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, Purpose, Tags,
+};
+
+/// A key.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Key {
+    /// Its id.
+    pub id: KeyId,
+    /// The owner.
+    pub account: AccountId,
+    /// Where it lives.
+    pub region: Region,
+    /// What it is made of and for.
+    pub purpose: Purpose,
+    /// When it was made.
+    pub created: Timestamp,
+    /// What its owner says of it.
+    pub description: String,
+    /// Its state.
+    pub state: KeyState,
+    /// Who may use it.
+    pub policy: KeyPolicy,
+    /// Its tags.
+    pub tags: Tags,
+    /// The aliases that point at it. Each has a row of its own; the two are
+    /// written together.
+    pub aliases: BTreeSet<AliasName>,
+    /// The material that encrypts, signs and authenticates now.
+    pub material: MaterialId,
+}
+
+impl Key {
+    /// Its ARN.
+    pub fn arn(&self) -> String {
+        arn(&self.id, self.account, &self.region)
+    }
+
+    /// Whether its state admits `demand`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if not.
+    pub fn check(&self, demand: Demand) -> Result<(), Error> {
+        self.state.admits(demand).map_err(|standing| Error::State {
+            arn: self.arn(),
+            standing,
+        })
+    }
+
+    /// Switches it on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if its state does not admit that.
+    pub fn enable(&mut self) -> Result<(), Error> {
+        self.switch(KeyState::Enabled)
+    }
+
+    /// Switches it off.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if its state does not admit that.
+    pub fn disable(&mut self) -> Result<(), Error> {
+        self.switch(KeyState::Disabled)
+    }
+
+    fn switch(&mut self, state: KeyState) -> Result<(), Error> {
+        self.check(Demand::Switch)?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Sets its deletion for the end of `window`, and tells when that is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if its state does not admit that.
+    pub fn schedule_deletion(&mut self, now: Timestamp, window: DeletionWindow) -> Result<Timestamp, Error> {
+        self.check(Demand::ScheduleDeletion)?;
+        let due = window.end(now);
+        self.state = KeyState::PendingDeletion { due };
+        Ok(due)
+    }
+
+    /// Calls its deletion off. It stays disabled until someone enables it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if none was scheduled.
+    pub fn cancel_deletion(&mut self) -> Result<(), Error> {
+        self.check(Demand::CancelDeletion)?;
+        self.state = KeyState::Disabled;
+        Ok(())
+    }
+
+    /// Adds an alias that points at it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyAliases`] beyond [`ALIASES_PER_KEY_MAX`].
+    pub fn add_alias(&mut self, name: AliasName) -> Result<(), Error> {
+        if self.aliases.len() >= ALIASES_PER_KEY_MAX && !self.aliases.contains(&name) {
+            return Err(Error::TooManyAliases { arn: self.arn() });
+        }
+        self.aliases.insert(name);
+        Ok(())
+    }
+
+    /// The algorithm by that name, if the key encrypts with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UsageMismatch`] if it is not for encryption,
+    /// [`Error::AlgorithmMismatch`] if its spec has no such algorithm.
+    pub fn encrypts_with(
+        &self,
+        operation: &'static str,
+        algorithm: EncryptionAlgorithmSpec,
+    ) -> Result<EncryptionAlgorithm, Error> {
+        self.check_usage(operation, KeyUsage::EncryptDecrypt)?;
+        EncryptionAlgorithm::parse(algorithm.as_str())
+            .filter(|known| self.purpose.encryption_algorithms().contains(known))
+            .ok_or_else(|| self.lacks(algorithm.as_str()))
+    }
+
+    /// The algorithm by that name, if the key signs with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Key::encrypts_with`].
+    pub fn signs_with(
+        &self,
+        operation: &'static str,
+        algorithm: SigningAlgorithmSpec,
+    ) -> Result<SigningAlgorithm, Error> {
+        self.check_usage(operation, KeyUsage::SignVerify)?;
+        SigningAlgorithm::parse(algorithm.as_str())
+            .filter(|known| self.purpose.signing_algorithms().contains(known))
+            .ok_or_else(|| self.lacks(algorithm.as_str()))
+    }
+
+    /// The algorithm by that name, if the key authenticates with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Key::encrypts_with`].
+    pub fn authenticates_with(
+        &self,
+        operation: &'static str,
+        algorithm: MacAlgorithmSpec,
+    ) -> Result<MacAlgorithm, Error> {
+        self.check_usage(operation, KeyUsage::GenerateVerifyMac)?;
+        MacAlgorithm::parse(algorithm.as_str())
+            .filter(|known| self.purpose.mac_algorithms().contains(known))
+            .ok_or_else(|| self.lacks(algorithm.as_str()))
+    }
+
+    fn check_usage(&self, operation: &'static str, wanted: KeyUsage) -> Result<(), Error> {
+        let usage = self.purpose.usage();
+        if usage == wanted {
+            return Ok(());
+        }
+        Err(Error::UsageMismatch {
+            arn: self.arn(),
+            usage: usage.as_str(),
+            operation,
+        })
+    }
+
+    fn lacks(&self, algorithm: &'static str) -> Error {
+        Error::AlgorithmMismatch {
+            algorithm,
+            spec: self.purpose.spec().as_str(),
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("arn", &self.arn())
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The ARN of a key.
+pub fn arn(id: &KeyId, account: AccountId, region: &Region) -> String {
+    format!("arn:aws:kms:{region}:{account}:key/{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::Random;
+    use crypto::key::KeySpec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key_for(purpose: Purpose) -> Key {
+        let account = AccountId::parse("123456789012").unwrap();
+        Key {
+            id: KeyId::from_bytes([7; 16]),
+            account,
+            region: Region::parse("eu-west-1").unwrap(),
+            purpose,
+            created: Timestamp(0),
+            description: String::new(),
+            state: KeyState::Enabled,
+            policy: KeyPolicy::delegating_to(account),
+            tags: Tags::default(),
+            aliases: BTreeSet::new(),
+            material: MaterialId::generate(&Random::seeded(1)),
+        }
+    }
+
+    fn key() -> Key {
+        key_for(Purpose::SYMMETRIC)
+    }
+
+    /// What anyone may ask of a key's state.
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Enable,
+        Disable,
+        Schedule(i32),
+        Cancel,
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            Just(Step::Enable),
+            Just(Step::Disable),
+            (7i32..=30).prop_map(Step::Schedule),
+            Just(Step::Cancel)
+        ]
+    }
+
+    fn walk(key: &mut Key, step: Step) -> Result<(), Error> {
+        match step {
+            Step::Enable => key.enable(),
+            Step::Disable => key.disable(),
+            Step::Schedule(days) => {
+                let window = DeletionWindow::new(Some(days)).unwrap();
+                key.schedule_deletion(Timestamp(1_000), window).map(drop)
+            }
+            Step::Cancel => key.cancel_deletion(),
+        }
+    }
+
+    proptest! {
+        /// A key that was asked back is never usable until someone enables it again.
+        #[test]
+        fn cancelled_deletion_leaves_the_key_disabled(days in 7i32..=30) {
+            let mut key = key();
+            let window = DeletionWindow::new(Some(days)).unwrap();
+            key.schedule_deletion(Timestamp(0), window).unwrap();
+            key.cancel_deletion().unwrap();
+            prop_assert_eq!(key.state, KeyState::Disabled);
+            prop_assert!(key.check(Demand::Use).is_err());
+            key.enable().unwrap();
+            prop_assert!(key.check(Demand::Use).is_ok());
+        }
+
+        /// However a key got where it is: what is refused changes nothing, what
+        /// is pending can only be called off, and a second request to delete
+        /// does not move the date.
+        #[test]
+        fn no_walk_leaves_the_table(steps in proptest::collection::vec(any_step(), 0..20)) {
+            let mut key = key();
+            for step in steps {
+                let before = key.state;
+                let done = walk(&mut key, step);
+                let expected = match (before, step) {
+                    (KeyState::PendingDeletion { .. }, Step::Cancel) => Some(KeyState::Disabled),
+                    (KeyState::PendingDeletion { .. }, _) | (_, Step::Cancel) => None,
+                    (_, Step::Enable) => Some(KeyState::Enabled),
+                    (_, Step::Disable) => Some(KeyState::Disabled),
+                    (_, Step::Schedule(days)) => {
+                        Some(KeyState::PendingDeletion { due: Timestamp(1_000 + i64::from(days) * 86_400_000) })
+                    }
+                };
+                prop_assert_eq!(done.is_ok(), expected.is_some());
+                prop_assert_eq!(key.state, expected.unwrap_or(before));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_has_fifty_aliases_and_no_more() {
+        let mut key = key();
+        for number in 0..ALIASES_PER_KEY_MAX {
+            key.add_alias(AliasName::parse(&format!("alias/{number}")).unwrap())
+                .unwrap();
+        }
+        key.add_alias(AliasName::parse("alias/0").unwrap()).unwrap();
+        let one_more = key.add_alias(AliasName::parse("alias/one-more").unwrap());
+        assert!(matches!(one_more, Err(Error::TooManyAliases { .. })));
+    }
+
+    #[test]
+    fn algorithms_are_refused_by_usage_first_and_spec_second() {
+        let symmetric = key();
+        assert!(
+            symmetric
+                .encrypts_with("Encrypt", EncryptionAlgorithmSpec::SymmetricDefault)
+                .is_ok()
+        );
+        for algorithm in [
+            EncryptionAlgorithmSpec::RsaesOaepSha256,
+            EncryptionAlgorithmSpec::Sm2pke,
+        ] {
+            let refused = symmetric.encrypts_with("Encrypt", algorithm);
+            assert!(
+                matches!(refused, Err(Error::AlgorithmMismatch { .. })),
+                "{algorithm:?}"
+            );
+        }
+        let refused = symmetric.signs_with("Sign", SigningAlgorithmSpec::EcdsaSha256);
+        assert!(matches!(
+            refused,
+            Err(Error::UsageMismatch {
+                operation: "Sign",
+                ..
+            })
+        ));
+
+        let rsa = key_for(Purpose::new(KeySpec::Rsa2048, Some(KeyUsage::SignVerify)).unwrap());
+        let refused = rsa
+            .encrypts_with("Encrypt", EncryptionAlgorithmSpec::RsaesOaepSha256)
+            .unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            format!(
+                "{} key usage is SIGN_VERIFY which is not valid for Encrypt.",
+                rsa.arn()
+            )
+        );
+        assert!(
+            rsa.signs_with("Sign", SigningAlgorithmSpec::RsassaPssSha512)
+                .is_ok()
+        );
+        let refused = rsa
+            .signs_with("Sign", SigningAlgorithmSpec::EcdsaSha256)
+            .unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "Algorithm ECDSA_SHA_256 and key spec RSA_2048 are incompatible."
+        );
+    }
+
+    #[test]
+    fn a_key_is_read_back_from_its_record() {
+        let mut key = key();
+        key.add_alias(AliasName::parse("alias/a").unwrap()).unwrap();
+        key.schedule_deletion(Timestamp(5), DeletionWindow::new(None).unwrap())
+            .unwrap();
+        let stored = serde_json::to_string(&key).unwrap();
+        let read: Key = serde_json::from_str(&stored).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), stored);
+        assert_eq!((read.arn(), read.state), (key.arn(), key.state));
+    }
+}

@@ -1,0 +1,129 @@
+//! The id of a key: a UUID in lower case.
+//!
+//! Absent for now: the `mrk-` ids of multi-Region keys.
+
+use std::fmt;
+
+use crypto::Random;
+use serde::{Deserialize, Serialize};
+use store::TextKey;
+
+/// The id of a key, unique in its account and region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyId(String);
+
+/// Where the hyphens of a UUID stand.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+impl KeyId {
+    /// Bytes in an id.
+    pub const BYTES: usize = 16;
+
+    /// A fresh id.
+    pub fn generate(random: &Random) -> KeyId {
+        KeyId(ground::id::uuid(random.bytes()))
+    }
+
+    /// Reads a UUID in lower case, of any version; `None` for anything else.
+    pub fn parse(text: &str) -> Option<KeyId> {
+        let fits = text.len() == 36
+            && text.bytes().enumerate().all(|(at, byte)| {
+                if HYPHENS.contains(&at) {
+                    byte == b'-'
+                } else {
+                    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+                }
+            });
+        fits.then(|| KeyId(text.to_owned()))
+    }
+
+    /// The id of these bytes, as [`KeyId::bytes`] gave them.
+    pub fn from_bytes(bytes: [u8; KeyId::BYTES]) -> KeyId {
+        let mut text = hex::encode(bytes);
+        for at in HYPHENS {
+            text.insert(at, '-');
+        }
+        KeyId(text)
+    }
+
+    /// The sixteen bytes of the id.
+    pub fn bytes(&self) -> [u8; KeyId::BYTES] {
+        let mut bytes = [0; KeyId::BYTES];
+        let digits: Vec<u8> = self.0.bytes().filter(|byte| *byte != b'-').collect();
+        hex::decode_to_slice(digits, &mut bytes).expect("an id is parsed from 32 hexadecimal digits");
+        bytes
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<KeyId, String> {
+        KeyId::parse(&text).ok_or_else(|| "not a key id".to_owned())
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(id: KeyId) -> String {
+        id.0
+    }
+}
+
+impl TextKey for KeyId {
+    fn as_text(&self) -> &str {
+        &self.0
+    }
+
+    fn from_text(text: &str) -> Option<KeyId> {
+        KeyId::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn bytes_and_text_are_one(bytes in any::<[u8; 16]>()) {
+            let id = KeyId::from_bytes(bytes);
+            prop_assert_eq!(id.bytes(), bytes);
+            prop_assert_eq!(KeyId::parse(id.as_str()), Some(id));
+        }
+
+        #[test]
+        fn reading_never_panics(text in "\\PC{0,40}") {
+            if let Some(id) = KeyId::parse(&text) {
+                prop_assert_eq!(id.as_str(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn only_lower_case_uuids_are_ids() {
+        for text in [
+            "",
+            "1234ABCD-12ab-34cd-56ef-1234567890ab",
+            "1234abcd-12ab-34cd-56ef-1234567890a",
+            "1234abcd012ab-34cd-56ef-1234567890ab",
+            "1234abcd12ab34cd56ef1234567890ab",
+            "mrk-1234abcd12ab34cd56ef1234567890ab",
+        ] {
+            assert_eq!(KeyId::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Key policies.
+//!
+//! The text is kept byte for byte, since clients compare what they get back.
+//! Users and roles it names are bound to their unique ids when it is written,
+//! so that a deleted and recreated namesake inherits nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use ground::AccountId;
+use policy::{Attached, Document, DocumentKind, Holder, Malformed};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::limits::POLICY_BYTES_MAX;
+
+/// The one name a key policy has.
+pub const POLICY_NAME: &str = "default";
+
+/// A policy that was read but whose principals were not looked up.
+#[derive(Debug)]
+pub struct UnboundPolicy {
+    text: String,
+    document: Document,
+}
+
+/// The policy of a key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyPolicy {
+    text: String,
+    /// From the ARNs of users and roles to their unique ids.
+    bound: BTreeMap<String, String>,
+    /// Compiled at its first use and kept as long as the cached row.
+    #[serde(skip)]
+    compiled: OnceLock<Arc<Attached>>,
+}
+
+impl UnboundPolicy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PolicyTooLong`] beyond [`POLICY_BYTES_MAX`];
+    /// [`Error::MalformedPolicy`] if it is no key policy.
+    pub fn parse(text: String) -> Result<UnboundPolicy, Error> {
+        if text.len() > POLICY_BYTES_MAX {
+            return Err(Error::PolicyTooLong { bytes: text.len() });
+        }
+        let document = Document::parse(&text, DocumentKind::KmsKey)?;
+        Ok(UnboundPolicy { text, document })
+    }
+
+    /// The ARNs of the users and roles it names.
+    pub fn entities(&self) -> Vec<&str> {
+        self.document.entities()
+    }
+
+    /// The accounts it names, by id or root ARN.
+    pub fn accounts(&self) -> Vec<AccountId> {
+        let accounts = self.document.principals().filter_map(|text| {
+            let id = text
+                .strip_prefix("arn:aws:iam::")
+                .and_then(|rest| rest.strip_suffix(":root"));
+            AccountId::parse(id.unwrap_or(text)).ok()
+        });
+        accounts.collect()
+    }
+
+    /// Binds it to the unique ids of the users and roles it names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MalformedPolicy`] if one is not in `ids`.
+    pub fn bind(mut self, ids: BTreeMap<String, String>) -> Result<KeyPolicy, Error> {
+        self.document.bind(|arn| ids.get(arn).cloned())?;
+        let compiled = OnceLock::from(attached(self.document));
+        Ok(KeyPolicy {
+            text: self.text,
+            bound: ids,
+            compiled,
+        })
+    }
+}
+
+impl KeyPolicy {
+    /// The policy of a key that is created without one: the account decides
+    /// by its own identity policies.
+    ///
+    /// Source: KMS Developer Guide, "Default key policy when you create a KMS
+    /// key programmatically".
+    pub fn delegating_to(account: AccountId) -> KeyPolicy {
+        let text = format!(
+            r#"{{
+  "Version" : "2012-10-17",
+  "Id" : "key-default-1",
+  "Statement" : [ {{
+    "Sid" : "Enable IAM User Permissions",
+    "Effect" : "Allow",
+    "Principal" : {{
+      "AWS" : "arn:aws:iam::{account}:root"
+    }},
+    "Action" : "kms:*",
+    "Resource" : "*"
+  }} ]
+}}"#
+        );
+        KeyPolicy {
+            text,
+            bound: BTreeMap::new(),
+            compiled: OnceLock::new(),
+        }
+    }
+
+    /// The text as it was given.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The policy, ready to be weighed.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if what was accepted when written is no longer.
+    pub fn attached(&self) -> Result<Arc<Attached>, Malformed> {
+        if let Some(compiled) = self.compiled.get() {
+            return Ok(Arc::clone(compiled));
+        }
+        let mut document = Document::parse(&self.text, DocumentKind::KmsKey)?;
+        document.bind(|arn| self.bound.get(arn).cloned())?;
+        Ok(Arc::clone(self.compiled.get_or_init(|| attached(document))))
+    }
+}
+
+fn attached(document: Document) -> Arc<Attached> {
+    Arc::new(Attached::inline(
+        "the key policy",
+        Holder::Resource,
+        Arc::new(document),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::{Context, Policies, Principal, Request, ResourcePolicy, ResourcePolicyKind, decide};
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    const BOB: &str = "arn:aws:iam::123456789012:user/bob";
+
+    fn account() -> AccountId {
+        AccountId::parse("123456789012").unwrap()
+    }
+
+    fn naming(principal: &str) -> String {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},
+            "Action":"kms:*","Resource":"*"}}]}}"#
+        )
+    }
+
+    fn allows(policy: &KeyPolicy, caller: &Principal) -> bool {
+        let attached = policy.attached().unwrap();
+        let context = Context::new();
+        let request = Request::new(caller, "kms:Encrypt", ARN, Some(account()), &context);
+        let resource = ResourcePolicy {
+            policy: &attached,
+            kind: ResourcePolicyKind::KmsKey,
+        };
+        decide(
+            &request,
+            &Policies {
+                resource: Some(resource),
+                ..Policies::default()
+            },
+        )
+        .is_allow()
+    }
+
+    #[test]
+    fn the_default_policy_is_the_published_one_and_delegates() {
+        let policy = KeyPolicy::delegating_to(account());
+        assert!(
+            policy
+                .text()
+                .starts_with("{\n  \"Version\" : \"2012-10-17\",\n  \"Id\" : \"key-default-1\"")
+        );
+        assert!(allows(&policy, &Principal::root(account())));
+        assert!(!allows(
+            &policy,
+            &Principal::user(account(), "AIDAQEAAAAAEXAMPLE234", "/", "bob")
+        ));
+    }
+
+    #[test]
+    fn a_namesake_inherits_nothing_even_after_a_restart() {
+        let ids = BTreeMap::from([(BOB.to_owned(), "AIDAQEAAAAAEXAMPLE234".to_owned())]);
+        let policy = UnboundPolicy::parse(naming(BOB)).unwrap().bind(ids).unwrap();
+        let reread: KeyPolicy = serde_json::from_str(&serde_json::to_string(&policy).unwrap()).unwrap();
+        for policy in [policy, reread] {
+            assert!(allows(
+                &policy,
+                &Principal::user(account(), "AIDAQEAAAAAEXAMPLE234", "/", "bob")
+            ));
+            assert!(!allows(
+                &policy,
+                &Principal::user(account(), "AIDAQEAAAAAEXAMPLE999", "/", "bob")
+            ));
+        }
+    }
+
+    #[test]
+    fn principals_must_be_known() {
+        let unbound = UnboundPolicy::parse(naming(BOB)).unwrap();
+        assert_eq!(unbound.entities(), [BOB]);
+        let refused = unbound.bind(BTreeMap::new()).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "Policy contains a statement with one or more invalid principals."
+        );
+        for text in ["123456789012", "arn:aws:iam::123456789012:root"] {
+            assert_eq!(
+                UnboundPolicy::parse(naming(text)).unwrap().accounts(),
+                [account()]
+            );
+        }
+        assert!(UnboundPolicy::parse(naming("*")).unwrap().accounts().is_empty());
+    }
+
+    #[test]
+    fn a_policy_of_32_kib_is_read_and_a_longer_one_is_not() {
+        let text = naming("*");
+        let padded = |bytes: usize| format!("{text}{}", " ".repeat(bytes - text.len()));
+        assert!(UnboundPolicy::parse(padded(POLICY_BYTES_MAX)).is_ok());
+        let refused = UnboundPolicy::parse(padded(POLICY_BYTES_MAX + 1));
+        assert!(matches!(refused, Err(Error::PolicyTooLong { .. })));
+        assert!(matches!(
+            UnboundPolicy::parse("{".to_owned()),
+            Err(Error::MalformedPolicy(_))
+        ));
+    }
+}

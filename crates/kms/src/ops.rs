@@ -1,0 +1,59 @@
+//! The operations, one file each or one per tight family, and below what many
+//! of them ask of a request.
+//!
+//! Each reads as its own documentation: parse, find, authorize, decide, write,
+//! answer.
+
+pub mod create_alias;
+pub mod create_key;
+pub mod data_key;
+pub mod decrypt;
+pub mod delete_alias;
+pub mod describe_key;
+pub mod enable_key;
+pub mod encrypt;
+pub mod generate_random;
+pub mod get_public_key;
+pub mod key_deletion;
+pub mod key_policy;
+pub mod list_aliases;
+pub mod list_keys;
+pub mod mac;
+pub mod re_encrypt;
+pub mod signature;
+pub mod tags;
+pub mod update_alias;
+pub mod update_key_description;
+
+mod cipher;
+mod metadata;
+mod page;
+
+use kms_api::RecipientInfo;
+
+use crate::error::Error;
+
+/// Refuses grant tokens: there are no grants yet, so every token is unknown.
+fn refuse_grant_tokens(tokens: Option<&[String]>) -> Result<(), Error> {
+    match tokens {
+        None | Some([]) => Ok(()),
+        Some(_) => Err(Error::GrantToken),
+    }
+}
+
+/// Refuses to answer to an enclave: attestation documents are not verified yet.
+fn refuse_recipient(recipient: Option<&RecipientInfo>) -> Result<(), Error> {
+    match recipient {
+        None => Ok(()),
+        Some(_) => Err(Error::Unsupported("Recipient")),
+    }
+}
+
+/// The answer of a request that has come this far, unless it was a rehearsal.
+fn unless_dry_run<T>(dry_run: Option<bool>, answer: T) -> Result<T, Error> {
+    if dry_run == Some(true) {
+        Err(Error::DryRun)
+    } else {
+        Ok(answer)
+    }
+}

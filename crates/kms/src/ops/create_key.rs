@@ -1,0 +1,225 @@
+//! `CreateKey`.
+
+use std::collections::BTreeSet;
+
+use crypto::Random;
+use crypto::key::{BackingKey, KeySpec};
+use gate::Cx;
+use kms_api::{CreateKeyInput, CreateKeyOutput, KeyUsageType, OriginType};
+
+use crate::access;
+use crate::error::Error;
+use crate::model::{Family, Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, Purpose, Tags, policy};
+use crate::ops::key_policy::{bind, refuse_lockout};
+use crate::ops::metadata::metadata;
+use crate::{Kms, store};
+
+/// Creates a key: enabled, with material made here.
+///
+/// # Errors
+///
+/// What the account may not do, what does not fit together, and what is not
+/// supported: see [`Error`].
+pub async fn create_key(_kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<CreateKeyOutput, Error> {
+    refuse_other_origins(&input)?;
+    let purpose = purpose(&input)?;
+    let tags = Tags::parse(input.tags.unwrap_or_default())?;
+    let given = input.policy.map(policy::UnboundPolicy::parse).transpose()?;
+
+    let bypass = input.bypass_policy_lockout_safety_check;
+    let may_create = cx.authorize(access::new_key(purpose, &tags, bypass)).await?;
+    let is_given = given.is_some();
+    let policy = match given {
+        Some(policy) => bind(cx, policy).await?,
+        None => KeyPolicy::delegating_to(cx.account()),
+    };
+    let key = Key {
+        id: KeyId::generate(cx.random()),
+        account: cx.account(),
+        region: cx.region().clone(),
+        purpose,
+        created: cx.now(),
+        description: input.description.unwrap_or_default(),
+        state: KeyState::Enabled,
+        policy,
+        tags,
+        aliases: BTreeSet::new(),
+        material: MaterialId::generate(cx.random()),
+    };
+    if !key.tags.is_empty() {
+        cx.authorize(access::new_tags(&key)).await?;
+    }
+    if is_given {
+        refuse_lockout(cx, &key, &key.policy, bypass).await?;
+    }
+
+    let backing = make(purpose, cx.random()).await?;
+    let material = store::seal(cx, &key, &backing)?;
+    cx.write(async |tx| {
+        store::insert_key(tx, &may_create, &key, &material);
+        Ok::<_, Error>(())
+    })
+    .await?;
+    access::created(cx, &key);
+    Ok(CreateKeyOutput {
+        key_metadata: Some(metadata(&key)),
+    })
+}
+
+/// Refuses keys whose material is not made here, and keys of several regions.
+fn refuse_other_origins(input: &CreateKeyInput) -> Result<(), Error> {
+    match input.origin {
+        None | Some(OriginType::AwsKms) => {}
+        Some(OriginType::External) => return Err(Error::Unsupported("Origin EXTERNAL")),
+        Some(OriginType::AwsCloudhsm) => return Err(Error::Unsupported("Origin AWS_CLOUDHSM")),
+        Some(OriginType::ExternalKeyStore) => return Err(Error::Unsupported("Origin EXTERNAL_KEY_STORE")),
+    }
+    if input.custom_key_store_id.is_some() {
+        return Err(Error::Unsupported("CustomKeyStoreId"));
+    }
+    if input.xks_key_id.is_some() {
+        return Err(Error::Unsupported("XksKeyId"));
+    }
+    if input.multi_region == Some(true) {
+        return Err(Error::Unsupported("MultiRegion"));
+    }
+    Ok(())
+}
+
+/// Spec and usage, as the request says or leaves out.
+fn purpose(input: &CreateKeyInput) -> Result<Purpose, Error> {
+    let name = match (input.key_spec, input.customer_master_key_spec) {
+        (Some(_), Some(_)) => return Err(Error::BothKeySpecs),
+        (Some(spec), None) => spec.as_str(),
+        (None, Some(spec)) => spec.as_str(),
+        (None, None) => KeySpec::SymmetricDefault.as_str(),
+    };
+    let spec = KeySpec::parse(name).ok_or(Error::Unsupported(name))?;
+    let usage = match input.key_usage {
+        None => None,
+        Some(KeyUsageType::EncryptDecrypt) => Some(KeyUsage::EncryptDecrypt),
+        Some(KeyUsageType::GenerateVerifyMac) => Some(KeyUsage::GenerateVerifyMac),
+        Some(KeyUsageType::SignVerify) => Some(KeyUsage::SignVerify),
+        Some(usage @ (KeyUsageType::KeyAgreement | KeyUsageType::EncapsulateDecapsulate)) => {
+            return Err(Error::Unsupported(usage.as_str()));
+        }
+    };
+    Purpose::new(spec, usage)
+}
+
+/// Makes the material. Key pairs are made on the blocking pool: an RSA key
+/// takes from a tenth of a second to several seconds of computing.
+async fn make(purpose: Purpose, random: &Random) -> Result<BackingKey, Error> {
+    let spec = purpose.spec();
+    if purpose.family() != Family::Asymmetric {
+        return BackingKey::generate(spec, random).map_err(Error::Crypto);
+    }
+    let random = random.clone();
+    let made = tokio::task::spawn_blocking(move || BackingKey::generate(spec, &random)).await?;
+    made.map_err(Error::Crypto)
+}
+
+#[cfg(test)]
+mod tests {
+    use kms_api::{CustomerMasterKeySpec, KeySpec as Spec};
+
+    use super::*;
+
+    fn input(key_spec: Option<Spec>, key_usage: Option<KeyUsageType>) -> CreateKeyInput {
+        CreateKeyInput {
+            key_spec,
+            key_usage,
+            ..CreateKeyInput::default()
+        }
+    }
+
+    #[test]
+    fn a_key_is_symmetric_unless_said() {
+        assert_eq!(purpose(&input(None, None)).unwrap(), Purpose::SYMMETRIC);
+        let twin = CreateKeyInput {
+            customer_master_key_spec: Some(CustomerMasterKeySpec::SymmetricDefault),
+            ..CreateKeyInput::default()
+        };
+        assert_eq!(purpose(&twin).unwrap(), Purpose::SYMMETRIC);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let both = CreateKeyInput {
+            key_spec: Some(Spec::SymmetricDefault),
+            customer_master_key_spec: Some(CustomerMasterKeySpec::SymmetricDefault),
+            ..CreateKeyInput::default()
+        };
+        assert!(matches!(purpose(&both), Err(Error::BothKeySpecs)));
+        assert!(matches!(
+            purpose(&input(Some(Spec::Hmac256), None)),
+            Err(Error::UsageMissing)
+        ));
+        let cases = [
+            (Spec::EccNistP256, KeyUsageType::EncryptDecrypt),
+            (Spec::SymmetricDefault, KeyUsageType::SignVerify),
+        ];
+        for (spec, usage) in cases {
+            assert!(matches!(
+                purpose(&input(Some(spec), Some(usage))),
+                Err(Error::UsageForSpec { .. })
+            ));
+        }
+    }
+
+    /// Nothing we do not do is taken for something we do.
+    #[test]
+    fn what_is_missing_is_refused_by_name() {
+        for spec in Spec::ALL {
+            let done = KeySpec::parse(spec.as_str()).is_some();
+            let refused = matches!(purpose(&input(Some(*spec), None)), Err(Error::Unsupported(_)));
+            assert_eq!(refused, !done, "{spec:?}");
+        }
+        for usage in [KeyUsageType::KeyAgreement, KeyUsageType::EncapsulateDecapsulate] {
+            assert!(matches!(
+                purpose(&input(Some(Spec::EccNistP256), Some(usage))),
+                Err(Error::Unsupported(_))
+            ));
+        }
+        let empty = CreateKeyInput::default;
+        assert!(refuse_other_origins(&empty()).is_ok());
+        assert!(
+            refuse_other_origins(&CreateKeyInput {
+                multi_region: Some(false),
+                ..empty()
+            })
+            .is_ok()
+        );
+        for refused in [
+            CreateKeyInput {
+                origin: Some(OriginType::External),
+                ..empty()
+            },
+            CreateKeyInput {
+                origin: Some(OriginType::AwsCloudhsm),
+                ..empty()
+            },
+            CreateKeyInput {
+                origin: Some(OriginType::ExternalKeyStore),
+                ..empty()
+            },
+            CreateKeyInput {
+                custom_key_store_id: Some("cks-1".into()),
+                ..empty()
+            },
+            CreateKeyInput {
+                xks_key_id: Some("x".into()),
+                ..empty()
+            },
+            CreateKeyInput {
+                multi_region: Some(true),
+                ..empty()
+            },
+        ] {
+            assert!(
+                matches!(refuse_other_origins(&refused), Err(Error::Unsupported(_))),
+                "{refused:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `GenerateDataKey` and `GenerateDataKeyWithoutPlaintext`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gate::{Cx, Permit};
+use ground::Secret;
+use kms_api::{
+    DataKeySpec, EncryptionAlgorithmSpec, GenerateDataKeyInput, GenerateDataKeyOutput,
+    GenerateDataKeyWithoutPlaintextInput, GenerateDataKeyWithoutPlaintextOutput,
+};
+use shape::Blob;
+
+use crate::error::Error;
+use crate::limits::RANDOM_BYTES_MAX;
+use crate::model::{Demand, EncryptionContext, Key};
+use crate::ops::cipher::{self, Sealed};
+use crate::ops::{refuse_grant_tokens, refuse_recipient, unless_dry_run};
+use crate::{Kms, access, store};
+
+/// Makes a data key and gives it in clear and encrypted.
+///
+/// # Errors
+///
+/// [`Error::DataKeyLength`] unless exactly one of `KeySpec` and
+/// `NumberOfBytes` is given; otherwise those of `Encrypt`.
+pub async fn generate_data_key(
+    _kms: &Kms,
+    cx: &Cx,
+    input: GenerateDataKeyInput,
+) -> Result<GenerateDataKeyOutput, Error> {
+    refuse_recipient(input.recipient.as_ref())?;
+    let wish = Wish {
+        bytes: length(input.key_spec, input.number_of_bytes)?,
+        context: input.encryption_context,
+        grant_tokens: input.grant_tokens,
+        key_id: input.key_id,
+        operation: "GenerateDataKey",
+    };
+    let DataKey {
+        key,
+        plaintext,
+        sealed,
+    } = generate(cx, wish).await?;
+    unless_dry_run(
+        input.dry_run,
+        GenerateDataKeyOutput {
+            ciphertext_blob: Some(Blob(sealed.ciphertext)),
+            plaintext: Some(plaintext),
+            key_id: Some(key.arn()),
+            ciphertext_for_recipient: None,
+            key_material_id: sealed.material.map(String::from),
+        },
+    )
+}
+
+/// Makes a data key and gives it encrypted only.
+///
+/// # Errors
+///
+/// As [`generate_data_key`].
+pub async fn generate_data_key_without_plaintext(
+    _kms: &Kms,
+    cx: &Cx,
+    input: GenerateDataKeyWithoutPlaintextInput,
+) -> Result<GenerateDataKeyWithoutPlaintextOutput, Error> {
+    let wish = Wish {
+        bytes: length(input.key_spec, input.number_of_bytes)?,
+        context: input.encryption_context,
+        grant_tokens: input.grant_tokens,
+        key_id: input.key_id,
+        operation: "GenerateDataKeyWithoutPlaintext",
+    };
+    let DataKey { key, sealed, .. } = generate(cx, wish).await?;
+    unless_dry_run(
+        input.dry_run,
+        GenerateDataKeyWithoutPlaintextOutput {
+            ciphertext_blob: Some(Blob(sealed.ciphertext)),
+            key_id: Some(key.arn()),
+            key_material_id: sealed.material.map(String::from),
+        },
+    )
+}
+
+/// What both operations ask for.
+struct Wish {
+    bytes: usize,
+    context: Option<BTreeMap<String, String>>,
+    grant_tokens: Option<Vec<String>>,
+    key_id: String,
+    operation: &'static str,
+}
+
+struct DataKey {
+    key: Permit<Arc<Key>>,
+    plaintext: Secret<Blob>,
+    sealed: Sealed,
+}
+
+async fn generate(cx: &Cx, wish: Wish) -> Result<DataKey, Error> {
+    refuse_grant_tokens(wish.grant_tokens.as_deref())?;
+    let context = EncryptionContext::parse(wish.context)?;
+    let key = store::key_or_alias(cx, &wish.key_id).await?;
+
+    let asked = EncryptionAlgorithmSpec::SymmetricDefault;
+    let key = access::key(cx, key).encryption(asked, &context).permit().await?;
+    key.check(Demand::Use)?;
+    let algorithm = key.encrypts_with(wish.operation, asked)?;
+
+    let mut plaintext = Secret::new(Blob(vec![0; wish.bytes]));
+    cx.random().fill(&mut plaintext.expose_mut().0);
+    let sealed = cipher::seal(cx, &key, algorithm, &context, plaintext.expose()).await?;
+    cipher::note(cx, "keyMaterialId", sealed.material.as_ref());
+    Ok(DataKey {
+        key,
+        plaintext,
+        sealed,
+    })
+}
+
+/// The length of the data key in bytes, said in exactly one of two ways.
+fn length(spec: Option<DataKeySpec>, bytes: Option<i32>) -> Result<usize, Error> {
+    match (spec, bytes.map(usize::try_from)) {
+        (Some(DataKeySpec::Aes128), None) => Ok(16),
+        (Some(DataKeySpec::Aes256), None) => Ok(32),
+        (None, Some(Ok(bytes))) if (1..=RANDOM_BYTES_MAX).contains(&bytes) => Ok(bytes),
+        (None, _) | (Some(_), Some(_)) => Err(Error::DataKeyLength),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_is_said_exactly_once() {
+        assert_eq!(length(Some(DataKeySpec::Aes128), None).unwrap(), 16);
+        assert_eq!(length(Some(DataKeySpec::Aes256), None).unwrap(), 32);
+        assert_eq!(length(None, Some(1024)).unwrap(), 1024);
+        for (spec, bytes) in [
+            (None, None),
+            (Some(DataKeySpec::Aes256), Some(32)),
+            (None, Some(0)),
+            (None, Some(1025)),
+            (None, Some(-1)),
+        ] {
+            assert!(
+                matches!(length(spec, bytes), Err(Error::DataKeyLength)),
+                "{spec:?} {bytes:?}"
+            );
+        }
+    }
+}

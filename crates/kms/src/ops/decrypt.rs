@@ -1,0 +1,52 @@
+//! `Decrypt`.
+
+use gate::Cx;
+use kms_api::{DecryptInput, DecryptOutput, EncryptionAlgorithmSpec};
+
+use crate::error::Error;
+use crate::model::{Demand, EncryptionContext};
+use crate::ops::cipher::{self, Source};
+use crate::ops::{refuse_grant_tokens, refuse_recipient, unless_dry_run};
+use crate::{Kms, access};
+
+/// Decrypts what `Encrypt`, a data key operation or, for RSA, anyone with the
+/// public key has encrypted.
+///
+/// # Errors
+///
+/// [`Error::InvalidCiphertext`] without saying why, [`Error::IncorrectKey`] if
+/// the ciphertext names another key than the request.
+pub async fn decrypt(_kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptOutput, Error> {
+    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    refuse_recipient(input.recipient.as_ref())?;
+    let asked = input
+        .encryption_algorithm
+        .unwrap_or(EncryptionAlgorithmSpec::SymmetricDefault);
+    let context = EncryptionContext::parse(input.encryption_context)?;
+    let source = Source::parse(
+        input.ciphertext_blob,
+        input.dry_run,
+        input.dry_run_modifiers.as_deref(),
+    )?;
+    let key = source.key(cx, input.key_id.as_deref(), asked, "keyId").await?;
+
+    let key = access::key(cx, key).encryption(asked, &context).permit().await?;
+    key.check(Demand::Use)?;
+    let algorithm = key.encrypts_with("Decrypt", asked)?;
+
+    let Source::Blob(ciphertext) = source else {
+        return Err(Error::DryRun);
+    };
+    let opened = cipher::open(cx, &key, algorithm, &context, &ciphertext).await?;
+    cipher::note(cx, "keyMaterialId", opened.material.as_ref());
+    unless_dry_run(
+        input.dry_run,
+        DecryptOutput {
+            key_id: Some(key.arn()),
+            plaintext: Some(cipher::told(&opened.plaintext)),
+            encryption_algorithm: Some(asked),
+            ciphertext_for_recipient: None,
+            key_material_id: opened.material.map(String::from),
+        },
+    )
+}

@@ -1,0 +1,24 @@
+//! `DescribeKey`.
+
+use gate::Cx;
+use kms_api::{DescribeKeyInput, DescribeKeyOutput};
+
+use crate::error::Error;
+use crate::ops::metadata::metadata;
+use crate::ops::refuse_grant_tokens;
+use crate::{Kms, access, store};
+
+/// Tells everything about a key but its policy, tags and material.
+///
+/// # Errors
+///
+/// [`Error::KeyNotFound`] and its kin, [`Error::Denied`].
+pub async fn describe_key(_kms: &Kms, cx: &Cx, input: DescribeKeyInput) -> Result<DescribeKeyOutput, Error> {
+    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    let key = store::key_or_alias(cx, &input.key_id).await?;
+
+    let key = access::key(cx, key).permit().await?;
+    Ok(DescribeKeyOutput {
+        key_metadata: Some(metadata(&key)),
+    })
+}

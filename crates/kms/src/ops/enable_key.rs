@@ -1,0 +1,42 @@
+//! `EnableKey` and `DisableKey`.
+
+use gate::Cx;
+use kms_api::{DisableKeyInput, EnableKeyInput};
+use shape::Unit;
+
+use crate::error::Error;
+use crate::model::Key;
+use crate::{Kms, access, store};
+
+/// Switches a key on. One that is on stays on.
+///
+/// # Errors
+///
+/// [`Error::State`] while its deletion is pending.
+pub async fn enable_key(_kms: &Kms, cx: &Cx, input: EnableKeyInput) -> Result<Unit, Error> {
+    switch(cx, &input.key_id, Key::enable).await
+}
+
+/// Switches a key off: cryptography with it fails until it is switched on.
+///
+/// # Errors
+///
+/// [`Error::State`] while its deletion is pending.
+pub async fn disable_key(_kms: &Kms, cx: &Cx, input: DisableKeyInput) -> Result<Unit, Error> {
+    switch(cx, &input.key_id, Key::disable).await
+}
+
+async fn switch(cx: &Cx, name: &str, change: fn(&mut Key) -> Result<(), Error>) -> Result<Unit, Error> {
+    let key = store::key(cx, name).await?;
+
+    let key = access::key(cx, key).permit().await?;
+    let mut after = Key::clone(&key);
+    change(&mut after)?;
+
+    cx.write(async |tx| {
+        store::update_key(tx, &key, &after);
+        Ok::<_, Error>(())
+    })
+    .await?;
+    Ok(Unit)
+}

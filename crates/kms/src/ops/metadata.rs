@@ -1,0 +1,154 @@
+//! What `CreateKey` and `DescribeKey` tell of a key.
+
+use kms_api::{
+    CustomerMasterKeySpec, EncryptionAlgorithmSpec, KeyManagerType, KeyMetadata, KeySpec, KeyUsageType,
+    MacAlgorithmSpec, OriginType, SigningAlgorithmSpec,
+};
+
+use crate::model::{Family, Key, KeyState, KeyUsage, Purpose};
+
+/// The metadata of a key.
+pub(super) fn metadata(key: &Key) -> KeyMetadata {
+    let is_symmetric = key.purpose.family() == Family::Symmetric;
+    let window = match key.state {
+        KeyState::PendingReplicaDeletion { window } => i32::try_from(window.days()).ok(),
+        KeyState::Creating
+        | KeyState::Disabled
+        | KeyState::Enabled
+        | KeyState::PendingDeletion { .. }
+        | KeyState::PendingImport
+        | KeyState::Unavailable
+        | KeyState::Updating => None,
+    };
+    KeyMetadata {
+        aws_account_id: Some(key.account.to_string()),
+        key_id: key.id.to_string(),
+        arn: Some(key.arn()),
+        creation_date: Some(key.created),
+        enabled: Some(key.state == KeyState::Enabled),
+        description: Some(key.description.clone()),
+        key_usage: Some(usage(key.purpose)),
+        key_state: Some(state(key.state)),
+        deletion_date: key.state.deletion_due(),
+        origin: Some(OriginType::AwsKms),
+        key_manager: Some(KeyManagerType::Customer),
+        customer_master_key_spec: old_spec(key.purpose),
+        key_spec: spec(key.purpose),
+        encryption_algorithms: encryption_algorithms(key.purpose),
+        signing_algorithms: signing_algorithms(key.purpose),
+        mac_algorithms: mac_algorithms(key.purpose),
+        multi_region: Some(false),
+        pending_deletion_window_in_days: window,
+        current_key_material_id: is_symmetric.then(|| key.material.to_string()),
+        // Of imported, custom-store and multi-Region keys, and of usages that
+        // no key has yet.
+        valid_to: None,
+        custom_key_store_id: None,
+        cloud_hsm_cluster_id: None,
+        expiration_model: None,
+        key_agreement_algorithms: None,
+        encapsulation_algorithms: None,
+        multi_region_configuration: None,
+        xks_key_configuration: None,
+    }
+}
+
+/// The spec in the API's terms.
+pub(super) fn spec(purpose: Purpose) -> Option<KeySpec> {
+    KeySpec::parse(purpose.spec().as_str())
+}
+
+/// The spec under its deprecated name, which knows no newer ones.
+pub(super) fn old_spec(purpose: Purpose) -> Option<CustomerMasterKeySpec> {
+    CustomerMasterKeySpec::parse(purpose.spec().as_str())
+}
+
+/// The usage in the API's terms.
+pub(super) fn usage(purpose: Purpose) -> KeyUsageType {
+    match purpose.usage() {
+        KeyUsage::EncryptDecrypt => KeyUsageType::EncryptDecrypt,
+        KeyUsage::GenerateVerifyMac => KeyUsageType::GenerateVerifyMac,
+        KeyUsage::SignVerify => KeyUsageType::SignVerify,
+    }
+}
+
+/// The state in the API's terms.
+pub(super) fn state(state: KeyState) -> kms_api::KeyState {
+    match state {
+        KeyState::Creating => kms_api::KeyState::Creating,
+        KeyState::Disabled => kms_api::KeyState::Disabled,
+        KeyState::Enabled => kms_api::KeyState::Enabled,
+        KeyState::PendingDeletion { .. } => kms_api::KeyState::PendingDeletion,
+        KeyState::PendingImport => kms_api::KeyState::PendingImport,
+        KeyState::PendingReplicaDeletion { .. } => kms_api::KeyState::PendingReplicaDeletion,
+        KeyState::Unavailable => kms_api::KeyState::Unavailable,
+        KeyState::Updating => kms_api::KeyState::Updating,
+    }
+}
+
+/// The encryption algorithms; absent if there are none.
+pub(super) fn encryption_algorithms(purpose: Purpose) -> Option<Vec<EncryptionAlgorithmSpec>> {
+    let names = purpose
+        .encryption_algorithms()
+        .iter()
+        .map(|algorithm| algorithm.as_str());
+    some(names.filter_map(EncryptionAlgorithmSpec::parse))
+}
+
+/// The signing algorithms; absent if there are none.
+pub(super) fn signing_algorithms(purpose: Purpose) -> Option<Vec<SigningAlgorithmSpec>> {
+    let names = purpose
+        .signing_algorithms()
+        .iter()
+        .map(|algorithm| algorithm.as_str());
+    some(names.filter_map(SigningAlgorithmSpec::parse))
+}
+
+fn mac_algorithms(purpose: Purpose) -> Option<Vec<MacAlgorithmSpec>> {
+    let names = purpose
+        .mac_algorithms()
+        .iter()
+        .map(|algorithm| algorithm.as_str());
+    some(names.filter_map(MacAlgorithmSpec::parse))
+}
+
+fn some<T>(items: impl Iterator<Item = T>) -> Option<Vec<T>> {
+    let items: Vec<T> = items.collect();
+    (!items.is_empty()).then_some(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything a key can be is told in the API's own names.
+    #[test]
+    fn no_name_is_lost_between_crypto_and_api() {
+        for key_spec in crypto::key::KeySpec::ALL {
+            for key_usage in [
+                KeyUsage::EncryptDecrypt,
+                KeyUsage::GenerateVerifyMac,
+                KeyUsage::SignVerify,
+            ] {
+                let Ok(purpose) = Purpose::new(*key_spec, Some(key_usage)) else {
+                    continue;
+                };
+                assert_eq!(spec(purpose).unwrap().as_str(), key_spec.as_str());
+                assert_eq!(usage(purpose).as_str(), key_usage.as_str());
+                let told = [
+                    encryption_algorithms(purpose).map(|list| list.len()),
+                    signing_algorithms(purpose).map(|list| list.len()),
+                    mac_algorithms(purpose).map(|list| list.len()),
+                ];
+                let known = [
+                    purpose.encryption_algorithms().len(),
+                    purpose.signing_algorithms().len(),
+                    purpose.mac_algorithms().len(),
+                ];
+                assert_eq!(told, known.map(|count| (count > 0).then_some(count)));
+                let is_new = key_spec.as_str() == "ECC_NIST_EDWARDS25519";
+                assert_eq!(old_spec(purpose).is_none(), is_new);
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Rows: keys, their material, aliases, and the deletions that are due.
+//!
+//! Whatever is written here asks for the permit of the key it is written for.
+//!
+//! Invariants, each kept by writing both sides in one transaction:
+//! - a key has its current material;
+//! - an alias has a row and stands in the row of the key it points at;
+//! - a key that waits for its deletion, and no other, has a row in
+//!   [`DELETIONS`] under the time it is due.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crypto::key::BackingKey;
+use gate::{Cx, Permit};
+use ground::{AccountId, Region, Timestamp};
+use store::{Prefix, Scope, StoreError, Table, WriteTx};
+
+use crate::access::{Named, Sought};
+use crate::error::Error;
+use crate::model::key::arn;
+use crate::model::{
+    Alias, AliasName, CiphertextReference, Key, KeyId, KeyName, Material, MaterialId, Target,
+};
+
+/// Keys, in their owner's account and region.
+pub(crate) const KEYS: Table<KeyId, Key> = Table::new("kms/key", 1);
+
+/// Key material, beside its key.
+pub(crate) const MATERIALS: Table<(KeyId, MaterialId), Material> = Table::new("kms/material", 1);
+
+/// Aliases, in their owner's account and region.
+pub(crate) const ALIASES: Table<AliasName, Alias> = Table::new("kms/alias", 1);
+
+/// The deletions of all accounts in the order in which they are due, so that
+/// the job that makes them reads those and nothing else. In the global scope.
+pub(crate) const DELETIONS: Table<Due, ()> = Table::new("kms/deletion", 1);
+
+/// When a key is due, and which.
+pub(crate) type Due = (Timestamp, AccountId, Region, KeyId);
+
+/// Purpose of the domain key that seals material.
+const MATERIAL_PURPOSE: &str = "kms/material";
+
+/// Finds the key a management operation names: by id or key ARN, in the
+/// caller's own account. A foreign ARN is not looked at: nobody manages
+/// another account's keys.
+///
+/// # Errors
+///
+/// Those of [`KeyName::parse`], [`Error::AliasNotAccepted`] for an alias,
+/// [`Error::KeyNotFound`] in the caller's account.
+pub async fn key(cx: &Cx, text: &str) -> Result<Sought, Error> {
+    let name = KeyName::parse(text, cx.region())?;
+    let owner = name.owner.unwrap_or(cx.account());
+    match name.target {
+        Target::Alias(_) => Err(Error::AliasNotAccepted),
+        Target::Key(id) if owner != cx.account() => Ok(Sought {
+            arn: arn(&id, owner, cx.region()),
+            owner,
+            found: None,
+            named: Named::Key,
+        }),
+        Target::Key(id) => by_id(cx, owner, &id, Named::Key).await,
+    }
+}
+
+/// Finds the key a cryptographic operation names: by id, alias or ARN of
+/// either, in any account.
+///
+/// # Errors
+///
+/// Those of [`KeyName::parse`]; [`Error::AliasNotFound`] and
+/// [`Error::KeyNotFound`] in the caller's account.
+pub async fn key_or_alias(cx: &Cx, text: &str) -> Result<Sought, Error> {
+    let name = KeyName::parse(text, cx.region())?;
+    let owner = name.owner.unwrap_or(cx.account());
+    let alias = match name.target {
+        Target::Alias(alias) => alias,
+        Target::Key(id) => return by_id(cx, owner, &id, Named::Key).await,
+    };
+    let row = cx
+        .view()
+        .cross_account_get(&scope(cx, owner), &ALIASES, &alias)
+        .await?;
+    match row {
+        Some(row) => by_id(cx, owner, &row.key, Named::Alias(alias)).await,
+        None if owner == cx.account() => Err(Error::AliasNotFound(alias.arn(owner, cx.region()))),
+        None => Ok(Sought {
+            arn: alias.arn(owner, cx.region()),
+            owner,
+            found: None,
+            named: Named::Alias(alias),
+        }),
+    }
+}
+
+/// Finds the key that a ciphertext names.
+///
+/// # Errors
+///
+/// [`Error::CiphertextKeyHidden`] if the caller's account has no such key.
+pub async fn key_of_ciphertext(cx: &Cx, reference: &CiphertextReference) -> Result<Sought, Error> {
+    match by_id(cx, reference.account, &reference.key, Named::Ciphertext).await {
+        Err(Error::KeyNotFound(_)) => Err(Error::CiphertextKeyHidden),
+        found => found,
+    }
+}
+
+async fn by_id(cx: &Cx, owner: AccountId, id: &KeyId, named: Named) -> Result<Sought, Error> {
+    let row = cx.view().cross_account_get(&scope(cx, owner), &KEYS, id).await?;
+    let found = match row {
+        Some(key) => {
+            let policy = key.policy.attached();
+            let policy = policy.map_err(|malformed| Error::MalformedStoredPolicy {
+                arn: key.arn(),
+                malformed,
+            })?;
+            Some((key, policy))
+        }
+        None if owner == cx.account() => return Err(Error::KeyNotFound(arn(id, owner, cx.region()))),
+        None => None,
+    };
+    Ok(Sought {
+        arn: arn(id, owner, cx.region()),
+        owner,
+        found,
+        named,
+    })
+}
+
+fn scope(cx: &Cx, owner: AccountId) -> Scope {
+    Scope::regional(owner, cx.region())
+}
+
+/// An alias of the caller's account.
+///
+/// # Errors
+///
+/// [`Error::AliasNotFound`] if there is none.
+pub async fn alias(cx: &Cx, name: &AliasName) -> Result<Arc<Alias>, Error> {
+    let row = cx.view().get(&ALIASES, name).await?;
+    row.ok_or_else(|| Error::AliasNotFound(name.arn(cx.account(), cx.region())))
+}
+
+/// A page of the caller's keys.
+///
+/// # Errors
+///
+/// Whatever the store reports.
+pub async fn keys(cx: &Cx, after: Option<&KeyId>, limit: usize) -> Result<store::Page<KeyId, Key>, Error> {
+    Ok(cx.view().scan(&KEYS, &Prefix::all(), after, limit).await?)
+}
+
+/// A page of the caller's aliases.
+///
+/// # Errors
+///
+/// Whatever the store reports.
+pub async fn aliases(
+    cx: &Cx,
+    after: Option<&AliasName>,
+    limit: usize,
+) -> Result<store::Page<AliasName, Alias>, Error> {
+    Ok(cx.view().scan(&ALIASES, &Prefix::all(), after, limit).await?)
+}
+
+/// A backing key, open for as long as its row is held.
+pub struct Backing(Arc<Material>);
+
+impl Deref for Backing {
+    type Target = BackingKey;
+
+    fn deref(&self) -> &BackingKey {
+        self.0
+            .opened()
+            .expect("a Backing is made of a row that was opened")
+    }
+}
+
+/// The backing key behind a material of `key`; `None` if it has no such material.
+///
+/// # Errors
+///
+/// [`Error::Crypto`] if the row was changed or belongs elsewhere.
+pub async fn backing(cx: &Cx, key: &Permit<Arc<Key>>, id: &MaterialId) -> Result<Option<Backing>, Error> {
+    let scope = Scope::regional(key.account, &key.region);
+    let row = cx
+        .view()
+        .cross_account_get(&scope, &MATERIALS, &(key.id.clone(), id.clone()))
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let domain = || cx.domain_key(key.account, &key.region, MATERIAL_PURPOSE);
+    row.open(&key.id, id, key.purpose.spec(), domain)
+        .map_err(Error::Crypto)?;
+    Ok(Some(Backing(row)))
+}
+
+/// The backing key behind the current material of `key`.
+///
+/// # Errors
+///
+/// As [`backing`], and [`Error::MaterialNotFound`] if the row is lost.
+pub async fn current_backing(cx: &Cx, key: &Permit<Arc<Key>>) -> Result<Backing, Error> {
+    let backing = backing(cx, key, &key.material).await?;
+    backing.ok_or_else(|| Error::MaterialNotFound {
+        arn: key.arn(),
+        material: key.material.to_string(),
+    })
+}
+
+/// Seals the current material of a key that is being made.
+///
+/// # Errors
+///
+/// [`Error::Crypto`] if the provider cannot serialise it.
+pub fn seal(cx: &Cx, key: &Key, backing: &BackingKey) -> Result<Material, Error> {
+    let domain = cx.domain_key(key.account, &key.region, MATERIAL_PURPOSE);
+    Material::seal(&key.id, &key.material, backing, &domain, cx.random(), cx.now()).map_err(Error::Crypto)
+}
+
+/// Writes a new key and its material.
+pub fn insert_key(tx: &mut WriteTx, _may_create: &Permit<()>, key: &Key, material: &Material) {
+    tx.put(&KEYS, &key.id, key);
+    tx.put(&MATERIALS, &(key.id.clone(), key.material.clone()), material);
+}
+
+/// Replaces a key by what it has become, and its place among the deletions due.
+pub fn update_key(tx: &mut WriteTx, before: &Permit<Arc<Key>>, after: &Key) {
+    assert_eq!(before.id, after.id, "a key is replaced by itself");
+    let (was_due, is_due) = (before.state.deletion_due(), after.state.deletion_due());
+    if was_due != is_due {
+        if let Some(due) = was_due {
+            tx.cross_account_delete(&Scope::global(), &DELETIONS, &due_row(before, due));
+        }
+        if let Some(due) = is_due {
+            tx.cross_account_put(&Scope::global(), &DELETIONS, &due_row(after, due), &());
+        }
+    }
+    tx.put(&KEYS, &after.id, after);
+}
+
+fn due_row(key: &Key, due: Timestamp) -> Due {
+    (due, key.account, key.region.clone(), key.id.clone())
+}
+
+/// Points a new alias at `key`. The permits prove that the caller may have
+/// the alias and may point it there.
+///
+/// # Errors
+///
+/// [`Error::AliasExists`] and [`Error::TooManyAliases`].
+pub async fn insert_alias(
+    tx: &mut WriteTx,
+    name: &Permit<AliasName>,
+    key: &Permit<Arc<Key>>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if tx.get(&ALIASES, name).await?.is_some() {
+        return Err(Error::AliasExists(name.arn(key.account, &key.region)));
+    }
+    point(tx, name, key, now, now)
+}
+
+/// Points an alias at another key.
+///
+/// # Errors
+///
+/// [`Error::TooManyAliases`].
+pub fn move_alias(
+    tx: &mut WriteTx,
+    name: &Permit<AliasName>,
+    alias: &Alias,
+    from: &Permit<Arc<Key>>,
+    to: &Permit<Arc<Key>>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if from.id != to.id {
+        forget(tx, name, from);
+    }
+    point(tx, name, to, alias.created, now)
+}
+
+/// Removes an alias from the key it points at.
+pub fn delete_alias(tx: &mut WriteTx, name: &Permit<AliasName>, key: &Permit<Arc<Key>>) {
+    forget(tx, name, key);
+    tx.delete(&ALIASES, name);
+}
+
+fn point(
+    tx: &mut WriteTx,
+    name: &AliasName,
+    key: &Permit<Arc<Key>>,
+    created: Timestamp,
+    updated: Timestamp,
+) -> Result<(), Error> {
+    let mut after = Key::clone(key);
+    after.add_alias(name.clone())?;
+    update_key(tx, key, &after);
+    tx.put(
+        &ALIASES,
+        name,
+        &Alias {
+            name: name.clone(),
+            key: key.id.clone(),
+            created,
+            updated,
+        },
+    );
+    Ok(())
+}
+
+fn forget(tx: &mut WriteTx, name: &AliasName, key: &Permit<Arc<Key>>) {
+    let mut after = Key::clone(key);
+    after.aliases.remove(name);
+    update_key(tx, key, &after);
+}
+
+/// Removes a key whose time has come, with its material and aliases. No
+/// permit: it was given when the deletion was scheduled.
+///
+/// # Errors
+///
+/// Whatever the store reports.
+pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key) -> Result<(), StoreError> {
+    for alias in &key.aliases {
+        tx.delete(&ALIASES, alias);
+    }
+    let mut after = None;
+    loop {
+        let page = tx
+            .scan(
+                &MATERIALS,
+                &Prefix::<(KeyId, MaterialId)>::first(&key.id),
+                after.as_ref(),
+                100,
+            )
+            .await?;
+        for (row, _) in &page.items {
+            tx.delete(&MATERIALS, row);
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    if let Some(due) = key.state.deletion_due() {
+        tx.cross_account_delete(&Scope::global(), &DELETIONS, &due_row(key, due));
+    }
+    tx.delete(&KEYS, &key.id);
+    Ok(())
+}

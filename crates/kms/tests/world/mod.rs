@@ -1,0 +1,305 @@
+//! A door with KMS behind it, two accounts before it, and a clock that moves
+//! when told to.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use gate::{Caller, CallerPolicies, Credential, CredentialFault, Directory, Door, Mode, Parts, Presented};
+use ground::{AccountId, Clock, Region, Secret, Timestamp};
+use policy::{Attached, Document, DocumentKind, Holder, Principal};
+use serde_json::{Value, json};
+use store::StoreError;
+use testkit::client::{Answer, Signer, json_call, post, send};
+
+/// The account that owns the keys.
+pub(crate) const HOME: &str = "111122223333";
+/// The other account.
+pub(crate) const AWAY: &str = "444455556666";
+/// The region of all calls.
+pub(crate) const REGION: &str = "us-east-1";
+
+const SECRET: &str = "a secret that must never be seen";
+const START: Timestamp = Timestamp(1_767_323_045_000);
+
+/// Who calls: an access key of the test directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// The root user of [`HOME`].
+    Root,
+    /// A user of [`HOME`].
+    Bob,
+    /// The root user of [`AWAY`].
+    AwayRoot,
+    /// A user of [`AWAY`].
+    Eve,
+}
+
+impl Who {
+    const ALL: [Who; 4] = [Who::Root, Who::Bob, Who::AwayRoot, Who::Eve];
+
+    fn access_key(self) -> &'static str {
+        match self {
+            Who::Root => "AKIAROOTROOTROOTROOT",
+            Who::Bob => "AKIABOBBOBBOBBOBBOBB",
+            Who::AwayRoot => "AKIAAWAYAWAYAWAYAWAY",
+            Who::Eve => "AKIAEVEEVEEVEEVEEVEE",
+        }
+    }
+
+    fn account(self) -> AccountId {
+        let text = match self {
+            Who::Root | Who::Bob => HOME,
+            Who::AwayRoot | Who::Eve => AWAY,
+        };
+        AccountId::parse(text).unwrap()
+    }
+
+    /// The ARN policies name.
+    pub(crate) fn arn(self) -> String {
+        match self {
+            Who::Root => format!("arn:aws:iam::{HOME}:root"),
+            Who::Bob => format!("arn:aws:iam::{HOME}:user/bob"),
+            Who::AwayRoot => format!("arn:aws:iam::{AWAY}:root"),
+            Who::Eve => format!("arn:aws:iam::{AWAY}:user/eve"),
+        }
+    }
+}
+
+/// Identity policies and unique ids, changed by the tests as they go.
+#[derive(Default)]
+pub(crate) struct People {
+    policies: Mutex<HashMap<Who, Vec<String>>>,
+    ids: Mutex<HashMap<String, String>>,
+}
+
+impl People {
+    fn id_of(&self, who: Who) -> String {
+        self.ids
+            .lock()
+            .unwrap()
+            .get(&who.arn())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Deletes the entity and makes one of the same name.
+    pub(crate) fn recreate(&self, who: Who, id: &str) {
+        self.ids.lock().unwrap().insert(who.arn(), id.to_owned());
+    }
+
+    /// Gives `who` these identity policies and no others.
+    pub(crate) fn grant(&self, who: Who, statements: &[Value]) {
+        let texts = statements
+            .iter()
+            .map(|statement| json!({"Version": "2012-10-17", "Statement": statement}).to_string())
+            .collect();
+        self.policies.lock().unwrap().insert(who, texts);
+    }
+}
+
+struct Known(Arc<People>);
+
+impl Directory for Known {
+    fn credential<'a>(
+        &'a self,
+        presented: Presented<'a>,
+    ) -> BoxFuture<'a, Result<Arc<Credential>, CredentialFault>> {
+        let Some(who) = Who::ALL
+            .into_iter()
+            .find(|who| who.access_key() == presented.access_key_id)
+        else {
+            return Box::pin(async { Err(CredentialFault::Invalid) });
+        };
+        let account = who.account();
+        let principal = match who {
+            Who::Root | Who::AwayRoot => Principal::root(account),
+            Who::Bob => Principal::user(account, &self.0.id_of(who), "/", "bob"),
+            Who::Eve => Principal::user(account, &self.0.id_of(who), "/", "eve"),
+        };
+        let key = presented.access_key_id.to_owned();
+        let caller = Arc::new(Caller::new(principal, account, key.clone(), None));
+        let credential = Arc::new(Credential::new(key, Secret::new(SECRET.to_owned()), caller));
+        Box::pin(async move { Ok(credential) })
+    }
+
+    fn policies<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<Arc<CallerPolicies>, StoreError>> {
+        let who = Who::ALL
+            .into_iter()
+            .find(|who| who.access_key() == caller.access_key_id)
+            .unwrap();
+        let mut policies = CallerPolicies::default();
+        for text in self.0.policies.lock().unwrap().get(&who).into_iter().flatten() {
+            let document = Arc::new(Document::parse(text, DocumentKind::Identity).unwrap());
+            policies
+                .identity
+                .push(Attached::inline("test", Holder::User("test".into()), document));
+        }
+        Box::pin(async move { Ok(Arc::new(policies)) })
+    }
+
+    fn principal_id<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        let id = self.0.ids.lock().unwrap().get(arn).cloned();
+        Box::pin(async move { Ok(id) })
+    }
+
+    fn account_exists(&self, wanted: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let exists = Who::ALL.into_iter().any(|who| who.account() == wanted);
+        Box::pin(async move { Ok(exists) })
+    }
+}
+
+/// The door and what stands around it.
+pub(crate) struct World {
+    address: SocketAddr,
+    clock: Clock,
+    door: Arc<Door>,
+    directory: tempfile::TempDir,
+    /// Who may what.
+    pub(crate) people: Arc<People>,
+}
+
+impl World {
+    /// An empty world: Bob and Eve exist and may nothing.
+    pub(crate) async fn new() -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = journal::Config {
+            durable: false,
+            ..journal::Config::new(directory.path().join("journal"))
+        };
+        let people = Arc::new(People::default());
+        people.recreate(Who::Bob, "AIDAQEAAAAAEXAMPLEBOB");
+        people.recreate(Who::Eve, "AIDAQEAAAAAEXAMPLEEVE");
+        let random = crypto::Random::system();
+        let clock = Clock::virtual_from(START);
+        let door = Door::open(Parts {
+            services: vec![kms::service()],
+            directory: Arc::new(Known(Arc::clone(&people))),
+            store: store::Store::open(store::Config::memory()).await.unwrap(),
+            journal: journal::Journal::open(journal).unwrap().0,
+            root_key: Arc::new(crypto::hierarchy::RootKey::generate(&random)),
+            clock: clock.clone(),
+            random,
+            home: Region::us_east_1(),
+            mode: Mode::Dev,
+            strict_audit: false,
+            reset: None,
+        })
+        .await
+        .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = Arc::clone(&door);
+        #[expect(clippy::disallowed_methods, reason = "the test serves beside itself")]
+        tokio::spawn(async move { gate::serve(serving, listener, None, std::future::pending()).await });
+        World {
+            address,
+            clock,
+            door,
+            directory,
+            people,
+        }
+    }
+
+    /// Calls an operation.
+    pub(crate) async fn call(&self, who: Who, operation: &str, body: Value) -> Answer {
+        self.call_in(REGION, who, operation, body).await
+    }
+
+    /// Calls an operation of another region's endpoint.
+    pub(crate) async fn call_in(&self, region: &str, who: Who, operation: &str, body: Value) -> Answer {
+        let mut signer = Signer::new(who.access_key(), SECRET);
+        signer.time = Some(self.clock.now());
+        signer.region = region.to_owned();
+        post(
+            self.address,
+            "kms",
+            Some(&signer),
+            json_call(&format!("TrentService.{operation}"), &body),
+        )
+        .await
+    }
+
+    /// Calls an operation that must succeed.
+    pub(crate) async fn ok(&self, who: Who, operation: &str, body: Value) -> Value {
+        let answer = self.call(who, operation, body.clone()).await;
+        assert_eq!(answer.status, 200, "{operation} {body}: {}", answer.text());
+        answer.json()
+    }
+
+    /// Calls an operation that must fail, and tells its code and message.
+    pub(crate) async fn fails(&self, who: Who, operation: &str, body: Value) -> (String, Option<String>) {
+        let answer = self.call(who, operation, body.clone()).await;
+        assert_ne!(
+            answer.status,
+            200,
+            "{operation} {body} should fail: {}",
+            answer.text()
+        );
+        let json = answer.json();
+        let message = json["message"].as_str().or(json["Message"].as_str());
+        (answer.code(), message.map(str::to_owned))
+    }
+
+    /// Creates a key as the root user, and gives its metadata.
+    pub(crate) async fn key(&self, body: Value) -> Value {
+        self.ok(Who::Root, "CreateKey", body).await["KeyMetadata"].clone()
+    }
+
+    /// Moves the clock, and lets the jobs see it.
+    pub(crate) async fn advance(&self, seconds: u64) {
+        let body = json!({ "advance_seconds": seconds }).to_string().into_bytes();
+        let headers = vec![("content-type", "application/json".to_owned())];
+        let answer = send(
+            self.address,
+            "POST",
+            "/_palisade/clock",
+            "palisade",
+            None,
+            (headers, body),
+        )
+        .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// Closes the door and gives what was recorded, oldest first.
+    pub(crate) async fn records(self) -> Vec<Value> {
+        self.door.close().await.unwrap();
+        let config = journal::Config {
+            durable: false,
+            ..journal::Config::new(self.directory.path().join("journal"))
+        };
+        let (journal, _) = journal::Journal::open(config).unwrap();
+        let mut records: Vec<Value> = journal
+            .newest_first(16 << 20)
+            .unwrap()
+            .map(|entry| serde_json::from_slice(&entry.unwrap().record).unwrap())
+            .collect();
+        records.reverse();
+        records
+    }
+}
+
+/// The text of a member.
+pub(crate) fn text(value: &Value, member: &str) -> String {
+    value[member]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {member} in {value}"))
+        .to_owned()
+}
+
+/// An identity statement that allows `action` on everything.
+pub(crate) fn allow(action: &str) -> Value {
+    json!({"Effect": "Allow", "Action": action, "Resource": "*"})
+}
+
+/// A key policy of these statements.
+pub(crate) fn key_policy(statements: &[Value]) -> String {
+    json!({"Version": "2012-10-17", "Statement": statements}).to_string()
+}
+
+/// A key policy statement that lets `principal` do `action`.
+pub(crate) fn lets(principal: &str, action: &str) -> Value {
+    json!({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": action, "Resource": "*"})
+}
