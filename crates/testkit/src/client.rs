@@ -126,6 +126,26 @@ pub async fn send(
     signer: Option<&Signer>,
     (extra, body): (Vec<(&'static str, String)>, Vec<u8>),
 ) -> Answer {
+    let headers = signed_headers(address, method, path, service, signer, extra, &body);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Full::new(Bytes::from(body)))
+        .expect("a well-formed request");
+    *request.headers_mut() = headers;
+    exchange(address, request).await.expect("the server answers")
+}
+
+/// The headers of a request, signed if there is a signer.
+fn signed_headers(
+    address: std::net::SocketAddr,
+    method: &str,
+    path: &str,
+    service: &str,
+    signer: Option<&Signer>,
+    extra: Vec<(&'static str, String)>,
+    body: &[u8],
+) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(
         http::header::HOST,
@@ -155,18 +175,37 @@ pub async fn send(
             service,
         };
         let now = signer.time.unwrap_or_else(|| Clock::system().now());
-        let payload = Payload::Hash(crypto::sha256(&[&body]));
+        let payload = Payload::Hash(crypto::sha256(&[body]));
         let added =
             sign_request(&parts, payload, &credentials, &target, now).expect("the request can be signed");
         headers.extend(added);
     }
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .body(Full::new(Bytes::from(body)))
-        .expect("a well-formed request");
-    *request.headers_mut() = headers;
-    exchange(address, request).await.expect("the server answers")
+    headers
+}
+
+/// The bytes of `POST /` with these headers and body, signed, ready for a
+/// socket. They may be sent again and again while the signature is fresh.
+///
+/// # Panics
+///
+/// If a header is none: the test fails.
+pub fn signed_bytes(
+    address: std::net::SocketAddr,
+    service: &str,
+    signer: &Signer,
+    (extra, body): (Vec<(&'static str, String)>, Vec<u8>),
+) -> Vec<u8> {
+    let headers = signed_headers(address, "POST", "/", service, Some(signer), extra, &body);
+    let mut bytes = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n", body.len()).into_bytes();
+    for (name, value) in &headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&body);
+    bytes
 }
 
 /// Sends one request on a connection of its own.

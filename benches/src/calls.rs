@@ -1,0 +1,143 @@
+//! The calls that are measured, made ready: keys created, requests signed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use testkit::client::{Signer, json_call, post, query_call, signed_bytes};
+
+/// The root credential of the measured server, as `dev --credential` takes it.
+pub(crate) const CREDENTIAL: &str = "AKIABENCHBENCHBENCH1:benchmarksecret:123456789012";
+
+/// A call ready to be sent.
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) request: Arc<[u8]>,
+    pub(crate) answer_bytes: usize,
+}
+
+fn root() -> Signer {
+    Signer::new("AKIABENCHBENCHBENCH1", "benchmarksecret")
+}
+
+/// Makes a user whose policy allows what is measured, so that identity
+/// policies and key policy are both weighed.
+pub(crate) async fn user(address: SocketAddr) -> Result<Signer> {
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:Encrypt","kms:Decrypt","kms:GenerateDataKey","kms:Sign"],"Resource":"*","Condition":{"StringEquals":{"aws:RequestedRegion":"us-east-1"}}}]}"#;
+    let encoded: String = policy.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let mut key = String::new();
+    for form in [
+        "Action=CreateUser&Version=2010-05-08&UserName=bench".to_owned(),
+        format!(
+            "Action=PutUserPolicy&Version=2010-05-08&UserName=bench&PolicyName=p&PolicyDocument={encoded}"
+        ),
+        "Action=CreateAccessKey&Version=2010-05-08&UserName=bench".to_owned(),
+    ] {
+        let answer = post(address, "iam", Some(&root()), query_call(&form)).await;
+        ensure!(answer.status == 200, "{}", answer.text());
+        key = answer.text();
+    }
+    let between = |tag: &str| {
+        let (_, rest) = key.split_once(&format!("<{tag}>"))?;
+        Some(rest.split_once(&format!("</{tag}>"))?.0.to_owned())
+    };
+    let (Some(id), Some(secret)) = (between("AccessKeyId"), between("SecretAccessKey")) else {
+        anyhow::bail!("no access key in {key}");
+    };
+    Ok(Signer::new(&id, &secret))
+}
+
+async fn ask(address: SocketAddr, signer: &Signer, operation: &str, body: &Value) -> Result<Value> {
+    let answer = post(
+        address,
+        "kms",
+        Some(signer),
+        json_call(&format!("TrentService.{operation}"), body),
+    )
+    .await;
+    ensure!(answer.status == 200, "{operation}: {}", answer.text());
+    Ok(answer.json())
+}
+
+/// Creates keys as root and signs the four calls as `signer`.
+pub(crate) async fn prepare(address: SocketAddr, signer: &Signer) -> Result<Vec<Call>> {
+    let symmetric = ask(address, &root(), "CreateKey", &json!({})).await?;
+    let signing = json!({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"});
+    let signing = ask(address, &root(), "CreateKey", &signing).await?;
+    let (key, p256) = (
+        &symmetric["KeyMetadata"]["KeyId"],
+        &signing["KeyMetadata"]["KeyId"],
+    );
+    let context = json!({"tenant": "42"});
+    let plaintext = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let encrypt = json!({"KeyId": key, "Plaintext": plaintext, "EncryptionContext": context});
+    let sealed = ask(address, signer, "Encrypt", &encrypt).await?;
+    let bodies = [
+        ("Encrypt", encrypt),
+        (
+            "Decrypt",
+            json!({"CiphertextBlob": sealed["CiphertextBlob"], "EncryptionContext": context}),
+        ),
+        ("GenerateDataKey", json!({"KeyId": key, "KeySpec": "AES_256"})),
+        (
+            "Sign",
+            json!({"KeyId": p256, "Message": plaintext, "MessageType": "RAW", "SigningAlgorithm": "ECDSA_SHA_256"}),
+        ),
+    ];
+    let mut calls = Vec::new();
+    for (name, body) in bodies {
+        let answer_bytes = ask(address, signer, name, &body).await?.to_string().len();
+        let request = signed_bytes(
+            address,
+            "kms",
+            signer,
+            json_call(&format!("TrentService.{name}"), &body),
+        );
+        calls.push(Call {
+            name,
+            request: request.into(),
+            answer_bytes,
+        });
+    }
+    Ok(calls)
+}
+
+/// Milliseconds of processor time and of wall time for one durable CreateKey, over `count` of them.
+pub(crate) async fn create_keys(address: SocketAddr, count: u32) -> Result<()> {
+    // Several at once, so that commits are made in groups.
+    let lanes = 64;
+    let made = (0..lanes).map(|_| async {
+        for _ in 0..count.div_ceil(lanes) {
+            ask(address, &root(), "CreateKey", &json!({})).await?;
+        }
+        anyhow::Ok(())
+    });
+    for outcome in join_all(made).await {
+        outcome?;
+    }
+    Ok(())
+}
+
+/// Runs futures side by side on this task.
+async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut open: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|task| {
+        let mut pending = false;
+        for (future, output) in &mut open {
+            if output.is_none() {
+                match future.as_mut().poll(task) {
+                    std::task::Poll::Ready(value) => *output = Some(value),
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending {
+            std::task::Poll::Pending
+        } else {
+            std::task::Poll::Ready(())
+        }
+    })
+    .await;
+    open.into_iter().filter_map(|(_, output)| output).collect()
+}

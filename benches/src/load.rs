@@ -1,0 +1,103 @@
+//! The load: the same signed bytes over kept-alive connections. A signature
+//! is good for five minutes and may be repeated, so the client costs little.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// What a load did.
+pub(crate) struct Done {
+    pub(crate) requests: u64,
+    pub(crate) took: Duration,
+}
+
+/// Sends `request` again and again over `connections` for `time`; every answer must be a 200.
+#[expect(clippy::disallowed_methods, reason = "a load is many tasks")]
+pub(crate) async fn run(
+    address: SocketAddr,
+    request: Arc<[u8]>,
+    connections: usize,
+    time: Duration,
+) -> Result<Done> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let count = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..connections)
+        .map(|_| {
+            tokio::spawn(talk(
+                address,
+                Arc::clone(&request),
+                Arc::clone(&stop),
+                Arc::clone(&count),
+            ))
+        })
+        .collect();
+    tokio::time::sleep(time).await;
+    stop.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await??;
+    }
+    Ok(Done {
+        requests: count.load(Ordering::Relaxed),
+        took: started.elapsed(),
+    })
+}
+
+async fn talk(
+    address: SocketAddr,
+    request: Arc<[u8]>,
+    stop: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+) -> Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::with_capacity(16 << 10);
+    while !stop.load(Ordering::Relaxed) {
+        stream.write_all(&request).await?;
+        buffer.clear();
+        answer(&mut stream, &mut buffer).await?;
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Reads one answer: head, then as many bytes as it announces.
+async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
+    loop {
+        if stream.read_buf(buffer).await? == 0 {
+            bail!("the server closed the connection");
+        }
+        let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
+        let text = std::str::from_utf8(&buffer[..head])?;
+        if !text.starts_with("HTTP/1.1 200") {
+            let body = String::from_utf8_lossy(&buffer[head..]);
+            bail!(
+                "not an answer to measure: {} {body}",
+                text.lines().next().unwrap_or_default()
+            );
+        }
+        let length: usize = text
+            .lines()
+            .find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length: ")
+                    .map(str::to_owned)
+            })
+            .context("the answer has no length")?
+            .trim()
+            .parse()?;
+        while buffer.len() < head + 4 + length {
+            if stream.read_buf(buffer).await? == 0 {
+                bail!("the answer was cut off");
+            }
+        }
+        return Ok(());
+    }
+}

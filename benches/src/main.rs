@@ -1,0 +1,160 @@
+//! Palisade against bare hyper on the same body, in one run.
+//!
+//! Builds both in release, loads them in turn and prints processor time a
+//! request and requests a second, ours as a ratio of bare hyper's. Compare
+//! ratios, not figures: machines differ, and differ from minute to minute.
+//!
+//! Usage: cargo run --release -p benches --bin bench
+
+mod calls;
+mod load;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+
+use crate::server::Server;
+
+/// Measures Palisade against bare hyper.
+#[derive(Parser)]
+struct Arguments {
+    /// Seconds of load for each figure.
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Connections at once; may be given several times.
+    #[arg(long, default_values_t = [1, 64, 256])]
+    connections: Vec<usize>,
+    /// Also measures CreateKey at 100 and at this many keys.
+    #[arg(long, value_name = "KEYS")]
+    create_key: Option<u32>,
+}
+
+/// One figure.
+struct Figure {
+    microseconds: f64,
+    per_second: f64,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let binaries = build()?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(run(arguments, &binaries))
+}
+
+#[expect(clippy::print_stdout, reason = "the benchmark prints its table")]
+async fn run(arguments: Arguments, binaries: &Path) -> Result<()> {
+    let palisade = binaries.join("palisade");
+    println!(
+        "| call | audit | connections | hyper µs | ours µs | ratio | hyper req/s | ours req/s | ratio |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for strict in [false, true] {
+        let data = tempfile::tempdir()?;
+        let ours = Server::palisade(&palisade, data.path(), calls::CREDENTIAL, strict)?;
+        let signer = calls::user(ours.address).await?;
+        for connections in &arguments.connections {
+            for call in calls::prepare(ours.address, &signer).await? {
+                let bare = Server::bare(&binaries.join("bare-hyper"), call.answer_bytes)?;
+                let time = Duration::from_secs(arguments.seconds);
+                let floor = measure(&bare, &call, *connections, time).await?;
+                let figure = measure(&ours, &call, *connections, time).await?;
+                println!(
+                    "| {} | {} | {connections} | {:.1} | {:.1} | {:.2} | {:.0} | {:.0} | {:.2} |",
+                    call.name,
+                    if strict { "strict" } else { "normal" },
+                    floor.microseconds,
+                    figure.microseconds,
+                    figure.microseconds / floor.microseconds,
+                    floor.per_second,
+                    figure.per_second,
+                    figure.per_second / floor.per_second,
+                );
+            }
+        }
+        println!(
+            "resident after load, audit {}: {} MiB",
+            if strict { "strict" } else { "normal" },
+            ours.resident_bytes()? >> 20
+        );
+    }
+    if let Some(keys) = arguments.create_key {
+        create_key(&palisade, keys).await?;
+    }
+    Ok(())
+}
+
+async fn measure(server: &Server, call: &calls::Call, connections: usize, time: Duration) -> Result<Figure> {
+    load::run(
+        server.address,
+        call.request.clone(),
+        connections,
+        Duration::from_millis(300),
+    )
+    .await?;
+    let before = server.processor_time()?;
+    let done = load::run(server.address, call.request.clone(), connections, time).await?;
+    let used = server.processor_time()?.saturating_sub(before);
+    let requests = done.requests as f64;
+    Ok(Figure {
+        microseconds: used.as_secs_f64() * 1e6 / requests,
+        per_second: requests / done.took.as_secs_f64(),
+    })
+}
+
+/// The cost of a durable CreateKey among few keys and among many.
+#[expect(clippy::print_stdout, reason = "the benchmark prints its table")]
+async fn create_key(palisade: &Path, keys: u32) -> Result<()> {
+    const SAMPLE: u32 = 640;
+    let data = tempfile::tempdir()?;
+    let ours = Server::palisade(palisade, data.path(), calls::CREDENTIAL, false)?;
+    calls::create_keys(ours.address, 128).await?;
+    println!("| keys before | CreateKey µs of processor time | CreateKeys a second |\n|---|---|---|");
+    let mut made = 128;
+    for target in [made, keys] {
+        if target > made {
+            calls::create_keys(ours.address, target - made).await?;
+            made = target;
+        }
+        let before = ours.processor_time()?;
+        let started = std::time::Instant::now();
+        calls::create_keys(ours.address, SAMPLE).await?;
+        let used = ours.processor_time()?.saturating_sub(before);
+        let seconds = started.elapsed().as_secs_f64();
+        println!(
+            "| {target} | {:.0} | {:.0} |",
+            used.as_secs_f64() * 1e6 / f64::from(SAMPLE),
+            f64::from(SAMPLE) / seconds
+        );
+        made += SAMPLE;
+    }
+    Ok(())
+}
+
+/// Builds both servers in release and gives the directory of the binaries.
+#[expect(clippy::disallowed_methods, reason = "the benchmark builds what it measures")]
+fn build() -> Result<PathBuf> {
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "palisade",
+            "--package",
+            "benches",
+            "--bins",
+        ])
+        .status()
+        .context("running cargo build")?;
+    ensure!(status.success(), "the build failed");
+    let own = std::env::current_exe()?;
+    let directory = own.parent().context("a program has a directory")?;
+    Ok(directory.to_owned())
+}
