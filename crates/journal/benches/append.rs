@@ -204,6 +204,14 @@ fn reading(parent: &Path) {
     let (journal, _) = Journal::open(Config::new(directory.path())).unwrap();
     println!("opening: {:?}", began.elapsed());
     drop(journal);
+    let throw_away = Config {
+        durable: false,
+        ..Config::new(directory.path().join("throw-away"))
+    };
+    let began = Instant::now();
+    let (journal, _) = Journal::open(throw_away).unwrap();
+    println!("opening an empty one that is not durable: {:?}", began.elapsed());
+    drop(journal);
 }
 
 /// A record of the shape and size the gate writes for `kms:Encrypt`.
