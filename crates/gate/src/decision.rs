@@ -4,13 +4,19 @@
 //! of that moment, whatever has been changed since. Memory keeps the last
 //! [`DECISIONS_KEPT`]; of older calls the journal keeps what decided, and of
 //! refusals the whole reasoning.
+//!
+//! A decision belongs to the caller's account. What the policies of a foreign
+//! resource say is their owner's business: it is left out.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ground::{AccountId, Region};
-use policy::{Attached, Context, Decision, GrantAllow, Request, ResourcePolicyKind, Trace};
+use policy::{
+    Allowance, Attached, Change, Context, Decision, GrantAllow, PolicyType, Request, ResourcePolicyKind,
+    Trace,
+};
 
 use crate::directory::{Caller, CallerPolicies};
 use crate::limits::DECISIONS_KEPT;
@@ -37,6 +43,24 @@ impl Question {
             self.owner,
             &self.context,
         )
+    }
+
+    /// Whether the resource is another account's.
+    fn is_foreign(&self) -> bool {
+        self.owner.is_some_and(|owner| owner != self.caller.account)
+    }
+
+    /// One line that tells what decided.
+    fn because(&self, decision: &Decision<'_>) -> String {
+        let (told, decided_by) = match decision {
+            Decision::Allow(Allowance::Statement { policy_type, .. }) => ("allowed", Some(*policy_type)),
+            Decision::Allow(Allowance::Root | Allowance::Grant { .. }) => ("allowed", None),
+            Decision::Deny(denial) => ("denied", Some(denial.policy_type())),
+        };
+        if self.is_foreign() && decided_by.is_some_and(is_owners) {
+            return format!("{told} by the owner of the resource");
+        }
+        decision.to_string()
     }
 
     fn grants(&self) -> Vec<GrantAllow<'_>> {
@@ -68,7 +92,7 @@ impl Weighed {
             Decision::Deny(_) if hidden => Some(policy::denial_text_without_reason(&request)),
             Decision::Deny(denial) => Some(policy::denial_text(&request, denial)),
         };
-        let because = decision.to_string();
+        let because = question.because(&decision);
         drop(grants);
         Weighed {
             question,
@@ -89,7 +113,11 @@ impl Weighed {
             .question
             .policies
             .weighed_for(&self.question.caller, resource_policy, &grants);
-        policy::explain(&self.question.request(), &policies)
+        let mut trace = policy::explain(&self.question.request(), &policies);
+        if self.question.is_foreign() {
+            hide_owners_side(&mut trace, &self.because);
+        }
+        trace
     }
 
     /// What decided, in characters that a header may carry.
@@ -118,6 +146,38 @@ impl Weighed {
         }
         out.push('}');
     }
+}
+
+/// Whether a policy of this type is the resource owner's.
+fn is_owners(policy_type: PolicyType) -> bool {
+    match policy_type {
+        PolicyType::Resource | PolicyType::RoleTrust | PolicyType::ResourceControl => true,
+        PolicyType::Identity
+        | PolicyType::Boundary
+        | PolicyType::Session
+        | PolicyType::Endpoint
+        | PolicyType::ServiceControl => false,
+    }
+}
+
+/// Takes out of a trace what the policies of a foreign owner say.
+fn hide_owners_side(trace: &mut Trace, because: &str) {
+    because.clone_into(&mut trace.decision);
+    trace.policies.retain(|policy| !is_owners(policy.policy_type));
+    for step in trace.steps.iter_mut().filter(|step| is_owners(step.policy_type)) {
+        step.ground = None;
+    }
+    trace.changes.retain_mut(|change| match change {
+        Change::Except { policy_type, .. } => !is_owners(*policy_type),
+        Change::Allow {
+            policy_type, near, ..
+        } => {
+            if is_owners(*policy_type) {
+                near.clear();
+            }
+            true
+        }
+    });
 }
 
 /// The record's `palisade` member; `None` if nothing was weighed.
