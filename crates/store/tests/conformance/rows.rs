@@ -348,8 +348,14 @@ async fn what_is_beyond_a_limit_is_refused_and_changes_nothing() {
         refused(store.commit(tx).await);
 
         assert_eq!(get(&store, "fine").await, None);
-        // The longest key that fits is served.
-        let fits = "k".repeat(limits::KEY_BYTES_MAX - 64);
+        // The longest key that fits is served, even if it cannot be compressed.
+        let table = "123456789012/us-east-1/test/number".len() + 1;
+        let mut state = 1u32;
+        let letters = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'0' + u8::try_from(state >> 24).unwrap() % 75)
+        });
+        let fits: String = letters.take(limits::KEY_BYTES_MAX - table).collect();
         put(&store, &fits, 5).await;
         assert_eq!(get(&store, &fits).await, Some(5));
         store.close().await;
