@@ -1,7 +1,7 @@
 //! The thread that brings records to the disk.
 //!
 //! One sync serves everybody who waits: those who come while it runs are
-//! served by the next, which begins at once. So the rate of waiting appends is
+//! served by the next. So the rate of waiting appends is
 //! the number of waiters divided by the time of a sync. Records that nobody
 //! waits for are synced within `sync_interval`.
 //!
