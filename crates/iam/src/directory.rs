@@ -396,10 +396,7 @@ async fn session_policies(rows: &Rows<'_>, claims: &Claims) -> Result<Option<Vec
 
 /// A federated user made by root may do what root may, within its session policies.
 fn of_root_federation() -> Result<Arc<CallerPolicies>, StoreError> {
-    let everything = aws_managed::find("/", "AdministratorAccess").ok_or_else(|| StoreError::BadRecord {
-        table: "policies of AWS",
-        reason: "AdministratorAccess is missing".to_owned(),
-    })?;
+    let everything = aws_policy("AdministratorAccess")?;
     let attached = Attached::managed(
         &everything.arn(),
         Holder::User("root".into()),
@@ -411,7 +408,25 @@ fn of_root_federation() -> Result<Arc<CallerPolicies>, StoreError> {
     }))
 }
 
-/// Every policy of a user and its groups, or of a role. Whoever is gone has none.
+/// Whoever is gone may do nothing: not even what a policy of someone else's
+/// resource still grants to the unique id.
+fn of_nobody() -> Result<CallerPolicies, StoreError> {
+    let nothing = aws_policy("AWSDenyAll")?;
+    let denied = Attached::inline("the role or user was deleted", Holder::Session, nothing.parsed()?);
+    Ok(CallerPolicies {
+        identity: vec![denied],
+        ..CallerPolicies::default()
+    })
+}
+
+fn aws_policy(name: &str) -> Result<&'static aws_managed::Policy, StoreError> {
+    aws_managed::find("/", name).ok_or_else(|| StoreError::BadRecord {
+        table: "policies of AWS",
+        reason: format!("{name} is missing"),
+    })
+}
+
+/// Every policy of a user and its groups, or of a role.
 async fn assemble(rows: &Rows<'_>, id: &str, kind: Kind) -> Result<CallerPolicies, StoreError> {
     let mut policies = CallerPolicies::default();
     let (holder, boundary) = match (rows.entity(id).await?, kind) {
@@ -421,7 +436,7 @@ async fn assemble(rows: &Rows<'_>, id: &str, kind: Kind) -> Result<CallerPolicie
         (Some(Entity::Role(role)), Kind::Role) => {
             (Holder::Role(role.name.as_str().into()), role.boundary.clone())
         }
-        _ => return Ok(policies),
+        _ => return of_nobody(),
     };
     gather(rows, id, &holder, &mut policies.identity).await?;
     if let Kind::User = kind {

@@ -39,7 +39,7 @@ pub enum Error {
     #[error("{0}")]
     InvalidParameterValue(&'static str),
     /// A session from `GetSessionToken` without MFA calls an operation it may not.
-    #[error("The security token included in the request is invalid")]
+    #[error("The security token included in the request is invalid.")]
     InvalidToken,
     /// A quota is reached.
     #[error("{0}")]

@@ -1,0 +1,33 @@
+//! IAM and STS through the door: signed calls over a socket, answers, records.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod conversation;
+mod credentials;
+mod scale;
+mod world;
+
+use conversation::check;
+
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            check(stringify!($name)).await;
+        }
+    )*};
+}
+
+cases!(
+    users,
+    access_keys,
+    groups,
+    roles,
+    managed_policies,
+    inline_policies,
+    boundaries,
+    tags,
+    assume_role,
+    sessions,
+    accounts,
+);
