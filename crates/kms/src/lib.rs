@@ -76,6 +76,7 @@ pub fn service() -> gate::Service {
         .on::<api::DescribeKey>(ops::describe_key::describe_key)
         .on::<api::ListKeys>(ops::list_keys::list_keys)
         .on::<api::GetPublicKey>(ops::get_public_key::get_public_key)
+        .on::<api::GetKeyRotationStatus>(ops::get_key_rotation_status::get_key_rotation_status)
         .on::<api::UpdateKeyDescription>(ops::update_key_description::update_key_description)
         .on::<api::EnableKey>(ops::enable_key::enable_key)
         .on::<api::DisableKey>(ops::enable_key::disable_key)

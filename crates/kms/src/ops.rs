@@ -13,6 +13,7 @@ pub mod describe_key;
 pub mod enable_key;
 pub mod encrypt;
 pub mod generate_random;
+pub mod get_key_rotation_status;
 pub mod get_public_key;
 pub mod key_deletion;
 pub mod key_policy;

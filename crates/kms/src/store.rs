@@ -65,6 +65,20 @@ pub async fn key(cx: &Cx, text: &str) -> Result<Sought, Error> {
     }
 }
 
+/// Finds the key that an operation names which takes no aliases, and may be
+/// allowed to other accounts: by id or key ARN, in any account.
+///
+/// # Errors
+///
+/// As [`key`].
+pub async fn shared_key(cx: &Cx, text: &str) -> Result<Sought, Error> {
+    let name = KeyName::parse(text, cx.region())?;
+    match name.target {
+        Target::Alias(_) => Err(Error::AliasNotAccepted),
+        Target::Key(id) => by_id(cx, name.owner.unwrap_or(cx.account()), &id, Named::Key).await,
+    }
+}
+
 /// Finds the key a cryptographic operation names: by id, alias or ARN of
 /// either, in any account.
 ///

@@ -37,7 +37,17 @@ pub(crate) enum Who {
 }
 
 impl Who {
-    const ALL: [Who; 4] = [Who::Root, Who::Bob, Who::AwayRoot, Who::Eve];
+    pub(crate) const ALL: [Who; 4] = [Who::Root, Who::Bob, Who::AwayRoot, Who::Eve];
+
+    /// The name cases use.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Who::Root => "root",
+            Who::Bob => "bob",
+            Who::AwayRoot => "away",
+            Who::Eve => "eve",
+        }
+    }
 
     fn access_key(self) -> &'static str {
         match self {
@@ -266,11 +276,7 @@ impl World {
     /// Closes the door and gives what was recorded, oldest first.
     pub(crate) async fn records(self) -> Vec<Value> {
         self.door.close().await.unwrap();
-        let config = journal::Config {
-            durable: false,
-            ..journal::Config::new(self.directory.path().join("journal"))
-        };
-        let (journal, _) = journal::Journal::open(config).unwrap();
+        let journal = reopen(&self.directory.path().join("journal")).await;
         let mut records: Vec<Value> = journal
             .newest_first(16 << 20)
             .unwrap()
@@ -279,6 +285,21 @@ impl World {
         records.reverse();
         records
     }
+}
+
+/// Opens the journal of a closed door, whose lock goes a moment after its last record.
+async fn reopen(directory: &std::path::Path) -> journal::Journal {
+    for _ in 0..500 {
+        let config = journal::Config {
+            durable: false,
+            ..journal::Config::new(directory)
+        };
+        match journal::Journal::open(config) {
+            Ok((journal, _)) => return journal,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+        }
+    }
+    panic!("the journal of a closed door cannot be opened")
 }
 
 /// The text of a member.

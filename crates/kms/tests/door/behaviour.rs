@@ -1,18 +1,11 @@
-//! KMS through the door: signed calls over a socket, answers, records.
+//! What must hold whatever the bytes: ciphertexts, signatures and keys that
+//! are looked at from outside, and rules that take many calls to see.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking, and so do its helpers"
-)]
-
-mod world;
-
+use crate::world::{AWAY, HOME, REGION, Who, World, allow, key_policy, lets, text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto::key::{EncryptionAlgorithm, KeySpec, MessageType, PublicKey, SigningAlgorithm};
 use serde_json::{Value, json};
-use world::{AWAY, HOME, REGION, Who, World, allow, key_policy, lets, text};
 
 const DAY: u64 = 24 * 60 * 60;
 

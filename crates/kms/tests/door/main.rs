@@ -1,0 +1,39 @@
+//! KMS through the door: signed calls over a socket, answers, records.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+
+mod behaviour;
+mod conversation;
+mod world;
+
+use conversation::check;
+
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            check(stringify!($name)).await;
+        }
+    )*};
+}
+
+cases!(
+    aliases,
+    cross_account,
+    data_keys,
+    deletion,
+    encryption,
+    key_policies,
+    keys,
+    macs,
+    names_of_keys,
+    rehearsals,
+    signatures,
+    states,
+    tags,
+    unsupported,
+);
