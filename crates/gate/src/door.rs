@@ -3,32 +3,37 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use crypto::Random;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use ground::{Clock, Region, id};
+use ground::{Clock, Region, Timestamp, id};
 use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
+use journal::Space;
 use shape::{OperationShape, Protocol, ServiceShape};
 use wire::sigv4::canonical::normalized_path;
-use wire::sigv4::{Claim, Manner, RequestParts, SignatureFault};
-use wire::{Answer, RequestHead, Router, WireFault};
+use wire::sigv4::{Claim, RequestParts};
+use wire::{Answer, RequestHead, Router};
 
 use crate::authenticate::{Refused, authenticate};
+use crate::body;
 use crate::cx::Cx;
 use crate::decision::DecisionLog;
-use crate::directory::{CredentialFault, Directory};
+use crate::directory::Directory;
 use crate::fault::{Fault, FaultKind};
 use crate::intent::Intents;
 use crate::jobs::{JobError, JobLeases};
-use crate::limits::{BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX, BODY_TIME_MAX, CONFLICT_RERUNS_MAX};
+use crate::limits::{CONFLICT_RERUNS_MAX, CONFLICTS_BEFORE_TURN};
 use crate::metrics::{CallMetrics, Ending, Metrics, Refusal};
 use crate::operator;
+use crate::record;
 use crate::table::{Done, Row, Service};
+use crate::tell::{refusal, tell, unimplemented, wire_fault};
 
 /// Where a request came from.
 pub struct Peer {
@@ -85,6 +90,8 @@ pub struct Door {
     pub(crate) metrics: Metrics,
     pub(crate) intents: Intents,
     pub(crate) job_leases: JobLeases,
+    /// Whether it has been recorded that the disk is full.
+    told_full: AtomicBool,
 }
 
 /// A route's row and its counters.
@@ -116,6 +123,7 @@ impl Door {
             decisions: DecisionLog::default(),
             metrics,
             intents,
+            told_full: AtomicBool::new(false),
             job_leases: JobLeases::new(id::uuid(parts.random.bytes())),
             parts,
         }))
@@ -160,7 +168,7 @@ impl Door {
     pub async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
         let (mut head, body) = request.into_parts();
         let request_id = id::uuid(self.parts.random.bytes());
-        let body = match read_body(body).await {
+        let body = match body::read(body).await {
             Ok(body) => body,
             Err(fault) => {
                 self.metrics.refuse(Refusal::Body);
@@ -224,6 +232,10 @@ impl Door {
         };
         let service = operation.service;
         let now = self.parts.clock.now();
+        if let Err(fault) = self.admit(now).await {
+            self.metrics.refuse(Refusal::NoRecord);
+            return tell(operation, &wire_fault(&fault, operation), request_id);
+        }
         let authenticated = match claim {
             Ok(claim) => {
                 let directory = self.parts.directory.as_ref();
@@ -241,6 +253,7 @@ impl Door {
         };
 
         let mut rerun = 0;
+        let mut turn = None;
         loop {
             let cx = Cx::new(
                 self,
@@ -267,6 +280,9 @@ impl Door {
                 Err(fault) if fault.kind == FaultKind::Conflict && rerun < CONFLICT_RERUNS_MAX => {
                     rerun += 1;
                     self.metrics.reruns.inc();
+                    if rerun >= CONFLICTS_BEFORE_TURN && turn.is_none() {
+                        turn = self.parts.store.turn().await;
+                    }
                     continue;
                 }
                 outcome => {
@@ -278,6 +294,33 @@ impl Door {
                 }
             }
         }
+    }
+
+    /// Admits a call only while its record is sure to find room. The reserve
+    /// is for calls that were admitted before, and for one record that says so.
+    async fn admit(&self, now: Timestamp) -> Result<(), Fault> {
+        if self.parts.journal.space() == Space::Ample {
+            self.told_full.store(false, Ordering::Relaxed);
+            return Ok(());
+        }
+        if !self.told_full.swap(true, Ordering::Relaxed) {
+            tracing::error!("the disk is full: calls are refused until their records find room again");
+            let event_id = id::uuid(self.parts.random.bytes());
+            let record = record::journal_full(now, &self.parts.home, &event_id);
+            if let Err(error) = self
+                .parts
+                .journal
+                .append(record.as_bytes(), journal::Durability::Synced)
+                .await
+            {
+                tracing::error!(%error, "not even that could be recorded");
+            }
+        }
+        let fault = Fault::client(
+            "ServiceUnavailable",
+            "the call cannot be recorded because the disk is full",
+        );
+        Err(fault.with_status(503))
     }
 
     /// Writes the record, then lets the answer go.
@@ -372,72 +415,6 @@ pub(crate) fn request_parts(head: &http::request::Parts) -> RequestParts<'_> {
     }
 }
 
-/// Reads the body within its bounds. What is too large is still read a while
-/// and thrown away, so that a client that only listens after sending hears why.
-async fn read_body(mut body: Incoming) -> Result<Bytes, WireFault> {
-    let read = async {
-        let mut kept = BytesMut::new();
-        let mut seen = 0;
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else {
-                return Err(BadBody::CutOff);
-            };
-            let Ok(data) = frame.into_data() else { continue };
-            seen += data.len();
-            if seen <= BODY_BYTES_MAX {
-                kept.extend_from_slice(&data);
-            } else if seen > BODY_BYTES_DISCARDED_MAX {
-                break;
-            }
-        }
-        if seen > BODY_BYTES_MAX {
-            Err(BadBody::TooLarge)
-        } else {
-            Ok(kept.freeze())
-        }
-    };
-    let outcome = tokio::time::timeout(BODY_TIME_MAX, read)
-        .await
-        .unwrap_or(Err(BadBody::TooSlow));
-    outcome.map_err(|bad| match bad {
-        BadBody::CutOff => WireFault::client(
-            400,
-            "IncompleteBody",
-            "The request body terminated unexpectedly".to_owned(),
-        ),
-        BadBody::TooLarge => {
-            let message = format!("Request body is larger than {BODY_BYTES_MAX} bytes");
-            WireFault::client(413, "RequestEntityTooLarge", message)
-        }
-        BadBody::TooSlow => {
-            let message = format!(
-                "The request body did not arrive within {} seconds",
-                BODY_TIME_MAX.as_secs()
-            );
-            WireFault::client(408, "RequestTimeout", message)
-        }
-    })
-}
-
-/// Why a body was not taken.
-enum BadBody {
-    CutOff,
-    TooLarge,
-    TooSlow,
-}
-
-/// A fault in the operation's protocol.
-fn tell(operation: &'static OperationShape, fault: &WireFault, request_id: &str) -> Answer {
-    let service = operation.service;
-    wire::encode_fault(
-        Some(service),
-        service.protocol,
-        fault,
-        request_id,
-        operation.method == "HEAD",
-    )
-}
-
 /// The answer as hyper sends it.
 pub(crate) fn respond(answer: Answer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
@@ -452,96 +429,5 @@ fn ending(outcome: &Result<Done, Fault>) -> Ending {
         Err(FaultKind::Client) => Ending::Client,
         Err(FaultKind::Denied) => Ending::Denied,
         Err(FaultKind::Server | FaultKind::Conflict) => Ending::Server,
-    }
-}
-
-/// The refusal of an operation that the API has and we do not.
-fn unimplemented(operation: &'static OperationShape) -> Fault {
-    let code = match operation.service.protocol {
-        Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => "UnknownOperationException",
-        Protocol::Query | Protocol::Ec2 => "InvalidAction",
-        Protocol::RestXml => "NotImplemented",
-    };
-    let message = format!(
-        "The operation {} of {} is not implemented; `palisade coverage` lists those that are",
-        operation.name, operation.service.service_id
-    );
-    Fault::client(code, message)
-}
-
-/// How a refused signature or credential is told, by protocol.
-fn refusal(
-    refused: &Refused,
-    operation: &'static OperationShape,
-    now: ground::Timestamp,
-    request_id: &str,
-) -> WireFault {
-    let known;
-    let fault = match refused {
-        Refused::Signature(fault) => fault,
-        Refused::Credential(CredentialFault::Invalid) => {
-            known = SignatureFault::KeyUnknown {
-                access_key_id: String::new(),
-            };
-            &known
-        }
-        Refused::Credential(CredentialFault::Expired) => {
-            known = SignatureFault::TokenExpired;
-            &known
-        }
-        Refused::Credential(CredentialFault::Store(error)) => {
-            tracing::error!(request_id, %error, "the caller's credential cannot be read");
-            return wire_fault(&Fault::server("InternalFailure", error), operation);
-        }
-    };
-    let manner = manner_of(operation.service);
-    let (status, code, message) = fault.code_and_message(manner, now);
-    let mut told = WireFault::client(status, code, message.into_owned());
-    if manner == Manner::S3 {
-        for (name, value) in fault.s3_details(now) {
-            told = told.with(name, value);
-        }
-    }
-    told
-}
-
-/// How a service tells authentication faults.
-fn manner_of(service: &ServiceShape) -> Manner {
-    match service.protocol {
-        Protocol::Json10 | Protocol::Json11 => Manner::Json,
-        Protocol::RestJson => Manner::RestJson,
-        Protocol::Query => Manner::Query,
-        Protocol::Ec2 => Manner::Ec2,
-        Protocol::RestXml => Manner::S3,
-    }
-}
-
-/// A fault as the operation's protocol and model tell it.
-fn wire_fault(fault: &Fault, operation: &'static OperationShape) -> WireFault {
-    let protocol = operation.service.protocol;
-    let (code, status) = match fault.kind {
-        FaultKind::Denied => match protocol {
-            Protocol::Json10 | Protocol::Json11 => ("AccessDeniedException", 400),
-            Protocol::RestJson => ("AccessDeniedException", 403),
-            Protocol::Query | Protocol::RestXml => ("AccessDenied", 403),
-            Protocol::Ec2 => ("UnauthorizedOperation", 403),
-        },
-        FaultKind::Client | FaultKind::Server | FaultKind::Conflict => {
-            let modelled = operation
-                .error(&fault.code)
-                .map(|error| (error.code, error.status));
-            let (code, status) = modelled.unwrap_or((fault.code(), 400));
-            (code, status)
-        }
-    };
-    let server = matches!(fault.kind, FaultKind::Server | FaultKind::Conflict);
-    let status = fault.status.unwrap_or(if server { 500 } else { status });
-    let message = match fault.kind {
-        FaultKind::Server | FaultKind::Conflict => Some("An internal error occurred".to_owned()),
-        FaultKind::Client | FaultKind::Denied => fault.message.clone(),
-    };
-    WireFault {
-        sender: !server,
-        ..WireFault::client(status, code.to_owned(), message)
     }
 }

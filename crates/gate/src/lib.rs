@@ -18,6 +18,7 @@
 
 mod access;
 mod authenticate;
+mod body;
 mod cx;
 mod decision;
 mod directory;
@@ -31,6 +32,7 @@ mod metrics;
 mod operator;
 mod record;
 mod table;
+mod tell;
 mod tls;
 
 pub use access::{Access, AuthorizeError, Denied, Permit};

@@ -37,6 +37,9 @@ pub(crate) const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(20);
 /// How often a handler runs again because another writer was first.
 pub(crate) const CONFLICT_RERUNS_MAX: u32 = 64;
 
+/// Conflicts after which a call waits for its turn, so that it cannot lose for ever.
+pub(crate) const CONFLICTS_BEFORE_TURN: u32 = 3;
+
 /// Decisions kept in memory in full, for `why`.
 pub(crate) const DECISIONS_KEPT: usize = 1024;
 

@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     Authentication,
     /// Too large, too slow or cut off.
     Body,
+    /// There is no room for its record.
+    NoRecord,
     /// No such service or operation.
     Route,
 }
@@ -121,6 +123,7 @@ impl Metrics {
         let reason = match refusal {
             Refusal::Authentication => "authentication",
             Refusal::Body => "body",
+            Refusal::NoRecord => "no_record",
             Refusal::Route => "route",
         };
         self.refused.get_or_create(&[("reason", reason)]).inc();

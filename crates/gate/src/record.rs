@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 
-use ground::{AccountId, Timestamp};
+use ground::{AccountId, Region, Timestamp};
 use policy::Who;
 use shape::{Kind, Shape, Structure, Value};
 
@@ -179,6 +179,28 @@ impl ServiceEvent<'_> {
         }
         record.to_string()
     }
+}
+
+/// The last record before a full disk: calls are refused from here on.
+pub(crate) fn journal_full(time: Timestamp, region: &Region, event_id: &str) -> String {
+    serde_json::json!({
+        "eventVersion": "1.11",
+        "userIdentity": {"invokedBy": "palisade"},
+        "eventTime": time.iso8601_seconds(),
+        "eventSource": "palisade",
+        "eventName": "RecordingSuspended",
+        "awsRegion": region,
+        "sourceIPAddress": "palisade",
+        "requestParameters": null,
+        "responseElements": null,
+        "eventID": event_id,
+        "readOnly": false,
+        "eventType": "AwsServiceEvent",
+        "managementEvent": true,
+        "eventCategory": "Management",
+        "serviceEventDetails": {"reason": "the disk is full"},
+    })
+    .to_string()
 }
 
 /// What stands for a part that was too large (CloudTrail record contents, "omitted").
