@@ -1,0 +1,14 @@
+//! Any request at the door of all services; the header `scope` stands for the
+//! service that the signature names.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use palisade_fuzz::TextRequest;
+use palisade_fuzz::decoding::route_and_decode;
+
+fuzz_target!(|data: &[u8]| {
+    if let Some(request) = TextRequest::read(data) {
+        route_and_decode(request.header("scope"), &request);
+    }
+});
