@@ -217,13 +217,11 @@ pub fn new_key(purpose: Purpose, tags: &Tags, bypass: Option<bool>) -> Access<()
     requesting(access, tags)
 }
 
-/// Asks for permission to tag a key while it is created: its policy does not
-/// count yet.
+/// Asks for permission to tag a key while it is created. Its policy does not
+/// count yet, and it has no tags yet that a condition could see.
 pub fn new_tags(key: &Key) -> Access<()> {
-    requesting(
-        of_key(Access::to((), key.arn()), key).doing("kms:TagResource"),
-        &key.tags,
-    )
+    let access = Access::to((), key.arn()).doing("kms:TagResource");
+    requesting(of_purpose(access, key.purpose), &key.tags)
 }
 
 /// Asks whether the caller could replace the policy of `key` if it were `policy`.

@@ -22,11 +22,27 @@ pub mod model;
 pub mod ops;
 pub mod store;
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
 pub use error::Error;
 
-/// The service. It has no state of its own: everything is in the store.
-#[derive(Debug, Default)]
-pub struct Kms {}
+/// The service. What it knows is in the store; of its own it has only what
+/// bounds its work.
+#[derive(Debug)]
+pub struct Kms {
+    /// Turns at making RSA keys.
+    rsa_turns: Arc<Semaphore>,
+}
+
+impl Default for Kms {
+    fn default() -> Kms {
+        Kms {
+            rsa_turns: Arc::new(Semaphore::new(limits::RSA_KEYS_AT_ONCE_MAX)),
+        }
+    }
+}
 
 /// Input members that are refused whenever they ask for something we do not do.
 const REFUSED: &[gate::Refused] = &[

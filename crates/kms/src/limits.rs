@@ -49,6 +49,10 @@ pub const ALIASES_PAGE: PageLimit = PageLimit {
 /// A page of `ListResourceTags`. Source: KMS API Reference, `ListResourceTags`, `Limit`.
 pub const TAGS_PAGE: PageLimit = PageLimit { default: 50, max: 50 };
 
+/// RSA keys made at the same time; who asks for more waits. Ours: each keeps a
+/// processor busy for up to several seconds.
+pub const RSA_KEYS_AT_ONCE_MAX: usize = 4;
+
 /// Most keys that one run of the deletion job deletes; the next run goes on.
 /// Ours: it bounds how long a run holds its lease.
 pub const DELETIONS_PER_RUN_MAX: usize = 256;

@@ -1,6 +1,7 @@
 //! `CreateKey`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crypto::Random;
 use crypto::key::{BackingKey, KeySpec};
@@ -9,7 +10,7 @@ use kms_api::{CreateKeyInput, CreateKeyOutput, KeyUsageType, OriginType};
 
 use crate::access;
 use crate::error::Error;
-use crate::model::{Family, Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, Purpose, Tags, policy};
+use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, Purpose, Tags, policy};
 use crate::ops::key_policy::{bind, refuse_lockout};
 use crate::ops::metadata::metadata;
 use crate::{Kms, store};
@@ -20,7 +21,7 @@ use crate::{Kms, store};
 ///
 /// What the account may not do, what does not fit together, and what is not
 /// supported: see [`Error`].
-pub async fn create_key(_kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<CreateKeyOutput, Error> {
+pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<CreateKeyOutput, Error> {
     refuse_other_origins(&input)?;
     let purpose = purpose(&input)?;
     let tags = Tags::parse(input.tags.unwrap_or_default())?;
@@ -53,7 +54,7 @@ pub async fn create_key(_kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cr
         refuse_lockout(cx, &key, &key.policy, bypass).await?;
     }
 
-    let backing = make(purpose, cx.random()).await?;
+    let backing = make(kms, purpose.spec(), cx.random()).await?;
     let material = store::seal(cx, &key, &backing)?;
     cx.write(async |tx| {
         store::insert_key(tx, &may_create, &key, &material);
@@ -107,15 +108,32 @@ fn purpose(input: &CreateKeyInput) -> Result<Purpose, Error> {
     Purpose::new(spec, usage)
 }
 
-/// Makes the material. Key pairs are made on the blocking pool: an RSA key
-/// takes from a tenth of a second to several seconds of computing.
-async fn make(purpose: Purpose, random: &Random) -> Result<BackingKey, Error> {
-    let spec = purpose.spec();
-    if purpose.family() != Family::Asymmetric {
-        return BackingKey::generate(spec, random).map_err(Error::Crypto);
-    }
-    let random = random.clone();
-    let made = tokio::task::spawn_blocking(move || BackingKey::generate(spec, &random)).await?;
+/// Makes the material. An RSA key takes from a tenth of a second to several
+/// seconds of computing, so it is made on the blocking pool, in its turn.
+async fn make(kms: &Kms, spec: KeySpec, random: &Random) -> Result<BackingKey, Error> {
+    let made = match spec {
+        KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => {
+            let turn = Arc::clone(&kms.rsa_turns).acquire_owned().await;
+            let turn = turn.expect("the turns are never closed");
+            let random = random.clone();
+            tokio::task::spawn_blocking(move || {
+                // Held by the work itself, which goes on if the caller has gone.
+                let _turn = turn;
+                BackingKey::generate(spec, &random)
+            })
+            .await?
+        }
+        KeySpec::EccNistP256
+        | KeySpec::EccNistP384
+        | KeySpec::EccNistP521
+        | KeySpec::EccSecgP256K1
+        | KeySpec::EccNistEdwards25519
+        | KeySpec::SymmetricDefault
+        | KeySpec::Hmac224
+        | KeySpec::Hmac256
+        | KeySpec::Hmac384
+        | KeySpec::Hmac512 => BackingKey::generate(spec, random),
+    };
     made.map_err(Error::Crypto)
 }
 

@@ -1234,3 +1234,64 @@ async fn the_record_says_which_key_and_no_secret() {
     assert_eq!(created["resources"][0]["ARN"], key["Arn"]);
     assert_eq!(created["responseElements"]["keyMetadata"]["keyId"], key["KeyId"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_and_opens_under_its_root_key_alone() {
+    let world = World::kept().await;
+    let mut sealed = Vec::new();
+    for body in [
+        json!({}),
+        json!({"KeySpec": "ECC_NIST_EDWARDS25519", "KeyUsage": "SIGN_VERIFY"}),
+    ] {
+        sealed.push(world.key(body).await);
+    }
+    let (key, signer) = (&sealed[0], &sealed[1]);
+    let only_bob = key_policy(&[lets(&Who::Bob.arn(), "kms:*")]);
+    let policy = json!({"KeyId": key["KeyId"], "Policy": only_bob, "BypassPolicyLockoutSafetyCheck": true});
+    let blob = world
+        .ok(
+            Who::Root,
+            "Encrypt",
+            json!({"KeyId": key["KeyId"], "Plaintext": b64(b"x")}),
+        )
+        .await["CiphertextBlob"]
+        .clone();
+    let public = world
+        .ok(Who::Root, "GetPublicKey", json!({"KeyId": signer["KeyId"]}))
+        .await;
+    world.ok(Who::Root, "PutKeyPolicy", policy).await;
+    let schedule = json!({"KeyId": signer["KeyId"], "PendingWindowInDays": 7});
+
+    let world = world.restart(None).await;
+    let decrypt = json!({"CiphertextBlob": blob});
+    assert_eq!(
+        bytes(&world.ok(Who::Bob, "Decrypt", decrypt.clone()).await, "Plaintext"),
+        b"x"
+    );
+    assert_eq!(
+        world.fails(Who::Root, "Decrypt", decrypt.clone()).await.0,
+        "AccessDeniedException"
+    );
+    let again = world
+        .ok(Who::Root, "GetPublicKey", json!({"KeyId": signer["KeyId"]}))
+        .await;
+    assert_eq!(again, public);
+    world.ok(Who::Root, "ScheduleKeyDeletion", schedule).await;
+
+    // Under another root key the rows are there and their material is not.
+    let other = crypto::hierarchy::RootKey::generate(&crypto::Random::system());
+    let world = world.restart(Some(other)).await;
+    world
+        .ok(Who::Bob, "DescribeKey", json!({"KeyId": key["KeyId"]}))
+        .await;
+    let broken = world.call(Who::Bob, "Decrypt", decrypt).await;
+    assert_eq!(
+        (broken.status, broken.code().as_str()),
+        (500, "KMSInternalException")
+    );
+    world.advance(7 * DAY).await;
+    let refused = world
+        .fails(Who::Root, "DescribeKey", json!({"KeyId": signer["KeyId"]}))
+        .await;
+    assert_eq!(refused.0, "NotFoundException");
+}

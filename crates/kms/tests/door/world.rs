@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use crypto::Random;
+use crypto::hierarchy::RootKey;
 use futures_util::future::BoxFuture;
 use gate::{Caller, CallerPolicies, Credential, CredentialFault, Directory, Door, Mode, Parts, Presented};
 use ground::{AccountId, Clock, Region, Secret, Timestamp};
@@ -166,6 +168,7 @@ pub(crate) struct World {
     clock: Clock,
     door: Arc<Door>,
     directory: tempfile::TempDir,
+    root_key: Arc<RootKey>,
     /// Who may what.
     pub(crate) people: Arc<People>,
 }
@@ -174,23 +177,47 @@ impl World {
     /// An empty world: Bob and Eve exist and may nothing.
     pub(crate) async fn new() -> World {
         let directory = tempfile::tempdir().unwrap();
-        let journal = journal::Config {
-            durable: false,
-            ..journal::Config::new(directory.path().join("journal"))
-        };
         let people = Arc::new(People::default());
         people.recreate(Who::Bob, "AIDAQEAAAAAEXAMPLEBOB");
         people.recreate(Who::Eve, "AIDAQEAAAAAEXAMPLEEVE");
-        let random = crypto::Random::system();
-        let clock = Clock::virtual_from(START);
+        let root_key = Arc::new(RootKey::generate(&Random::system()));
+        World::begin(directory, people, root_key, START, store::Config::memory()).await
+    }
+
+    /// As [`World::new`], with a store that [`World::restart`] finds again.
+    pub(crate) async fn kept() -> World {
+        let world = World::new().await;
+        world.restart(None).await
+    }
+
+    /// Ends the process, so to speak, and begins another in the same place,
+    /// with the same root key or another.
+    pub(crate) async fn restart(self, root_key: Option<RootKey>) -> World {
+        self.door.close().await.unwrap();
+        self.door.store().close().await;
+        drop(reopen(&self.directory.path().join("journal")).await);
+        let file = store::Config::redb_throwaway(self.directory.path().join("store"));
+        let root_key = root_key.map_or(self.root_key, Arc::new);
+        World::begin(self.directory, self.people, root_key, self.clock.now(), file).await
+    }
+
+    async fn begin(
+        directory: tempfile::TempDir,
+        people: Arc<People>,
+        root_key: Arc<RootKey>,
+        now: Timestamp,
+        store: store::Config,
+    ) -> World {
+        let journal = reopen(&directory.path().join("journal")).await;
+        let clock = Clock::virtual_from(now);
         let door = Door::open(Parts {
             services: vec![kms::service()],
             directory: Arc::new(Known(Arc::clone(&people))),
-            store: store::Store::open(store::Config::memory()).await.unwrap(),
-            journal: journal::Journal::open(journal).unwrap().0,
-            root_key: Arc::new(crypto::hierarchy::RootKey::generate(&random)),
+            store: store::Store::open(store).await.unwrap(),
+            journal,
+            root_key: Arc::clone(&root_key),
             clock: clock.clone(),
-            random,
+            random: Random::system(),
             home: Region::us_east_1(),
             mode: Mode::Dev,
             strict_audit: false,
@@ -208,6 +235,7 @@ impl World {
             clock,
             door,
             directory,
+            root_key,
             people,
         }
     }
