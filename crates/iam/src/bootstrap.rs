@@ -85,6 +85,7 @@ pub async fn bootstrap_account(
     credential: &RootCredential,
 ) -> Result<(), BootstrapError> {
     credential.check()?;
+    let now = Timestamp::from_seconds(now.seconds());
     let key_id = &credential.access_key_id;
     let domain = root_key.domain(account, &Region::us_east_1(), SEALED_FOR);
     let owner = KeyOwner {

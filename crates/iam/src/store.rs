@@ -16,7 +16,7 @@
 use std::sync::Arc;
 
 use gate::{Cx, Permit};
-use ground::AccountId;
+use ground::{AccountId, Timestamp};
 use policy::Document;
 use store::{Prefix, Scope, StoreError, Table, View, WriteTx};
 
@@ -361,6 +361,12 @@ pub(crate) async fn cross_account_key_owner(
 ) -> Result<Option<Arc<KeyOwner>>, StoreError> {
     view.cross_account_get(&Scope::global(), &KEY_OWNERS, &key_id.to_owned())
         .await
+}
+
+/// The date of a change, in whole seconds as IAM tells dates: a client must
+/// read back what it was answered.
+pub(crate) fn written_at(cx: &Cx) -> Timestamp {
+    Timestamp::from_seconds(cx.now().seconds())
 }
 
 /// Commits what `change` writes, and that the account's identities changed.

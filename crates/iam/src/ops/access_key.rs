@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::limits::ACCESS_KEYS_PER_USER_MAX;
 use crate::model::AccessKey;
 use crate::ops::page::Paging;
-use crate::store::{self, rows};
+use crate::store::{self, rows, written_at};
 
 /// What access key secrets are sealed for, in the account and `us-east-1`.
 pub(crate) const SEALED_FOR: &str = "iam/access-key";
@@ -88,7 +88,7 @@ pub(crate) async fn create_access_key(
     let key_id = id::access_key_id("AKIA", account, cx.random().bytes());
     let secret = new_secret(cx.random());
     let domain = cx.domain_key(account, &Region::us_east_1(), SEALED_FOR);
-    let key = sealed(&domain, cx.random(), account, &key_id, &secret, cx.now())?;
+    let key = sealed(&domain, cx.random(), account, &key_id, &secret, written_at(cx))?;
 
     store::write(cx, |tx| store::put_access_key(tx, &holder, account, &key)).await?;
     Ok(CreateAccessKeyOutput {

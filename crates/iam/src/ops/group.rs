@@ -21,7 +21,7 @@ use crate::limits::{GROUPS_MAX, GROUPS_PER_USER_MAX};
 use crate::model::{Group, User, fold};
 use crate::ops::answer;
 use crate::ops::page::Paging;
-use crate::store::{self, GROUPS, MEMBERS, rows};
+use crate::store::{self, GROUPS, MEMBERS, rows, written_at};
 
 pub(crate) async fn create_group(
     _iam: &Iam,
@@ -32,7 +32,7 @@ pub(crate) async fn create_group(
         id: id::entity_id("AGPA", cx.random().bytes()),
         name: input.group_name,
         path: input.path.unwrap_or_else(|| "/".to_owned()),
-        created: cx.now(),
+        created: written_at(cx),
     };
     let (path, name) = (group.path.clone(), group.name.clone());
     let group = access::new(cx, group, "group", (&path, &name), Asking::NOTHING).await?;

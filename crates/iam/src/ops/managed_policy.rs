@@ -22,7 +22,7 @@ use crate::limits::{POLICIES_MAX, SCANNED_ROWS_MAX, VERSIONS_PER_POLICY_MAX};
 use crate::model::{CaseOfKeys, ManagedPolicy, PolicyVersion, Tags, Uses, fold, version_number};
 use crate::ops::page::Paging;
 use crate::ops::{answer, policy_document};
-use crate::store::{self, POLICIES, Policy, VERSIONS, rows};
+use crate::store::{self, POLICIES, Policy, VERSIONS, rows, written_at};
 
 pub(crate) async fn create_policy(
     _iam: &Iam,
@@ -37,8 +37,8 @@ pub(crate) async fn create_policy(
         name: name.clone(),
         path: path.clone(),
         description: input.description,
-        created: cx.now(),
-        updated: cx.now(),
+        created: written_at(cx),
+        updated: written_at(cx),
         default_version: 1,
         next_version: 2,
         tags: tags.clone(),
@@ -51,7 +51,7 @@ pub(crate) async fn create_policy(
 
     let version = PolicyVersion {
         document: policy_document::managed(input.policy_document)?,
-        created: cx.now(),
+        created: written_at(cx),
     };
     if rows(cx).get(&POLICIES, &fold(&name)).await?.is_some() {
         return Err(Error::PolicyExists(name));
@@ -246,7 +246,7 @@ pub(crate) async fn create_policy_version(
     let policy = access::own_policy(cx, &input.policy_arn, Asking::NOTHING).await?;
     let version = PolicyVersion {
         document: policy_document::managed(input.policy_document)?,
-        created: cx.now(),
+        created: written_at(cx),
     };
     if rows(cx).versions(&policy).await?.len() >= VERSIONS_PER_POLICY_MAX {
         return Err(Error::LimitExceeded(format!(
@@ -263,7 +263,7 @@ pub(crate) async fn create_policy_version(
         } else {
             policy.default_version
         },
-        updated: cx.now(),
+        updated: written_at(cx),
         ..(*policy).clone()
     });
     let mut summary = rows(cx).summary().await?;
@@ -387,7 +387,7 @@ pub(crate) async fn set_default_policy_version(
     let (policy, number) = own_version(cx, &input.policy_arn, &input.version_id).await?;
     let policy = policy.map(|policy| ManagedPolicy {
         default_version: number,
-        updated: cx.now(),
+        updated: written_at(cx),
         ..(*policy).clone()
     });
     store::write(cx, |tx| store::put_policy(tx, &policy)).await?;

@@ -18,7 +18,7 @@ use crate::model::{CaseOfKeys, EntityKind, Role, Tags};
 use crate::ops::boundary::{self, Bounding};
 use crate::ops::page::Paging;
 use crate::ops::{answer, policy_document};
-use crate::store::{self, ROLES, rows};
+use crate::store::{self, ROLES, rows, written_at};
 
 /// Paths below which only services make roles. Such a role stands outside
 /// service control policies, so nobody may make one by choosing a path.
@@ -59,7 +59,7 @@ pub(crate) async fn create_role(
         id: id::entity_id("AROA", cx.random().bytes()),
         name,
         path,
-        created: cx.now(),
+        created: written_at(cx),
         trust,
         description: input.description,
         max_session_seconds: seconds(input.max_session_duration),

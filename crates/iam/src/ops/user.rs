@@ -20,7 +20,7 @@ use crate::model::{CaseOfKeys, EntityKind, Tags, User, fold};
 use crate::ops::answer;
 use crate::ops::boundary::{self, Bounding};
 use crate::ops::page::Paging;
-use crate::store::{self, ACCOUNT, USERS, rows};
+use crate::store::{self, ACCOUNT, USERS, rows, written_at};
 
 pub(crate) async fn create_user(
     _iam: &Iam,
@@ -32,7 +32,7 @@ pub(crate) async fn create_user(
         id: id::entity_id("AIDA", cx.random().bytes()),
         name: input.user_name,
         path: input.path.unwrap_or_else(|| "/".to_owned()),
-        created: cx.now(),
+        created: written_at(cx),
         boundary: input.permissions_boundary,
         tags: tags.clone(),
     };
