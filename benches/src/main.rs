@@ -28,6 +28,9 @@ struct Arguments {
     /// Connections at once; may be given several times.
     #[arg(long, default_values_t = [1, 64, 256])]
     connections: Vec<usize>,
+    /// Measures what stands beside this program instead of building anew.
+    #[arg(long)]
+    no_build: bool,
     /// Also measures CreateKey at 100 and at this many keys.
     #[arg(long, value_name = "KEYS")]
     create_key: Option<u32>,
@@ -41,7 +44,7 @@ struct Figure {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let binaries = build()?;
+    let binaries = if arguments.no_build { own_directory()? } else { build()? };
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -154,6 +157,10 @@ fn build() -> Result<PathBuf> {
         .status()
         .context("running cargo build")?;
     ensure!(status.success(), "the build failed");
+    own_directory()
+}
+
+fn own_directory() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let directory = own.parent().context("a program has a directory")?;
     Ok(directory.to_owned())
