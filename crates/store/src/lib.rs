@@ -38,7 +38,6 @@ mod scope;
 mod snapshot;
 mod stats;
 mod table;
-mod tls;
 mod view;
 mod write;
 

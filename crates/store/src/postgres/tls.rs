@@ -17,16 +17,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 
+use super::exchange::unavailable;
 use crate::StoreError;
-use crate::postgres::unavailable;
 
 /// Makes TLS connections to servers of one certificate authority.
 #[derive(Clone)]
-pub(crate) struct Tls(TlsConnector);
+pub(super) struct Tls(TlsConnector);
 
 impl Tls {
     /// Trusts the certificates in the PEM file at `ca_file` and no others.
-    pub(crate) fn trusting(ca_file: &Path) -> Result<Tls, StoreError> {
+    pub(super) fn trusting(ca_file: &Path) -> Result<Tls, StoreError> {
         let bad = || unavailable(&format!("{} holds no certificate", ca_file.display()));
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(ca_file).map_err(|_| bad())? {
@@ -46,13 +46,13 @@ impl Tls {
 }
 
 /// A connection about to be secured for one host.
-pub(crate) struct Securing {
+pub(super) struct Securing {
     connector: TlsConnector,
     host: ServerName<'static>,
 }
 
 /// A secured connection.
-pub(crate) struct Secured<S>(tokio_rustls::client::TlsStream<S>);
+pub(super) struct Secured<S>(tokio_rustls::client::TlsStream<S>);
 
 impl<S> MakeTlsConnect<S> for Tls
 where
