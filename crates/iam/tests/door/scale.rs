@@ -186,3 +186,41 @@ async fn quotas_hold() {
     // Replacing counts what is left.
     assert_eq!(put("a", &long(900)).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_change_binds_the_very_next_call() {
+    let mut world = World::new().await;
+    world.user("root", "bob").await;
+    let world = std::sync::Arc::new(world);
+    // Another caller keeps bob's policies in memory all the while.
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let reader = std::sync::Arc::clone(&world);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test's callers run beside each other"
+    )]
+    let reading = tokio::spawn(async move {
+        while stopped.try_recv().is_err() {
+            let status = reader.call("bob", "iam", "ListUsers", &[]).await.status;
+            assert!(status == 200 || status == 403, "{status}");
+        }
+    });
+    let document =
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:ListUsers","Resource":"*"}}"#;
+    let name = [("UserName", "bob"), ("PolicyName", "p")];
+    for _ in 0..40 {
+        world
+            .ok(
+                "root",
+                "iam",
+                "PutUserPolicy",
+                &[name[0], name[1], ("PolicyDocument", document)],
+            )
+            .await;
+        world.ok("bob", "iam", "ListUsers", &[]).await;
+        world.ok("root", "iam", "DeleteUserPolicy", &name).await;
+        world.fails("bob", "iam", "ListUsers", &[], "AccessDenied").await;
+    }
+    stop.send(()).unwrap();
+    reading.await.unwrap();
+}
