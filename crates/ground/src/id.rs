@@ -3,11 +3,10 @@
 //! Every function takes its random bytes from the caller (`crypto::Random`
 //! makes them), so that a fixed seed gives fixed ids.
 
-use std::fmt::Write as _;
-
 use crate::AccountId;
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
 
 /// A version 4 UUID in lower case with hyphens, as request and event ids.
 pub fn uuid(mut random: [u8; 16]) -> String {
@@ -18,8 +17,9 @@ pub fn uuid(mut random: [u8; 16]) -> String {
         if matches!(at, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
+        for nibble in [byte >> 4, byte & 0x0f] {
+            text.push(char::from(HEXADECIMAL[usize::from(nibble)]));
+        }
     }
     text
 }

@@ -123,27 +123,35 @@ pub async fn key_of_ciphertext(cx: &Cx, reference: &CiphertextReference) -> Resu
 
 async fn by_id(cx: &Cx, owner: AccountId, id: &KeyId, named: Named) -> Result<Sought, Error> {
     let row = cx.view().cross_account_get(&scope(cx, owner), &KEYS, id).await?;
+    let spelled = match &row {
+        Some(key) => key.arn(),
+        None => arn(id, owner, cx.region()),
+    };
     let found = match row {
         Some(key) => {
             let policy = key.policy.attached();
             let policy = policy.map_err(|malformed| Error::MalformedStoredPolicy {
-                arn: key.arn(),
+                arn: spelled.clone(),
                 malformed,
             })?;
             Some((key, policy))
         }
-        None if owner == cx.account() => return Err(Error::KeyNotFound(arn(id, owner, cx.region()))),
+        None if owner == cx.account() => return Err(Error::KeyNotFound(spelled)),
         None => None,
     };
     Ok(Sought {
-        arn: arn(id, owner, cx.region()),
+        arn: spelled,
         owner,
         found,
         named,
     })
 }
 
+/// An account in the region of the call.
 fn scope(cx: &Cx, owner: AccountId) -> Scope {
+    if owner == cx.account() {
+        return cx.view().scope().clone();
+    }
     Scope::regional(owner, cx.region())
 }
 
@@ -198,10 +206,9 @@ impl Deref for Backing {
 ///
 /// [`Error::Crypto`] if the row was changed or belongs elsewhere.
 pub async fn backing(cx: &Cx, key: &Permit<Arc<Key>>, id: &MaterialId) -> Result<Option<Backing>, Error> {
-    let scope = Scope::regional(key.account, &key.region);
     let row = cx
         .view()
-        .cross_account_get(&scope, &MATERIALS, &(key.id.clone(), id.clone()))
+        .cross_account_get(&scope(cx, key.account), &MATERIALS, &(key.id.clone(), id.clone()))
         .await?;
     let Some(row) = row else { return Ok(None) };
     let domain = || cx.domain_key(key.account, &key.region, MATERIAL_PURPOSE);

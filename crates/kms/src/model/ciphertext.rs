@@ -29,11 +29,13 @@ pub struct CiphertextReference {
 
 const LAYOUT: u8 = 1;
 const ACCOUNT_BYTES: usize = 5;
-const BYTES: usize = 1 + ACCOUNT_BYTES + KeyId::BYTES + MaterialId::BYTES;
 
 impl CiphertextReference {
+    /// Bytes in a reference.
+    pub const BYTES: usize = 1 + ACCOUNT_BYTES + KeyId::BYTES + MaterialId::BYTES;
+
     /// The reference as the envelope carries it.
-    pub fn to_bytes(&self) -> [u8; BYTES] {
+    pub fn to_bytes(&self) -> [u8; CiphertextReference::BYTES] {
         let account = self.account.number().to_be_bytes();
         let parts = [
             &[LAYOUT],
@@ -42,7 +44,7 @@ impl CiphertextReference {
             &self.key.bytes(),
             &self.material.bytes(),
         ];
-        let mut bytes = [0; BYTES];
+        let mut bytes = [0; CiphertextReference::BYTES];
         let mut at = 0;
         for part in parts {
             bytes[at..at + part.len()].copy_from_slice(part);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::OnceLock;
 
 use crypto::key::{EncryptionAlgorithm, MacAlgorithm, SigningAlgorithm};
 use ground::{AccountId, Region, Timestamp};
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::limits::ALIASES_PER_KEY_MAX;
 use crate::model::{
-    AliasName, DeletionWindow, Demand, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, Purpose, Tags,
+    AliasName, CiphertextReference, DeletionWindow, Demand, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId,
+    Purpose, Tags,
 };
 
 /// A key.
@@ -40,12 +42,26 @@ pub struct Key {
     pub aliases: BTreeSet<AliasName>,
     /// The material that encrypts, signs and authenticates now.
     pub material: MaterialId,
+    /// Spelled at its first use and kept as long as the cached row, since
+    /// every request needs it several times. What it is made of never changes.
+    #[serde(skip)]
+    pub(crate) arn: OnceLock<String>,
 }
 
 impl Key {
     /// Its ARN.
     pub fn arn(&self) -> String {
-        arn(&self.id, self.account, &self.region)
+        let arn = self.arn.get_or_init(|| arn(&self.id, self.account, &self.region));
+        arn.clone()
+    }
+
+    /// What ciphertexts carry that are made now.
+    pub fn reference(&self) -> CiphertextReference {
+        CiphertextReference {
+            account: self.account,
+            key: self.id.clone(),
+            material: self.material.clone(),
+        }
     }
 
     /// Whether its state admits `demand`.
@@ -225,6 +241,7 @@ mod tests {
             tags: Tags::default(),
             aliases: BTreeSet::new(),
             material: MaterialId::generate(&Random::seeded(1)),
+            arn: OnceLock::new(),
         }
     }
 

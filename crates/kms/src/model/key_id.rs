@@ -49,8 +49,12 @@ impl KeyId {
 
     /// The sixteen bytes of the id.
     pub fn bytes(&self) -> [u8; KeyId::BYTES] {
+        let mut digits = [0; 2 * KeyId::BYTES];
+        let hexadecimal = self.0.bytes().filter(|byte| *byte != b'-');
+        for (digit, byte) in digits.iter_mut().zip(hexadecimal) {
+            *digit = byte;
+        }
         let mut bytes = [0; KeyId::BYTES];
-        let digits: Vec<u8> = self.0.bytes().filter(|byte| *byte != b'-').collect();
         hex::decode_to_slice(digits, &mut bytes).expect("an id is parsed from 32 hexadecimal digits");
         bytes
     }

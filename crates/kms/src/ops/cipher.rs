@@ -94,14 +94,9 @@ pub(super) async fn seal(
             material: None,
         });
     };
-    let reference = CiphertextReference {
-        account: key.account,
-        key: key.id.clone(),
-        material: key.material.clone(),
-    };
     let ciphertext = Envelope::seal(
         symmetric,
-        &reference.to_bytes(),
+        &key.reference().to_bytes(),
         key.arn().as_bytes(),
         &context.authenticated(),
         plaintext,
@@ -109,7 +104,7 @@ pub(super) async fn seal(
     )?;
     Ok(Sealed {
         ciphertext,
-        material: Some(reference.material),
+        material: Some(key.material.clone()),
     })
 }
 

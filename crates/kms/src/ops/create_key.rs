@@ -1,7 +1,7 @@
 //! `CreateKey`.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crypto::Random;
 use crypto::key::{BackingKey, KeySpec};
@@ -46,6 +46,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         tags,
         aliases: BTreeSet::new(),
         material: MaterialId::generate(cx.random()),
+        arn: OnceLock::new(),
     };
     if !key.tags.is_empty() {
         cx.authorize(access::new_tags(&key)).await?;
