@@ -1,0 +1,318 @@
+# What a team keeps in Terraform of the services we claim: keys with their
+# aliases and policies, and the people and roles that may use them.
+
+terraform {
+  required_providers {
+    aws = { source = "hashicorp/aws" }
+  }
+}
+
+variable "endpoint" {
+  type = string
+}
+
+# Changed by the second apply, so that every kind of update is tried.
+variable "generation" {
+  type    = number
+  default = 1
+}
+
+locals {
+  second = var.generation > 1
+}
+
+provider "aws" {
+  region = "us-east-1"
+
+  # These two ask services that are not part of an identity service: the
+  # metadata of an EC2 instance, and EC2 for the regions of the account.
+  # Nothing that concerns credentials is skipped.
+  skip_metadata_api_check = true
+  skip_region_validation  = true
+
+  endpoints {
+    iam = var.endpoint
+    kms = var.endpoint
+    sts = var.endpoint
+  }
+
+  default_tags {
+    tags = { ManagedBy = "terraform" }
+  }
+}
+
+data "aws_caller_identity" "me" {}
+
+data "aws_partition" "here" {}
+
+# Keys.
+
+resource "aws_kms_key" "symmetric" {
+  description             = local.second ? "changed" : "first"
+  deletion_window_in_days = local.second ? 8 : 7
+  is_enabled              = !local.second
+  tags                    = local.second ? { Team = "blue" } : { Team = "red", Old = "tag" }
+}
+
+resource "aws_kms_key" "signing" {
+  customer_master_key_spec = "RSA_2048"
+  key_usage                = "SIGN_VERIFY"
+  deletion_window_in_days  = 7
+}
+
+resource "aws_kms_key" "curve" {
+  customer_master_key_spec = "ECC_NIST_P256"
+  key_usage                = "SIGN_VERIFY"
+  deletion_window_in_days  = 7
+}
+
+resource "aws_kms_key" "mac" {
+  customer_master_key_spec = "HMAC_256"
+  key_usage                = "GENERATE_VERIFY_MAC"
+  deletion_window_in_days  = 7
+}
+
+resource "aws_kms_key" "guarded" {
+  description             = "its policy names a role"
+  deletion_window_in_days = 7
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "Enable IAM User Permissions"
+        Effect    = "Allow"
+        Principal = { AWS = "arn:${data.aws_partition.here.partition}:iam::${data.aws_caller_identity.me.account_id}:root" }
+        Action    = "kms:*"
+        Resource  = "*"
+      },
+      {
+        Sid       = "Use of the key"
+        Effect    = "Allow"
+        Principal = { AWS = [aws_iam_role.app.arn] }
+        Action    = local.second ? ["kms:Encrypt", "kms:Decrypt"] : ["kms:Decrypt"]
+        Resource  = "*"
+        Condition = { StringEquals = { "kms:EncryptionContext:app" = "shop" } }
+      },
+    ]
+  })
+}
+
+resource "aws_kms_key" "separately_guarded" {
+  deletion_window_in_days = 7
+}
+
+resource "aws_kms_key_policy" "separate" {
+  key_id = aws_kms_key.separately_guarded.id
+  policy = data.aws_iam_policy_document.key.json
+}
+
+data "aws_iam_policy_document" "key" {
+  statement {
+    actions   = ["kms:*"]
+    resources = ["*"]
+    principals {
+      type        = "AWS"
+      identifiers = [data.aws_caller_identity.me.account_id]
+    }
+  }
+  statement {
+    actions   = ["kms:Encrypt"]
+    resources = ["*"]
+    principals {
+      type        = "AWS"
+      identifiers = [aws_iam_user.person.arn]
+    }
+  }
+}
+
+resource "aws_kms_alias" "shop" {
+  name          = "alias/shop"
+  target_key_id = local.second ? aws_kms_key.guarded.key_id : aws_kms_key.symmetric.key_id
+}
+
+resource "aws_kms_alias" "prefixed" {
+  name_prefix   = "alias/shop-"
+  target_key_id = aws_kms_key.signing.arn
+}
+
+resource "aws_kms_ciphertext" "secret" {
+  key_id    = aws_kms_key.guarded.key_id
+  plaintext = "a secret in the state"
+  context   = { app = "shop" }
+}
+
+data "aws_kms_key" "by_alias" {
+  key_id = aws_kms_alias.prefixed.name
+}
+
+data "aws_kms_alias" "shop" {
+  name = aws_kms_alias.shop.name
+}
+
+data "aws_kms_public_key" "signing" {
+  key_id = aws_kms_key.signing.id
+}
+
+# People.
+
+resource "aws_iam_user" "person" {
+  name                 = "person"
+  path                 = "/staff/"
+  permissions_boundary = local.second ? aws_iam_policy.boundary.arn : null
+  tags                 = { Team = local.second ? "blue" : "red" }
+}
+
+resource "aws_iam_user_policy" "inline" {
+  name   = "inline"
+  user   = aws_iam_user.person.name
+  policy = data.aws_iam_policy_document.use.json
+}
+
+resource "aws_iam_access_key" "person" {
+  user   = aws_iam_user.person.name
+  status = local.second ? "Inactive" : "Active"
+}
+
+resource "aws_iam_group" "team" {
+  name = local.second ? "team-renamed" : "team"
+}
+
+resource "aws_iam_group_policy" "team" {
+  name   = "inline"
+  group  = aws_iam_group.team.name
+  policy = data.aws_iam_policy_document.use.json
+}
+
+resource "aws_iam_group_membership" "team" {
+  name  = "members"
+  group = aws_iam_group.team.name
+  users = local.second ? [] : [aws_iam_user.person.name]
+}
+
+resource "aws_iam_user_group_membership" "other" {
+  user   = aws_iam_user.person.name
+  groups = [aws_iam_group.other.name]
+}
+
+resource "aws_iam_group" "other" {
+  name = "other"
+}
+
+# Roles.
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "AWS"
+      identifiers = [aws_iam_user.person.arn]
+    }
+    dynamic "condition" {
+      for_each = local.second ? ["external"] : []
+      content {
+        test     = "StringEquals"
+        variable = "sts:ExternalId"
+        values   = [condition.value]
+      }
+    }
+  }
+}
+
+resource "aws_iam_role" "app" {
+  name                 = "app"
+  assume_role_policy   = data.aws_iam_policy_document.trust.json
+  max_session_duration = local.second ? 7200 : 3600
+  description          = local.second ? "changed" : "first"
+  tags                 = { Team = "red" }
+}
+
+resource "aws_iam_role" "service" {
+  name_prefix = "service-"
+  path        = "/service/"
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = { Effect = "Allow", Principal = { Service = "ec2.amazonaws.com" }, Action = "sts:AssumeRole" }
+  })
+}
+
+resource "aws_iam_role_policy" "inline" {
+  name   = "inline"
+  role   = aws_iam_role.app.id
+  policy = data.aws_iam_policy_document.use.json
+}
+
+# Policies.
+
+data "aws_iam_policy_document" "use" {
+  statement {
+    sid       = "Use"
+    actions   = local.second ? ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*"] : ["kms:Decrypt"]
+    resources = [aws_kms_key.symmetric.arn]
+  }
+  statement {
+    sid       = "Never"
+    effect    = "Deny"
+    actions   = ["kms:ScheduleKeyDeletion"]
+    resources = ["*"]
+  }
+}
+
+resource "aws_iam_policy" "use" {
+  name   = "use"
+  path   = "/app/"
+  policy = data.aws_iam_policy_document.use.json
+  tags   = { Generation = tostring(var.generation) }
+}
+
+resource "aws_iam_policy" "boundary" {
+  name   = "boundary"
+  policy = jsonencode({ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "kms:*", Resource = "*" }] })
+}
+
+resource "aws_iam_user_policy_attachment" "use" {
+  user       = aws_iam_user.person.name
+  policy_arn = aws_iam_policy.use.arn
+}
+
+resource "aws_iam_role_policy_attachment" "use" {
+  role       = aws_iam_role.app.name
+  policy_arn = aws_iam_policy.use.arn
+}
+
+resource "aws_iam_role_policy_attachment" "aws_managed" {
+  role       = aws_iam_role.service.name
+  policy_arn = local.second ? "arn:aws:iam::aws:policy/AdministratorAccess" : "arn:aws:iam::aws:policy/ReadOnlyAccess"
+}
+
+resource "aws_iam_group_policy_attachment" "use" {
+  group      = aws_iam_group.team.name
+  policy_arn = aws_iam_policy.use.arn
+}
+
+resource "aws_iam_policy" "everywhere" {
+  name   = "everywhere"
+  policy = jsonencode({ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "s3:*", Resource = "*" }] })
+}
+
+resource "aws_iam_policy_attachment" "everywhere" {
+  name       = "everywhere"
+  policy_arn = aws_iam_policy.everywhere.arn
+  roles      = [aws_iam_role.service.name]
+  groups     = [aws_iam_group.other.name]
+}
+
+output "account" {
+  value = data.aws_caller_identity.me.account_id
+}
+
+output "symmetric" {
+  value = aws_kms_key.symmetric.key_id
+}
+
+output "alias_target" {
+  value = data.aws_kms_alias.shop.target_key_id
+}
+
+output "public_key" {
+  value = data.aws_kms_public_key.signing.public_key_pem
+}

@@ -1,0 +1,111 @@
+"""Terraform's AWS provider: apply, empty plan, change, empty plan, destroy.
+
+The provider comes from a file-system mirror; nothing is downloaded. Which
+version is tried is whichever the mirror holds.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from server import ACCOUNT, Server
+
+MODULE = pathlib.Path(__file__).parent / "terraform"
+PROVIDER = "registry.terraform.io/hashicorp/aws"
+
+
+def mirror():
+    """The directory that `TF_PLUGIN_MIRROR` names, or a `tf-plugins` where machines keep such things."""
+    places = [os.environ.get("TF_PLUGIN_MIRROR")]
+    roots = [pathlib.Path(root) for root in ("/opt", "/usr/share", "/usr/local/share")] + [pathlib.Path.home()]
+    places += [root / "tf-plugins" for root in roots]
+    for place in filter(None, places):
+        if (pathlib.Path(place) / PROVIDER).is_dir():
+            return pathlib.Path(place)
+    return None
+
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("terraform") is None, reason="there is no terraform here"),
+    pytest.mark.skipif(mirror() is None, reason="there is no mirror with the AWS provider here"),
+]
+
+
+class Terraform:
+    def __init__(self, server, directory):
+        self.directory = directory
+        shutil.copy(MODULE / "main.tf", directory)
+        (directory / "cli.tfrc").write_text(
+            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror()}"\n  }}\n}}\n'
+            "disable_checkpoint = true\n"
+        )
+        self.environment = server.environment()
+        del self.environment["AWS_ENDPOINT_URL"]  # the module's own `endpoints` must do
+        self.environment.update(
+            TF_CLI_CONFIG_FILE=str(directory / "cli.tfrc"),
+            TF_IN_AUTOMATION="1",
+            TF_INPUT="0",
+            TF_VAR_endpoint=server.url,
+        )
+        self.run("init")
+
+    def run(self, command, *flags, expect=0):
+        done = subprocess.run(
+            ["terraform", command, "-no-color", *flags],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        assert done.returncode == expect, done.stdout[-6000:] + done.stderr[-6000:]
+        return done.stdout
+
+    def apply(self, generation):
+        self.run("apply", "-auto-approve", "-parallelism=30", f"-var=generation={generation}")
+
+    def assert_plan_is_empty(self, generation):
+        # 0 means that nothing differs, 2 that something does.
+        self.run("plan", "-detailed-exitcode", f"-var=generation={generation}")
+
+    def outputs(self):
+        return {name: output["value"] for name, output in json.loads(self.run("output", "-json")).items()}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("terraform-server"))
+    yield server
+    assert server.metric("palisade_panics_total") == 0
+    server.stop()
+
+
+def test_apply_plan_change_plan_destroy(server, tmp_path):
+    terraform = Terraform(server, tmp_path)
+    kms, iam = server.client("kms"), server.client("iam")
+
+    terraform.apply(1)
+    terraform.assert_plan_is_empty(1)
+    outputs = terraform.outputs()
+    assert outputs["account"] == ACCOUNT
+    assert outputs["alias_target"] == outputs["symmetric"]
+    assert outputs["public_key"].startswith("-----BEGIN PUBLIC KEY-----")
+    tags = {tag["TagKey"]: tag["TagValue"] for tag in kms.list_resource_tags(KeyId=outputs["symmetric"])["Tags"]}
+    assert tags == {"Team": "red", "Old": "tag", "ManagedBy": "terraform"}
+
+    terraform.apply(2)
+    terraform.assert_plan_is_empty(2)
+    changed = kms.describe_key(KeyId=outputs["symmetric"])["KeyMetadata"]
+    assert (changed["KeyState"], changed["Description"]) == ("Disabled", "changed")
+    assert iam.get_role(RoleName="app")["Role"]["MaxSessionDuration"] == 7200
+
+    terraform.run("destroy", "-auto-approve", "-parallelism=30", "-var=generation=2")
+    assert iam.list_users()["Users"] == iam.list_groups()["Groups"] == iam.list_roles()["Roles"] == []
+    assert iam.list_policies(Scope="Local")["Policies"] == []
+    assert kms.list_aliases()["Aliases"] == []
+    keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
+    assert {key["KeyState"] for key in keys} == {"PendingDeletion"}
