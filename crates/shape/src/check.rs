@@ -124,6 +124,23 @@ impl Violations {
         self.muted = self.muted.saturating_sub(1);
     }
 
+    /// A name that an enumeration in a list or map does not have. The list or
+    /// map cannot show it once it is read, so it is told here, in its place.
+    pub fn unknown_name(&mut self, path: &Path<'_>, shape: &Shape, name: &str) {
+        let (Some(container), true) = (path.parent, self.muted > 0) else {
+            return;
+        };
+        let (what, shown) = match path.step {
+            Step::Item(_) => ("Member", format!("[{}]", clip(name))),
+            Step::Key(key) => ("Map value", format!("{{{}={}}}", clip(key), clip(name))),
+            Step::Root | Step::Member(_) => return,
+        };
+        let constraint = format!("{what} must satisfy constraint: {}", constraints(shape));
+        let muted = std::mem::take(&mut self.muted);
+        self.broken(container, shape, Some(&shown), &constraint);
+        self.muted = muted;
+    }
+
     /// A required member is absent.
     pub fn missing(&mut self, path: &Path<'_>) {
         if self.first_missing.is_none() && self.muted == 0 {
@@ -441,6 +458,30 @@ mod tests {
              less than or equal to 2; Value '[ab, abcde, ]' at 'tagKeys' failed to satisfy constraint: Member must \
              satisfy constraint: [Member must have length less than or equal to 4, Member must have length greater \
              than or equal to 1]"
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_in_a_list_is_told_at_the_list() {
+        static KIND: Shape = Shape {
+            name: "Kind",
+            sensitive: false,
+            kind: Kind::String {
+                min: None,
+                max: None,
+                pattern: None,
+                values: &["A", "B"],
+            },
+        };
+        let mut violations = Violations::default();
+        let list = Path::ROOT.member("Kinds");
+        violations.mute();
+        violations.unknown_name(&list.item(0), &KIND, "C");
+        violations.unmute();
+        assert_eq!(
+            violations.message(),
+            "1 validation error detected: Value '[C]' at 'kinds' failed to satisfy constraint: Member must satisfy \
+             constraint: [Member must satisfy enum value set: [A, B]]"
         );
     }
 

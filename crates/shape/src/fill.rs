@@ -89,8 +89,11 @@ pub fn text(
             Ok(())
         }
         Slot::Enumeration(place) => {
-            // An unknown name is already a violation, and the request ends there.
-            place.set(text);
+            // An unknown name is a violation already, unless it stands in a list
+            // or map; the request ends there.
+            if !place.set(text) {
+                violations.unknown_name(path, shape, text);
+            }
             Ok(())
         }
         _ => Err(WrongType::at(path, expected(shape))),

@@ -5,3 +5,5 @@
 
 pub mod client;
 pub mod postgres;
+pub mod program;
+pub mod sample;

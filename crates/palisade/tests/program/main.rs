@@ -1,0 +1,24 @@
+//! The program as its users meet it: a process, a socket, a data directory.
+//!
+//! The sweeps walk every registered operation of every service, with input
+//! made from the static shapes, so that an operation is in all of them on the
+//! day it is registered. What a sweep lets pass is listed with its reason, and
+//! an entry that is not needed any more fails the test: the lists only shrink.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and prepares its own files"
+)]
+
+mod records;
+mod secrets;
+mod stage;
+mod sweep_denied;
+mod sweep_malformed;
+mod sweep_regions;
+mod world;
+
+/// The program under test.
+const PALISADE: &str = env!("CARGO_BIN_EXE_palisade");
