@@ -12,6 +12,7 @@ pub static SERVICE: ServiceShape = ServiceShape {
     protocol: Protocol::Ec2,
     signing_name: "ec2",
     endpoint_prefix: "ec2",
+    event_source: "ec2.amazonaws.com",
     target_prefix: "",
     xml_namespace: "http://ec2.amazonaws.com/doc/2016-11-15",
     global: false,
@@ -31,7 +32,7 @@ impl Operation for CreateTags {
 }
 
 pub static CREATE_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "CreateTags", service: &SERVICE,
+    name: "CreateTags", action: "ec2:CreateTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_TAGS_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -47,7 +48,7 @@ impl Operation for CreateVolume {
 }
 
 pub static CREATE_VOLUME_OPERATION: OperationShape = OperationShape {
-    name: "CreateVolume", service: &SERVICE,
+    name: "CreateVolume", action: "ec2:CreateVolume", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_VOLUME_REQUEST_MEMBERS, output: &shapes::VOLUME_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -65,7 +66,7 @@ impl Operation for DescribeVolumes {
 }
 
 pub static DESCRIBE_VOLUMES_OPERATION: OperationShape = OperationShape {
-    name: "DescribeVolumes", service: &SERVICE,
+    name: "DescribeVolumes", action: "ec2:DescribeVolumes", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DESCRIBE_VOLUMES_REQUEST_MEMBERS, output: &shapes::DESCRIBE_VOLUMES_RESULT_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,

@@ -12,6 +12,7 @@ pub static SERVICE: ServiceShape = ServiceShape {
     protocol: Protocol::RestJson,
     signing_name: "guardduty",
     endpoint_prefix: "guardduty",
+    event_source: "guardduty.amazonaws.com",
     target_prefix: "",
     xml_namespace: "",
     global: false,
@@ -32,7 +33,7 @@ impl Operation for CreateDetector {
 }
 
 pub static CREATE_DETECTOR_OPERATION: OperationShape = OperationShape {
-    name: "CreateDetector", service: &SERVICE,
+    name: "CreateDetector", action: "guardduty:CreateDetector", service: &SERVICE,
     method: "POST", uri: "/detector", status: 200,
     input: &shapes::CREATE_DETECTOR_REQUEST_MEMBERS, output: &shapes::CREATE_DETECTOR_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -48,7 +49,7 @@ impl Operation for GetDetector {
 }
 
 pub static GET_DETECTOR_OPERATION: OperationShape = OperationShape {
-    name: "GetDetector", service: &SERVICE,
+    name: "GetDetector", action: "guardduty:GetDetector", service: &SERVICE,
     method: "GET", uri: "/detector/{DetectorId}", status: 200,
     input: &shapes::GET_DETECTOR_REQUEST_MEMBERS, output: &shapes::GET_DETECTOR_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -64,7 +65,7 @@ impl Operation for ListFindings {
 }
 
 pub static LIST_FINDINGS_OPERATION: OperationShape = OperationShape {
-    name: "ListFindings", service: &SERVICE,
+    name: "ListFindings", action: "guardduty:ListFindings", service: &SERVICE,
     method: "POST", uri: "/detector/{DetectorId}/findings", status: 200,
     input: &shapes::LIST_FINDINGS_REQUEST_MEMBERS, output: &shapes::LIST_FINDINGS_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -80,7 +81,7 @@ impl Operation for UpdateDetector {
 }
 
 pub static UPDATE_DETECTOR_OPERATION: OperationShape = OperationShape {
-    name: "UpdateDetector", service: &SERVICE,
+    name: "UpdateDetector", action: "guardduty:UpdateDetector", service: &SERVICE,
     method: "POST", uri: "/detector/{DetectorId}", status: 200,
     input: &shapes::UPDATE_DETECTOR_REQUEST_MEMBERS, output: &shapes::UPDATE_DETECTOR_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,

@@ -12,6 +12,7 @@ pub static SERVICE: ServiceShape = ServiceShape {
     protocol: Protocol::Query,
     signing_name: "iam",
     endpoint_prefix: "iam",
+    event_source: "iam.amazonaws.com",
     target_prefix: "",
     xml_namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
     global: true,
@@ -208,7 +209,7 @@ impl Operation for AcceptDelegationRequest {
 }
 
 pub static ACCEPT_DELEGATION_REQUEST_OPERATION: OperationShape = OperationShape {
-    name: "AcceptDelegationRequest", service: &SERVICE,
+    name: "AcceptDelegationRequest", action: "iam:AcceptDelegationRequest", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ACCEPT_DELEGATION_REQUEST_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -224,7 +225,7 @@ impl Operation for AcquireRole {
 }
 
 pub static ACQUIRE_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "AcquireRole", service: &SERVICE,
+    name: "AcquireRole", action: "iam:AcquireRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ACQUIRE_ROLE_REQUEST_MEMBERS, output: &shapes::ACQUIRE_ROLE_RESPONSE_MEMBERS,
     result_wrapper: "AcquireRoleResult", read_only: false, unsigned: false,
@@ -240,7 +241,7 @@ impl Operation for AddClientIDToOpenIDConnectProvider {
 }
 
 pub static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "AddClientIDToOpenIDConnectProvider", service: &SERVICE,
+    name: "AddClientIDToOpenIDConnectProvider", action: "iam:AddClientIDToOpenIDConnectProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -256,7 +257,7 @@ impl Operation for AddRoleToInstanceProfile {
 }
 
 pub static ADD_ROLE_TO_INSTANCE_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "AddRoleToInstanceProfile", service: &SERVICE,
+    name: "AddRoleToInstanceProfile", action: "iam:AddRoleToInstanceProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -272,7 +273,7 @@ impl Operation for AddUserToGroup {
 }
 
 pub static ADD_USER_TO_GROUP_OPERATION: OperationShape = OperationShape {
-    name: "AddUserToGroup", service: &SERVICE,
+    name: "AddUserToGroup", action: "iam:AddUserToGroup", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ADD_USER_TO_GROUP_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -288,7 +289,7 @@ impl Operation for AssociateDelegationRequest {
 }
 
 pub static ASSOCIATE_DELEGATION_REQUEST_OPERATION: OperationShape = OperationShape {
-    name: "AssociateDelegationRequest", service: &SERVICE,
+    name: "AssociateDelegationRequest", action: "iam:AssociateDelegationRequest", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ASSOCIATE_DELEGATION_REQUEST_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -304,7 +305,7 @@ impl Operation for AttachGroupPolicy {
 }
 
 pub static ATTACH_GROUP_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "AttachGroupPolicy", service: &SERVICE,
+    name: "AttachGroupPolicy", action: "iam:AttachGroupPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ATTACH_GROUP_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -320,7 +321,7 @@ impl Operation for AttachRolePolicy {
 }
 
 pub static ATTACH_ROLE_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "AttachRolePolicy", service: &SERVICE,
+    name: "AttachRolePolicy", action: "iam:AttachRolePolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ATTACH_ROLE_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -336,7 +337,7 @@ impl Operation for AttachUserPolicy {
 }
 
 pub static ATTACH_USER_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "AttachUserPolicy", service: &SERVICE,
+    name: "AttachUserPolicy", action: "iam:AttachUserPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ATTACH_USER_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -352,7 +353,7 @@ impl Operation for ChangePassword {
 }
 
 pub static CHANGE_PASSWORD_OPERATION: OperationShape = OperationShape {
-    name: "ChangePassword", service: &SERVICE,
+    name: "ChangePassword", action: "iam:ChangePassword", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CHANGE_PASSWORD_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -368,7 +369,7 @@ impl Operation for CreateAccessKey {
 }
 
 pub static CREATE_ACCESS_KEY_OPERATION: OperationShape = OperationShape {
-    name: "CreateAccessKey", service: &SERVICE,
+    name: "CreateAccessKey", action: "iam:CreateAccessKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_ACCESS_KEY_REQUEST_MEMBERS, output: &shapes::CREATE_ACCESS_KEY_RESPONSE_MEMBERS,
     result_wrapper: "CreateAccessKeyResult", read_only: false, unsigned: false,
@@ -384,7 +385,7 @@ impl Operation for CreateAccountAlias {
 }
 
 pub static CREATE_ACCOUNT_ALIAS_OPERATION: OperationShape = OperationShape {
-    name: "CreateAccountAlias", service: &SERVICE,
+    name: "CreateAccountAlias", action: "iam:CreateAccountAlias", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_ACCOUNT_ALIAS_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -400,7 +401,7 @@ impl Operation for CreateDelegationRequest {
 }
 
 pub static CREATE_DELEGATION_REQUEST_OPERATION: OperationShape = OperationShape {
-    name: "CreateDelegationRequest", service: &SERVICE,
+    name: "CreateDelegationRequest", action: "iam:CreateDelegationRequest", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_DELEGATION_REQUEST_REQUEST_MEMBERS, output: &shapes::CREATE_DELEGATION_REQUEST_RESPONSE_MEMBERS,
     result_wrapper: "CreateDelegationRequestResult", read_only: false, unsigned: false,
@@ -416,7 +417,7 @@ impl Operation for CreateGroup {
 }
 
 pub static CREATE_GROUP_OPERATION: OperationShape = OperationShape {
-    name: "CreateGroup", service: &SERVICE,
+    name: "CreateGroup", action: "iam:CreateGroup", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_GROUP_REQUEST_MEMBERS, output: &shapes::CREATE_GROUP_RESPONSE_MEMBERS,
     result_wrapper: "CreateGroupResult", read_only: false, unsigned: false,
@@ -432,7 +433,7 @@ impl Operation for CreateInstanceProfile {
 }
 
 pub static CREATE_INSTANCE_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "CreateInstanceProfile", service: &SERVICE,
+    name: "CreateInstanceProfile", action: "iam:CreateInstanceProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_INSTANCE_PROFILE_REQUEST_MEMBERS, output: &shapes::CREATE_INSTANCE_PROFILE_RESPONSE_MEMBERS,
     result_wrapper: "CreateInstanceProfileResult", read_only: false, unsigned: false,
@@ -448,7 +449,7 @@ impl Operation for CreateLoginProfile {
 }
 
 pub static CREATE_LOGIN_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "CreateLoginProfile", service: &SERVICE,
+    name: "CreateLoginProfile", action: "iam:CreateLoginProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_LOGIN_PROFILE_REQUEST_MEMBERS, output: &shapes::CREATE_LOGIN_PROFILE_RESPONSE_MEMBERS,
     result_wrapper: "CreateLoginProfileResult", read_only: false, unsigned: false,
@@ -464,7 +465,7 @@ impl Operation for CreateOpenIDConnectProvider {
 }
 
 pub static CREATE_OPEN_ID_CONNECT_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "CreateOpenIDConnectProvider", service: &SERVICE,
+    name: "CreateOpenIDConnectProvider", action: "iam:CreateOpenIDConnectProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS, output: &shapes::CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS,
     result_wrapper: "CreateOpenIDConnectProviderResult", read_only: false, unsigned: false,
@@ -480,7 +481,7 @@ impl Operation for CreatePolicy {
 }
 
 pub static CREATE_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "CreatePolicy", service: &SERVICE,
+    name: "CreatePolicy", action: "iam:CreatePolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_POLICY_REQUEST_MEMBERS, output: &shapes::CREATE_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "CreatePolicyResult", read_only: false, unsigned: false,
@@ -496,7 +497,7 @@ impl Operation for CreatePolicyVersion {
 }
 
 pub static CREATE_POLICY_VERSION_OPERATION: OperationShape = OperationShape {
-    name: "CreatePolicyVersion", service: &SERVICE,
+    name: "CreatePolicyVersion", action: "iam:CreatePolicyVersion", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_POLICY_VERSION_REQUEST_MEMBERS, output: &shapes::CREATE_POLICY_VERSION_RESPONSE_MEMBERS,
     result_wrapper: "CreatePolicyVersionResult", read_only: false, unsigned: false,
@@ -512,7 +513,7 @@ impl Operation for CreateRole {
 }
 
 pub static CREATE_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "CreateRole", service: &SERVICE,
+    name: "CreateRole", action: "iam:CreateRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_ROLE_REQUEST_MEMBERS, output: &shapes::CREATE_ROLE_RESPONSE_MEMBERS,
     result_wrapper: "CreateRoleResult", read_only: false, unsigned: false,
@@ -528,7 +529,7 @@ impl Operation for CreateSAMLProvider {
 }
 
 pub static CREATE_SAML_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "CreateSAMLProvider", service: &SERVICE,
+    name: "CreateSAMLProvider", action: "iam:CreateSAMLProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_SAML_PROVIDER_REQUEST_MEMBERS, output: &shapes::CREATE_SAML_PROVIDER_RESPONSE_MEMBERS,
     result_wrapper: "CreateSAMLProviderResult", read_only: false, unsigned: false,
@@ -544,7 +545,7 @@ impl Operation for CreateServiceLinkedRole {
 }
 
 pub static CREATE_SERVICE_LINKED_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "CreateServiceLinkedRole", service: &SERVICE,
+    name: "CreateServiceLinkedRole", action: "iam:CreateServiceLinkedRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS, output: &shapes::CREATE_SERVICE_LINKED_ROLE_RESPONSE_MEMBERS,
     result_wrapper: "CreateServiceLinkedRoleResult", read_only: false, unsigned: false,
@@ -560,7 +561,7 @@ impl Operation for CreateServiceSpecificCredential {
 }
 
 pub static CREATE_SERVICE_SPECIFIC_CREDENTIAL_OPERATION: OperationShape = OperationShape {
-    name: "CreateServiceSpecificCredential", service: &SERVICE,
+    name: "CreateServiceSpecificCredential", action: "iam:CreateServiceSpecificCredential", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST_MEMBERS, output: &shapes::CREATE_SERVICE_SPECIFIC_CREDENTIAL_RESPONSE_MEMBERS,
     result_wrapper: "CreateServiceSpecificCredentialResult", read_only: false, unsigned: false,
@@ -576,7 +577,7 @@ impl Operation for CreateUser {
 }
 
 pub static CREATE_USER_OPERATION: OperationShape = OperationShape {
-    name: "CreateUser", service: &SERVICE,
+    name: "CreateUser", action: "iam:CreateUser", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_USER_REQUEST_MEMBERS, output: &shapes::CREATE_USER_RESPONSE_MEMBERS,
     result_wrapper: "CreateUserResult", read_only: false, unsigned: false,
@@ -592,7 +593,7 @@ impl Operation for CreateVirtualMFADevice {
 }
 
 pub static CREATE_VIRTUAL_MFA_DEVICE_OPERATION: OperationShape = OperationShape {
-    name: "CreateVirtualMFADevice", service: &SERVICE,
+    name: "CreateVirtualMFADevice", action: "iam:CreateVirtualMFADevice", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_VIRTUAL_MFA_DEVICE_REQUEST_MEMBERS, output: &shapes::CREATE_VIRTUAL_MFA_DEVICE_RESPONSE_MEMBERS,
     result_wrapper: "CreateVirtualMFADeviceResult", read_only: false, unsigned: false,
@@ -608,7 +609,7 @@ impl Operation for DeactivateMFADevice {
 }
 
 pub static DEACTIVATE_MFA_DEVICE_OPERATION: OperationShape = OperationShape {
-    name: "DeactivateMFADevice", service: &SERVICE,
+    name: "DeactivateMFADevice", action: "iam:DeactivateMFADevice", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DEACTIVATE_MFA_DEVICE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -624,7 +625,7 @@ impl Operation for DeleteAccessKey {
 }
 
 pub static DELETE_ACCESS_KEY_OPERATION: OperationShape = OperationShape {
-    name: "DeleteAccessKey", service: &SERVICE,
+    name: "DeleteAccessKey", action: "iam:DeleteAccessKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_ACCESS_KEY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -640,7 +641,7 @@ impl Operation for DeleteAccountAlias {
 }
 
 pub static DELETE_ACCOUNT_ALIAS_OPERATION: OperationShape = OperationShape {
-    name: "DeleteAccountAlias", service: &SERVICE,
+    name: "DeleteAccountAlias", action: "iam:DeleteAccountAlias", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_ACCOUNT_ALIAS_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -656,7 +657,7 @@ impl Operation for DeleteAccountPasswordPolicy {
 }
 
 pub static DELETE_ACCOUNT_PASSWORD_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "DeleteAccountPasswordPolicy", service: &SERVICE,
+    name: "DeleteAccountPasswordPolicy", action: "iam:DeleteAccountPasswordPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: StructureShape::EMPTY, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -672,7 +673,7 @@ impl Operation for DeleteGroup {
 }
 
 pub static DELETE_GROUP_OPERATION: OperationShape = OperationShape {
-    name: "DeleteGroup", service: &SERVICE,
+    name: "DeleteGroup", action: "iam:DeleteGroup", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_GROUP_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -688,7 +689,7 @@ impl Operation for DeleteGroupPolicy {
 }
 
 pub static DELETE_GROUP_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "DeleteGroupPolicy", service: &SERVICE,
+    name: "DeleteGroupPolicy", action: "iam:DeleteGroupPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_GROUP_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -704,7 +705,7 @@ impl Operation for DeleteInstanceProfile {
 }
 
 pub static DELETE_INSTANCE_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "DeleteInstanceProfile", service: &SERVICE,
+    name: "DeleteInstanceProfile", action: "iam:DeleteInstanceProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_INSTANCE_PROFILE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -720,7 +721,7 @@ impl Operation for DeleteLoginProfile {
 }
 
 pub static DELETE_LOGIN_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "DeleteLoginProfile", service: &SERVICE,
+    name: "DeleteLoginProfile", action: "iam:DeleteLoginProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_LOGIN_PROFILE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -736,7 +737,7 @@ impl Operation for DeleteOpenIDConnectProvider {
 }
 
 pub static DELETE_OPEN_ID_CONNECT_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "DeleteOpenIDConnectProvider", service: &SERVICE,
+    name: "DeleteOpenIDConnectProvider", action: "iam:DeleteOpenIDConnectProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -752,7 +753,7 @@ impl Operation for DeletePolicy {
 }
 
 pub static DELETE_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "DeletePolicy", service: &SERVICE,
+    name: "DeletePolicy", action: "iam:DeletePolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -768,7 +769,7 @@ impl Operation for DeletePolicyVersion {
 }
 
 pub static DELETE_POLICY_VERSION_OPERATION: OperationShape = OperationShape {
-    name: "DeletePolicyVersion", service: &SERVICE,
+    name: "DeletePolicyVersion", action: "iam:DeletePolicyVersion", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_POLICY_VERSION_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -784,7 +785,7 @@ impl Operation for DeleteRole {
 }
 
 pub static DELETE_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "DeleteRole", service: &SERVICE,
+    name: "DeleteRole", action: "iam:DeleteRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_ROLE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -800,7 +801,7 @@ impl Operation for DeleteRolePermissionsBoundary {
 }
 
 pub static DELETE_ROLE_PERMISSIONS_BOUNDARY_OPERATION: OperationShape = OperationShape {
-    name: "DeleteRolePermissionsBoundary", service: &SERVICE,
+    name: "DeleteRolePermissionsBoundary", action: "iam:DeleteRolePermissionsBoundary", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -816,7 +817,7 @@ impl Operation for DeleteRolePolicy {
 }
 
 pub static DELETE_ROLE_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "DeleteRolePolicy", service: &SERVICE,
+    name: "DeleteRolePolicy", action: "iam:DeleteRolePolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_ROLE_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -832,7 +833,7 @@ impl Operation for DeleteSAMLProvider {
 }
 
 pub static DELETE_SAML_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "DeleteSAMLProvider", service: &SERVICE,
+    name: "DeleteSAMLProvider", action: "iam:DeleteSAMLProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_SAML_PROVIDER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -848,7 +849,7 @@ impl Operation for DeleteSSHPublicKey {
 }
 
 pub static DELETE_SSH_PUBLIC_KEY_OPERATION: OperationShape = OperationShape {
-    name: "DeleteSSHPublicKey", service: &SERVICE,
+    name: "DeleteSSHPublicKey", action: "iam:DeleteSSHPublicKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_SSH_PUBLIC_KEY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -864,7 +865,7 @@ impl Operation for DeleteServerCertificate {
 }
 
 pub static DELETE_SERVER_CERTIFICATE_OPERATION: OperationShape = OperationShape {
-    name: "DeleteServerCertificate", service: &SERVICE,
+    name: "DeleteServerCertificate", action: "iam:DeleteServerCertificate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_SERVER_CERTIFICATE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -880,7 +881,7 @@ impl Operation for DeleteServiceLinkedRole {
 }
 
 pub static DELETE_SERVICE_LINKED_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "DeleteServiceLinkedRole", service: &SERVICE,
+    name: "DeleteServiceLinkedRole", action: "iam:DeleteServiceLinkedRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS, output: &shapes::DELETE_SERVICE_LINKED_ROLE_RESPONSE_MEMBERS,
     result_wrapper: "DeleteServiceLinkedRoleResult", read_only: false, unsigned: false,
@@ -896,7 +897,7 @@ impl Operation for DeleteServiceSpecificCredential {
 }
 
 pub static DELETE_SERVICE_SPECIFIC_CREDENTIAL_OPERATION: OperationShape = OperationShape {
-    name: "DeleteServiceSpecificCredential", service: &SERVICE,
+    name: "DeleteServiceSpecificCredential", action: "iam:DeleteServiceSpecificCredential", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -912,7 +913,7 @@ impl Operation for DeleteSigningCertificate {
 }
 
 pub static DELETE_SIGNING_CERTIFICATE_OPERATION: OperationShape = OperationShape {
-    name: "DeleteSigningCertificate", service: &SERVICE,
+    name: "DeleteSigningCertificate", action: "iam:DeleteSigningCertificate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_SIGNING_CERTIFICATE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -928,7 +929,7 @@ impl Operation for DeleteUser {
 }
 
 pub static DELETE_USER_OPERATION: OperationShape = OperationShape {
-    name: "DeleteUser", service: &SERVICE,
+    name: "DeleteUser", action: "iam:DeleteUser", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_USER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -944,7 +945,7 @@ impl Operation for DeleteUserPermissionsBoundary {
 }
 
 pub static DELETE_USER_PERMISSIONS_BOUNDARY_OPERATION: OperationShape = OperationShape {
-    name: "DeleteUserPermissionsBoundary", service: &SERVICE,
+    name: "DeleteUserPermissionsBoundary", action: "iam:DeleteUserPermissionsBoundary", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -960,7 +961,7 @@ impl Operation for DeleteUserPolicy {
 }
 
 pub static DELETE_USER_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "DeleteUserPolicy", service: &SERVICE,
+    name: "DeleteUserPolicy", action: "iam:DeleteUserPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_USER_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -976,7 +977,7 @@ impl Operation for DeleteVirtualMFADevice {
 }
 
 pub static DELETE_VIRTUAL_MFA_DEVICE_OPERATION: OperationShape = OperationShape {
-    name: "DeleteVirtualMFADevice", service: &SERVICE,
+    name: "DeleteVirtualMFADevice", action: "iam:DeleteVirtualMFADevice", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_VIRTUAL_MFA_DEVICE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -992,7 +993,7 @@ impl Operation for DetachGroupPolicy {
 }
 
 pub static DETACH_GROUP_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "DetachGroupPolicy", service: &SERVICE,
+    name: "DetachGroupPolicy", action: "iam:DetachGroupPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DETACH_GROUP_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -1008,7 +1009,7 @@ impl Operation for DetachRolePolicy {
 }
 
 pub static DETACH_ROLE_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "DetachRolePolicy", service: &SERVICE,
+    name: "DetachRolePolicy", action: "iam:DetachRolePolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DETACH_ROLE_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -1024,7 +1025,7 @@ impl Operation for DetachUserPolicy {
 }
 
 pub static DETACH_USER_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "DetachUserPolicy", service: &SERVICE,
+    name: "DetachUserPolicy", action: "iam:DetachUserPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DETACH_USER_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -1040,7 +1041,7 @@ impl Operation for DisableOrganizationsRootCredentialsManagement {
 }
 
 pub static DISABLE_ORGANIZATIONS_ROOT_CREDENTIALS_MANAGEMENT_OPERATION: OperationShape = OperationShape {
-    name: "DisableOrganizationsRootCredentialsManagement", service: &SERVICE,
+    name: "DisableOrganizationsRootCredentialsManagement", action: "iam:DisableOrganizationsRootCredentialsManagement", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DISABLE_ORGANIZATIONS_ROOT_CREDENTIALS_MANAGEMENT_REQUEST_MEMBERS, output: &shapes::DISABLE_ORGANIZATIONS_ROOT_CREDENTIALS_MANAGEMENT_RESPONSE_MEMBERS,
     result_wrapper: "DisableOrganizationsRootCredentialsManagementResult", read_only: false, unsigned: false,
@@ -1056,7 +1057,7 @@ impl Operation for DisableOrganizationsRootSessions {
 }
 
 pub static DISABLE_ORGANIZATIONS_ROOT_SESSIONS_OPERATION: OperationShape = OperationShape {
-    name: "DisableOrganizationsRootSessions", service: &SERVICE,
+    name: "DisableOrganizationsRootSessions", action: "iam:DisableOrganizationsRootSessions", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DISABLE_ORGANIZATIONS_ROOT_SESSIONS_REQUEST_MEMBERS, output: &shapes::DISABLE_ORGANIZATIONS_ROOT_SESSIONS_RESPONSE_MEMBERS,
     result_wrapper: "DisableOrganizationsRootSessionsResult", read_only: false, unsigned: false,
@@ -1072,7 +1073,7 @@ impl Operation for DisableOutboundWebIdentityFederation {
 }
 
 pub static DISABLE_OUTBOUND_WEB_IDENTITY_FEDERATION_OPERATION: OperationShape = OperationShape {
-    name: "DisableOutboundWebIdentityFederation", service: &SERVICE,
+    name: "DisableOutboundWebIdentityFederation", action: "iam:DisableOutboundWebIdentityFederation", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: StructureShape::EMPTY, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -1088,7 +1089,7 @@ impl Operation for EnableMFADevice {
 }
 
 pub static ENABLE_MFA_DEVICE_OPERATION: OperationShape = OperationShape {
-    name: "EnableMFADevice", service: &SERVICE,
+    name: "EnableMFADevice", action: "iam:EnableMFADevice", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ENABLE_MFA_DEVICE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -1104,7 +1105,7 @@ impl Operation for EnableOrganizationsRootCredentialsManagement {
 }
 
 pub static ENABLE_ORGANIZATIONS_ROOT_CREDENTIALS_MANAGEMENT_OPERATION: OperationShape = OperationShape {
-    name: "EnableOrganizationsRootCredentialsManagement", service: &SERVICE,
+    name: "EnableOrganizationsRootCredentialsManagement", action: "iam:EnableOrganizationsRootCredentialsManagement", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ENABLE_ORGANIZATIONS_ROOT_CREDENTIALS_MANAGEMENT_REQUEST_MEMBERS, output: &shapes::ENABLE_ORGANIZATIONS_ROOT_CREDENTIALS_MANAGEMENT_RESPONSE_MEMBERS,
     result_wrapper: "EnableOrganizationsRootCredentialsManagementResult", read_only: false, unsigned: false,
@@ -1120,7 +1121,7 @@ impl Operation for EnableOrganizationsRootSessions {
 }
 
 pub static ENABLE_ORGANIZATIONS_ROOT_SESSIONS_OPERATION: OperationShape = OperationShape {
-    name: "EnableOrganizationsRootSessions", service: &SERVICE,
+    name: "EnableOrganizationsRootSessions", action: "iam:EnableOrganizationsRootSessions", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ENABLE_ORGANIZATIONS_ROOT_SESSIONS_REQUEST_MEMBERS, output: &shapes::ENABLE_ORGANIZATIONS_ROOT_SESSIONS_RESPONSE_MEMBERS,
     result_wrapper: "EnableOrganizationsRootSessionsResult", read_only: false, unsigned: false,
@@ -1136,7 +1137,7 @@ impl Operation for EnableOutboundWebIdentityFederation {
 }
 
 pub static ENABLE_OUTBOUND_WEB_IDENTITY_FEDERATION_OPERATION: OperationShape = OperationShape {
-    name: "EnableOutboundWebIdentityFederation", service: &SERVICE,
+    name: "EnableOutboundWebIdentityFederation", action: "iam:EnableOutboundWebIdentityFederation", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: StructureShape::EMPTY, output: &shapes::ENABLE_OUTBOUND_WEB_IDENTITY_FEDERATION_RESPONSE_MEMBERS,
     result_wrapper: "EnableOutboundWebIdentityFederationResult", read_only: false, unsigned: false,
@@ -1152,7 +1153,7 @@ impl Operation for GenerateCredentialReport {
 }
 
 pub static GENERATE_CREDENTIAL_REPORT_OPERATION: OperationShape = OperationShape {
-    name: "GenerateCredentialReport", service: &SERVICE,
+    name: "GenerateCredentialReport", action: "iam:GenerateCredentialReport", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: StructureShape::EMPTY, output: &shapes::GENERATE_CREDENTIAL_REPORT_RESPONSE_MEMBERS,
     result_wrapper: "GenerateCredentialReportResult", read_only: false, unsigned: false,
@@ -1168,7 +1169,7 @@ impl Operation for GenerateOrganizationsAccessReport {
 }
 
 pub static GENERATE_ORGANIZATIONS_ACCESS_REPORT_OPERATION: OperationShape = OperationShape {
-    name: "GenerateOrganizationsAccessReport", service: &SERVICE,
+    name: "GenerateOrganizationsAccessReport", action: "iam:GenerateOrganizationsAccessReport", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GENERATE_ORGANIZATIONS_ACCESS_REPORT_REQUEST_MEMBERS, output: &shapes::GENERATE_ORGANIZATIONS_ACCESS_REPORT_RESPONSE_MEMBERS,
     result_wrapper: "GenerateOrganizationsAccessReportResult", read_only: false, unsigned: false,
@@ -1184,7 +1185,7 @@ impl Operation for GenerateServiceLastAccessedDetails {
 }
 
 pub static GENERATE_SERVICE_LAST_ACCESSED_DETAILS_OPERATION: OperationShape = OperationShape {
-    name: "GenerateServiceLastAccessedDetails", service: &SERVICE,
+    name: "GenerateServiceLastAccessedDetails", action: "iam:GenerateServiceLastAccessedDetails", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GENERATE_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS, output: &shapes::GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS,
     result_wrapper: "GenerateServiceLastAccessedDetailsResult", read_only: false, unsigned: false,
@@ -1200,7 +1201,7 @@ impl Operation for GetAccessKeyLastUsed {
 }
 
 pub static GET_ACCESS_KEY_LAST_USED_OPERATION: OperationShape = OperationShape {
-    name: "GetAccessKeyLastUsed", service: &SERVICE,
+    name: "GetAccessKeyLastUsed", action: "iam:GetAccessKeyLastUsed", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_ACCESS_KEY_LAST_USED_REQUEST_MEMBERS, output: &shapes::GET_ACCESS_KEY_LAST_USED_RESPONSE_MEMBERS,
     result_wrapper: "GetAccessKeyLastUsedResult", read_only: true, unsigned: false,
@@ -1216,7 +1217,7 @@ impl Operation for GetAccountAuthorizationDetails {
 }
 
 pub static GET_ACCOUNT_AUTHORIZATION_DETAILS_OPERATION: OperationShape = OperationShape {
-    name: "GetAccountAuthorizationDetails", service: &SERVICE,
+    name: "GetAccountAuthorizationDetails", action: "iam:GetAccountAuthorizationDetails", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_MEMBERS, output: &shapes::GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_MEMBERS,
     result_wrapper: "GetAccountAuthorizationDetailsResult", read_only: true, unsigned: false,
@@ -1232,7 +1233,7 @@ impl Operation for GetAccountPasswordPolicy {
 }
 
 pub static GET_ACCOUNT_PASSWORD_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "GetAccountPasswordPolicy", service: &SERVICE,
+    name: "GetAccountPasswordPolicy", action: "iam:GetAccountPasswordPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: StructureShape::EMPTY, output: &shapes::GET_ACCOUNT_PASSWORD_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "GetAccountPasswordPolicyResult", read_only: true, unsigned: false,
@@ -1248,7 +1249,7 @@ impl Operation for GetAccountProperties {
 }
 
 pub static GET_ACCOUNT_PROPERTIES_OPERATION: OperationShape = OperationShape {
-    name: "GetAccountProperties", service: &SERVICE,
+    name: "GetAccountProperties", action: "iam:GetAccountProperties", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_ACCOUNT_PROPERTIES_REQUEST_MEMBERS, output: &shapes::GET_ACCOUNT_PROPERTIES_RESPONSE_MEMBERS,
     result_wrapper: "GetAccountPropertiesResult", read_only: true, unsigned: false,
@@ -1264,7 +1265,7 @@ impl Operation for GetAccountSummary {
 }
 
 pub static GET_ACCOUNT_SUMMARY_OPERATION: OperationShape = OperationShape {
-    name: "GetAccountSummary", service: &SERVICE,
+    name: "GetAccountSummary", action: "iam:GetAccountSummary", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: StructureShape::EMPTY, output: &shapes::GET_ACCOUNT_SUMMARY_RESPONSE_MEMBERS,
     result_wrapper: "GetAccountSummaryResult", read_only: true, unsigned: false,
@@ -1280,7 +1281,7 @@ impl Operation for GetContextKeysForCustomPolicy {
 }
 
 pub static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "GetContextKeysForCustomPolicy", service: &SERVICE,
+    name: "GetContextKeysForCustomPolicy", action: "iam:GetContextKeysForCustomPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_MEMBERS, output: &shapes::GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "GetContextKeysForCustomPolicyResult", read_only: true, unsigned: false,
@@ -1298,7 +1299,7 @@ impl Operation for GetContextKeysForPrincipalPolicy {
 }
 
 pub static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "GetContextKeysForPrincipalPolicy", service: &SERVICE,
+    name: "GetContextKeysForPrincipalPolicy", action: "iam:GetContextKeysForPrincipalPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_MEMBERS, output: &shapes::GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "GetContextKeysForPrincipalPolicyResult", read_only: true, unsigned: false,
@@ -1316,7 +1317,7 @@ impl Operation for GetCredentialReport {
 }
 
 pub static GET_CREDENTIAL_REPORT_OPERATION: OperationShape = OperationShape {
-    name: "GetCredentialReport", service: &SERVICE,
+    name: "GetCredentialReport", action: "iam:GetCredentialReport", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: StructureShape::EMPTY, output: &shapes::GET_CREDENTIAL_REPORT_RESPONSE_MEMBERS,
     result_wrapper: "GetCredentialReportResult", read_only: true, unsigned: false,
@@ -1332,7 +1333,7 @@ impl Operation for GetDelegationRequest {
 }
 
 pub static GET_DELEGATION_REQUEST_OPERATION: OperationShape = OperationShape {
-    name: "GetDelegationRequest", service: &SERVICE,
+    name: "GetDelegationRequest", action: "iam:GetDelegationRequest", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_DELEGATION_REQUEST_REQUEST_MEMBERS, output: &shapes::GET_DELEGATION_REQUEST_RESPONSE_MEMBERS,
     result_wrapper: "GetDelegationRequestResult", read_only: true, unsigned: false,
@@ -1348,7 +1349,7 @@ impl Operation for GetGroup {
 }
 
 pub static GET_GROUP_OPERATION: OperationShape = OperationShape {
-    name: "GetGroup", service: &SERVICE,
+    name: "GetGroup", action: "iam:GetGroup", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_GROUP_REQUEST_MEMBERS, output: &shapes::GET_GROUP_RESPONSE_MEMBERS,
     result_wrapper: "GetGroupResult", read_only: true, unsigned: false,
@@ -1364,7 +1365,7 @@ impl Operation for GetGroupPolicy {
 }
 
 pub static GET_GROUP_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "GetGroupPolicy", service: &SERVICE,
+    name: "GetGroupPolicy", action: "iam:GetGroupPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_GROUP_POLICY_REQUEST_MEMBERS, output: &shapes::GET_GROUP_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "GetGroupPolicyResult", read_only: true, unsigned: false,
@@ -1380,7 +1381,7 @@ impl Operation for GetHumanReadableSummary {
 }
 
 pub static GET_HUMAN_READABLE_SUMMARY_OPERATION: OperationShape = OperationShape {
-    name: "GetHumanReadableSummary", service: &SERVICE,
+    name: "GetHumanReadableSummary", action: "iam:GetHumanReadableSummary", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_HUMAN_READABLE_SUMMARY_REQUEST_MEMBERS, output: &shapes::GET_HUMAN_READABLE_SUMMARY_RESPONSE_MEMBERS,
     result_wrapper: "GetHumanReadableSummaryResult", read_only: true, unsigned: false,
@@ -1396,7 +1397,7 @@ impl Operation for GetInstanceProfile {
 }
 
 pub static GET_INSTANCE_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "GetInstanceProfile", service: &SERVICE,
+    name: "GetInstanceProfile", action: "iam:GetInstanceProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_INSTANCE_PROFILE_REQUEST_MEMBERS, output: &shapes::GET_INSTANCE_PROFILE_RESPONSE_MEMBERS,
     result_wrapper: "GetInstanceProfileResult", read_only: true, unsigned: false,
@@ -1412,7 +1413,7 @@ impl Operation for GetLoginProfile {
 }
 
 pub static GET_LOGIN_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "GetLoginProfile", service: &SERVICE,
+    name: "GetLoginProfile", action: "iam:GetLoginProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_LOGIN_PROFILE_REQUEST_MEMBERS, output: &shapes::GET_LOGIN_PROFILE_RESPONSE_MEMBERS,
     result_wrapper: "GetLoginProfileResult", read_only: true, unsigned: false,
@@ -1428,7 +1429,7 @@ impl Operation for GetMFADevice {
 }
 
 pub static GET_MFA_DEVICE_OPERATION: OperationShape = OperationShape {
-    name: "GetMFADevice", service: &SERVICE,
+    name: "GetMFADevice", action: "iam:GetMFADevice", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_MFA_DEVICE_REQUEST_MEMBERS, output: &shapes::GET_MFA_DEVICE_RESPONSE_MEMBERS,
     result_wrapper: "GetMFADeviceResult", read_only: true, unsigned: false,
@@ -1444,7 +1445,7 @@ impl Operation for GetOpenIDConnectProvider {
 }
 
 pub static GET_OPEN_ID_CONNECT_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "GetOpenIDConnectProvider", service: &SERVICE,
+    name: "GetOpenIDConnectProvider", action: "iam:GetOpenIDConnectProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS, output: &shapes::GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS,
     result_wrapper: "GetOpenIDConnectProviderResult", read_only: true, unsigned: false,
@@ -1460,7 +1461,7 @@ impl Operation for GetOrganizationsAccessReport {
 }
 
 pub static GET_ORGANIZATIONS_ACCESS_REPORT_OPERATION: OperationShape = OperationShape {
-    name: "GetOrganizationsAccessReport", service: &SERVICE,
+    name: "GetOrganizationsAccessReport", action: "iam:GetOrganizationsAccessReport", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_ORGANIZATIONS_ACCESS_REPORT_REQUEST_MEMBERS, output: &shapes::GET_ORGANIZATIONS_ACCESS_REPORT_RESPONSE_MEMBERS,
     result_wrapper: "GetOrganizationsAccessReportResult", read_only: true, unsigned: false,
@@ -1476,7 +1477,7 @@ impl Operation for GetOutboundWebIdentityFederationInfo {
 }
 
 pub static GET_OUTBOUND_WEB_IDENTITY_FEDERATION_INFO_OPERATION: OperationShape = OperationShape {
-    name: "GetOutboundWebIdentityFederationInfo", service: &SERVICE,
+    name: "GetOutboundWebIdentityFederationInfo", action: "iam:GetOutboundWebIdentityFederationInfo", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: StructureShape::EMPTY, output: &shapes::GET_OUTBOUND_WEB_IDENTITY_FEDERATION_INFO_RESPONSE_MEMBERS,
     result_wrapper: "GetOutboundWebIdentityFederationInfoResult", read_only: true, unsigned: false,
@@ -1492,7 +1493,7 @@ impl Operation for GetPolicy {
 }
 
 pub static GET_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "GetPolicy", service: &SERVICE,
+    name: "GetPolicy", action: "iam:GetPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_POLICY_REQUEST_MEMBERS, output: &shapes::GET_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "GetPolicyResult", read_only: true, unsigned: false,
@@ -1508,7 +1509,7 @@ impl Operation for GetPolicyVersion {
 }
 
 pub static GET_POLICY_VERSION_OPERATION: OperationShape = OperationShape {
-    name: "GetPolicyVersion", service: &SERVICE,
+    name: "GetPolicyVersion", action: "iam:GetPolicyVersion", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_POLICY_VERSION_REQUEST_MEMBERS, output: &shapes::GET_POLICY_VERSION_RESPONSE_MEMBERS,
     result_wrapper: "GetPolicyVersionResult", read_only: true, unsigned: false,
@@ -1524,7 +1525,7 @@ impl Operation for GetRole {
 }
 
 pub static GET_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "GetRole", service: &SERVICE,
+    name: "GetRole", action: "iam:GetRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_ROLE_REQUEST_MEMBERS, output: &shapes::GET_ROLE_RESPONSE_MEMBERS,
     result_wrapper: "GetRoleResult", read_only: true, unsigned: false,
@@ -1540,7 +1541,7 @@ impl Operation for GetRolePolicy {
 }
 
 pub static GET_ROLE_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "GetRolePolicy", service: &SERVICE,
+    name: "GetRolePolicy", action: "iam:GetRolePolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_ROLE_POLICY_REQUEST_MEMBERS, output: &shapes::GET_ROLE_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "GetRolePolicyResult", read_only: true, unsigned: false,
@@ -1556,7 +1557,7 @@ impl Operation for GetRoleTemplateVersion {
 }
 
 pub static GET_ROLE_TEMPLATE_VERSION_OPERATION: OperationShape = OperationShape {
-    name: "GetRoleTemplateVersion", service: &SERVICE,
+    name: "GetRoleTemplateVersion", action: "iam:GetRoleTemplateVersion", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_ROLE_TEMPLATE_VERSION_REQUEST_MEMBERS, output: &shapes::GET_ROLE_TEMPLATE_VERSION_RESPONSE_MEMBERS,
     result_wrapper: "GetRoleTemplateVersionResult", read_only: true, unsigned: false,
@@ -1572,7 +1573,7 @@ impl Operation for GetSAMLProvider {
 }
 
 pub static GET_SAML_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "GetSAMLProvider", service: &SERVICE,
+    name: "GetSAMLProvider", action: "iam:GetSAMLProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_SAML_PROVIDER_REQUEST_MEMBERS, output: &shapes::GET_SAML_PROVIDER_RESPONSE_MEMBERS,
     result_wrapper: "GetSAMLProviderResult", read_only: true, unsigned: false,
@@ -1588,7 +1589,7 @@ impl Operation for GetSSHPublicKey {
 }
 
 pub static GET_SSH_PUBLIC_KEY_OPERATION: OperationShape = OperationShape {
-    name: "GetSSHPublicKey", service: &SERVICE,
+    name: "GetSSHPublicKey", action: "iam:GetSSHPublicKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_SSH_PUBLIC_KEY_REQUEST_MEMBERS, output: &shapes::GET_SSH_PUBLIC_KEY_RESPONSE_MEMBERS,
     result_wrapper: "GetSSHPublicKeyResult", read_only: true, unsigned: false,
@@ -1604,7 +1605,7 @@ impl Operation for GetServerCertificate {
 }
 
 pub static GET_SERVER_CERTIFICATE_OPERATION: OperationShape = OperationShape {
-    name: "GetServerCertificate", service: &SERVICE,
+    name: "GetServerCertificate", action: "iam:GetServerCertificate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_SERVER_CERTIFICATE_REQUEST_MEMBERS, output: &shapes::GET_SERVER_CERTIFICATE_RESPONSE_MEMBERS,
     result_wrapper: "GetServerCertificateResult", read_only: true, unsigned: false,
@@ -1620,7 +1621,7 @@ impl Operation for GetServiceLastAccessedDetails {
 }
 
 pub static GET_SERVICE_LAST_ACCESSED_DETAILS_OPERATION: OperationShape = OperationShape {
-    name: "GetServiceLastAccessedDetails", service: &SERVICE,
+    name: "GetServiceLastAccessedDetails", action: "iam:GetServiceLastAccessedDetails", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS, output: &shapes::GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS,
     result_wrapper: "GetServiceLastAccessedDetailsResult", read_only: true, unsigned: false,
@@ -1636,7 +1637,7 @@ impl Operation for GetServiceLastAccessedDetailsWithEntities {
 }
 
 pub static GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_OPERATION: OperationShape = OperationShape {
-    name: "GetServiceLastAccessedDetailsWithEntities", service: &SERVICE,
+    name: "GetServiceLastAccessedDetailsWithEntities", action: "iam:GetServiceLastAccessedDetailsWithEntities", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST_MEMBERS, output: &shapes::GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS,
     result_wrapper: "GetServiceLastAccessedDetailsWithEntitiesResult", read_only: true, unsigned: false,
@@ -1652,7 +1653,7 @@ impl Operation for GetServiceLinkedRoleDeletionStatus {
 }
 
 pub static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_OPERATION: OperationShape = OperationShape {
-    name: "GetServiceLinkedRoleDeletionStatus", service: &SERVICE,
+    name: "GetServiceLinkedRoleDeletionStatus", action: "iam:GetServiceLinkedRoleDeletionStatus", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST_MEMBERS, output: &shapes::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE_MEMBERS,
     result_wrapper: "GetServiceLinkedRoleDeletionStatusResult", read_only: true, unsigned: false,
@@ -1668,7 +1669,7 @@ impl Operation for GetUser {
 }
 
 pub static GET_USER_OPERATION: OperationShape = OperationShape {
-    name: "GetUser", service: &SERVICE,
+    name: "GetUser", action: "iam:GetUser", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_USER_REQUEST_MEMBERS, output: &shapes::GET_USER_RESPONSE_MEMBERS,
     result_wrapper: "GetUserResult", read_only: true, unsigned: false,
@@ -1684,7 +1685,7 @@ impl Operation for GetUserPolicy {
 }
 
 pub static GET_USER_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "GetUserPolicy", service: &SERVICE,
+    name: "GetUserPolicy", action: "iam:GetUserPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_USER_POLICY_REQUEST_MEMBERS, output: &shapes::GET_USER_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "GetUserPolicyResult", read_only: true, unsigned: false,
@@ -1700,7 +1701,7 @@ impl Operation for ListAccessKeys {
 }
 
 pub static LIST_ACCESS_KEYS_OPERATION: OperationShape = OperationShape {
-    name: "ListAccessKeys", service: &SERVICE,
+    name: "ListAccessKeys", action: "iam:ListAccessKeys", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ACCESS_KEYS_REQUEST_MEMBERS, output: &shapes::LIST_ACCESS_KEYS_RESPONSE_MEMBERS,
     result_wrapper: "ListAccessKeysResult", read_only: true, unsigned: false,
@@ -1716,7 +1717,7 @@ impl Operation for ListAccountAliases {
 }
 
 pub static LIST_ACCOUNT_ALIASES_OPERATION: OperationShape = OperationShape {
-    name: "ListAccountAliases", service: &SERVICE,
+    name: "ListAccountAliases", action: "iam:ListAccountAliases", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ACCOUNT_ALIASES_REQUEST_MEMBERS, output: &shapes::LIST_ACCOUNT_ALIASES_RESPONSE_MEMBERS,
     result_wrapper: "ListAccountAliasesResult", read_only: true, unsigned: false,
@@ -1732,7 +1733,7 @@ impl Operation for ListAttachedGroupPolicies {
 }
 
 pub static LIST_ATTACHED_GROUP_POLICIES_OPERATION: OperationShape = OperationShape {
-    name: "ListAttachedGroupPolicies", service: &SERVICE,
+    name: "ListAttachedGroupPolicies", action: "iam:ListAttachedGroupPolicies", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ATTACHED_GROUP_POLICIES_REQUEST_MEMBERS, output: &shapes::LIST_ATTACHED_GROUP_POLICIES_RESPONSE_MEMBERS,
     result_wrapper: "ListAttachedGroupPoliciesResult", read_only: true, unsigned: false,
@@ -1748,7 +1749,7 @@ impl Operation for ListAttachedRolePolicies {
 }
 
 pub static LIST_ATTACHED_ROLE_POLICIES_OPERATION: OperationShape = OperationShape {
-    name: "ListAttachedRolePolicies", service: &SERVICE,
+    name: "ListAttachedRolePolicies", action: "iam:ListAttachedRolePolicies", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ATTACHED_ROLE_POLICIES_REQUEST_MEMBERS, output: &shapes::LIST_ATTACHED_ROLE_POLICIES_RESPONSE_MEMBERS,
     result_wrapper: "ListAttachedRolePoliciesResult", read_only: true, unsigned: false,
@@ -1764,7 +1765,7 @@ impl Operation for ListAttachedUserPolicies {
 }
 
 pub static LIST_ATTACHED_USER_POLICIES_OPERATION: OperationShape = OperationShape {
-    name: "ListAttachedUserPolicies", service: &SERVICE,
+    name: "ListAttachedUserPolicies", action: "iam:ListAttachedUserPolicies", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ATTACHED_USER_POLICIES_REQUEST_MEMBERS, output: &shapes::LIST_ATTACHED_USER_POLICIES_RESPONSE_MEMBERS,
     result_wrapper: "ListAttachedUserPoliciesResult", read_only: true, unsigned: false,
@@ -1780,7 +1781,7 @@ impl Operation for ListDelegationRequests {
 }
 
 pub static LIST_DELEGATION_REQUESTS_OPERATION: OperationShape = OperationShape {
-    name: "ListDelegationRequests", service: &SERVICE,
+    name: "ListDelegationRequests", action: "iam:ListDelegationRequests", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_DELEGATION_REQUESTS_REQUEST_MEMBERS, output: &shapes::LIST_DELEGATION_REQUESTS_RESPONSE_MEMBERS,
     result_wrapper: "ListDelegationRequestsResult", read_only: true, unsigned: false,
@@ -1796,7 +1797,7 @@ impl Operation for ListEntitiesForPolicy {
 }
 
 pub static LIST_ENTITIES_FOR_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "ListEntitiesForPolicy", service: &SERVICE,
+    name: "ListEntitiesForPolicy", action: "iam:ListEntitiesForPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ENTITIES_FOR_POLICY_REQUEST_MEMBERS, output: &shapes::LIST_ENTITIES_FOR_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "ListEntitiesForPolicyResult", read_only: true, unsigned: false,
@@ -1812,7 +1813,7 @@ impl Operation for ListGroupPolicies {
 }
 
 pub static LIST_GROUP_POLICIES_OPERATION: OperationShape = OperationShape {
-    name: "ListGroupPolicies", service: &SERVICE,
+    name: "ListGroupPolicies", action: "iam:ListGroupPolicies", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_GROUP_POLICIES_REQUEST_MEMBERS, output: &shapes::LIST_GROUP_POLICIES_RESPONSE_MEMBERS,
     result_wrapper: "ListGroupPoliciesResult", read_only: true, unsigned: false,
@@ -1828,7 +1829,7 @@ impl Operation for ListGroups {
 }
 
 pub static LIST_GROUPS_OPERATION: OperationShape = OperationShape {
-    name: "ListGroups", service: &SERVICE,
+    name: "ListGroups", action: "iam:ListGroups", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_GROUPS_REQUEST_MEMBERS, output: &shapes::LIST_GROUPS_RESPONSE_MEMBERS,
     result_wrapper: "ListGroupsResult", read_only: true, unsigned: false,
@@ -1844,7 +1845,7 @@ impl Operation for ListGroupsForUser {
 }
 
 pub static LIST_GROUPS_FOR_USER_OPERATION: OperationShape = OperationShape {
-    name: "ListGroupsForUser", service: &SERVICE,
+    name: "ListGroupsForUser", action: "iam:ListGroupsForUser", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_GROUPS_FOR_USER_REQUEST_MEMBERS, output: &shapes::LIST_GROUPS_FOR_USER_RESPONSE_MEMBERS,
     result_wrapper: "ListGroupsForUserResult", read_only: true, unsigned: false,
@@ -1860,7 +1861,7 @@ impl Operation for ListInstanceProfileTags {
 }
 
 pub static LIST_INSTANCE_PROFILE_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "ListInstanceProfileTags", service: &SERVICE,
+    name: "ListInstanceProfileTags", action: "iam:ListInstanceProfileTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_INSTANCE_PROFILE_TAGS_REQUEST_MEMBERS, output: &shapes::LIST_INSTANCE_PROFILE_TAGS_RESPONSE_MEMBERS,
     result_wrapper: "ListInstanceProfileTagsResult", read_only: true, unsigned: false,
@@ -1876,7 +1877,7 @@ impl Operation for ListInstanceProfiles {
 }
 
 pub static LIST_INSTANCE_PROFILES_OPERATION: OperationShape = OperationShape {
-    name: "ListInstanceProfiles", service: &SERVICE,
+    name: "ListInstanceProfiles", action: "iam:ListInstanceProfiles", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_INSTANCE_PROFILES_REQUEST_MEMBERS, output: &shapes::LIST_INSTANCE_PROFILES_RESPONSE_MEMBERS,
     result_wrapper: "ListInstanceProfilesResult", read_only: true, unsigned: false,
@@ -1892,7 +1893,7 @@ impl Operation for ListInstanceProfilesForRole {
 }
 
 pub static LIST_INSTANCE_PROFILES_FOR_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "ListInstanceProfilesForRole", service: &SERVICE,
+    name: "ListInstanceProfilesForRole", action: "iam:ListInstanceProfilesForRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST_MEMBERS, output: &shapes::LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE_MEMBERS,
     result_wrapper: "ListInstanceProfilesForRoleResult", read_only: true, unsigned: false,
@@ -1908,7 +1909,7 @@ impl Operation for ListMFADeviceTags {
 }
 
 pub static LIST_MFA_DEVICE_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "ListMFADeviceTags", service: &SERVICE,
+    name: "ListMFADeviceTags", action: "iam:ListMFADeviceTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_MFA_DEVICE_TAGS_REQUEST_MEMBERS, output: &shapes::LIST_MFA_DEVICE_TAGS_RESPONSE_MEMBERS,
     result_wrapper: "ListMFADeviceTagsResult", read_only: true, unsigned: false,
@@ -1924,7 +1925,7 @@ impl Operation for ListMFADevices {
 }
 
 pub static LIST_MFA_DEVICES_OPERATION: OperationShape = OperationShape {
-    name: "ListMFADevices", service: &SERVICE,
+    name: "ListMFADevices", action: "iam:ListMFADevices", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_MFA_DEVICES_REQUEST_MEMBERS, output: &shapes::LIST_MFA_DEVICES_RESPONSE_MEMBERS,
     result_wrapper: "ListMFADevicesResult", read_only: true, unsigned: false,
@@ -1940,7 +1941,7 @@ impl Operation for ListOpenIDConnectProviderTags {
 }
 
 pub static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "ListOpenIDConnectProviderTags", service: &SERVICE,
+    name: "ListOpenIDConnectProviderTags", action: "iam:ListOpenIDConnectProviderTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_MEMBERS, output: &shapes::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_MEMBERS,
     result_wrapper: "ListOpenIDConnectProviderTagsResult", read_only: true, unsigned: false,
@@ -1956,7 +1957,7 @@ impl Operation for ListOpenIDConnectProviders {
 }
 
 pub static LIST_OPEN_ID_CONNECT_PROVIDERS_OPERATION: OperationShape = OperationShape {
-    name: "ListOpenIDConnectProviders", service: &SERVICE,
+    name: "ListOpenIDConnectProviders", action: "iam:ListOpenIDConnectProviders", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST_MEMBERS, output: &shapes::LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE_MEMBERS,
     result_wrapper: "ListOpenIDConnectProvidersResult", read_only: true, unsigned: false,
@@ -1972,7 +1973,7 @@ impl Operation for ListOrganizationsFeatures {
 }
 
 pub static LIST_ORGANIZATIONS_FEATURES_OPERATION: OperationShape = OperationShape {
-    name: "ListOrganizationsFeatures", service: &SERVICE,
+    name: "ListOrganizationsFeatures", action: "iam:ListOrganizationsFeatures", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ORGANIZATIONS_FEATURES_REQUEST_MEMBERS, output: &shapes::LIST_ORGANIZATIONS_FEATURES_RESPONSE_MEMBERS,
     result_wrapper: "ListOrganizationsFeaturesResult", read_only: true, unsigned: false,
@@ -1988,7 +1989,7 @@ impl Operation for ListPolicies {
 }
 
 pub static LIST_POLICIES_OPERATION: OperationShape = OperationShape {
-    name: "ListPolicies", service: &SERVICE,
+    name: "ListPolicies", action: "iam:ListPolicies", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_POLICIES_REQUEST_MEMBERS, output: &shapes::LIST_POLICIES_RESPONSE_MEMBERS,
     result_wrapper: "ListPoliciesResult", read_only: true, unsigned: false,
@@ -2004,7 +2005,7 @@ impl Operation for ListPoliciesGrantingServiceAccess {
 }
 
 pub static LIST_POLICIES_GRANTING_SERVICE_ACCESS_OPERATION: OperationShape = OperationShape {
-    name: "ListPoliciesGrantingServiceAccess", service: &SERVICE,
+    name: "ListPoliciesGrantingServiceAccess", action: "iam:ListPoliciesGrantingServiceAccess", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST_MEMBERS, output: &shapes::LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE_MEMBERS,
     result_wrapper: "ListPoliciesGrantingServiceAccessResult", read_only: true, unsigned: false,
@@ -2020,7 +2021,7 @@ impl Operation for ListPolicyTags {
 }
 
 pub static LIST_POLICY_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "ListPolicyTags", service: &SERVICE,
+    name: "ListPolicyTags", action: "iam:ListPolicyTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_POLICY_TAGS_REQUEST_MEMBERS, output: &shapes::LIST_POLICY_TAGS_RESPONSE_MEMBERS,
     result_wrapper: "ListPolicyTagsResult", read_only: true, unsigned: false,
@@ -2036,7 +2037,7 @@ impl Operation for ListPolicyVersions {
 }
 
 pub static LIST_POLICY_VERSIONS_OPERATION: OperationShape = OperationShape {
-    name: "ListPolicyVersions", service: &SERVICE,
+    name: "ListPolicyVersions", action: "iam:ListPolicyVersions", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_POLICY_VERSIONS_REQUEST_MEMBERS, output: &shapes::LIST_POLICY_VERSIONS_RESPONSE_MEMBERS,
     result_wrapper: "ListPolicyVersionsResult", read_only: true, unsigned: false,
@@ -2052,7 +2053,7 @@ impl Operation for ListRolePolicies {
 }
 
 pub static LIST_ROLE_POLICIES_OPERATION: OperationShape = OperationShape {
-    name: "ListRolePolicies", service: &SERVICE,
+    name: "ListRolePolicies", action: "iam:ListRolePolicies", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ROLE_POLICIES_REQUEST_MEMBERS, output: &shapes::LIST_ROLE_POLICIES_RESPONSE_MEMBERS,
     result_wrapper: "ListRolePoliciesResult", read_only: true, unsigned: false,
@@ -2068,7 +2069,7 @@ impl Operation for ListRoleTags {
 }
 
 pub static LIST_ROLE_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "ListRoleTags", service: &SERVICE,
+    name: "ListRoleTags", action: "iam:ListRoleTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ROLE_TAGS_REQUEST_MEMBERS, output: &shapes::LIST_ROLE_TAGS_RESPONSE_MEMBERS,
     result_wrapper: "ListRoleTagsResult", read_only: true, unsigned: false,
@@ -2084,7 +2085,7 @@ impl Operation for ListRoles {
 }
 
 pub static LIST_ROLES_OPERATION: OperationShape = OperationShape {
-    name: "ListRoles", service: &SERVICE,
+    name: "ListRoles", action: "iam:ListRoles", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ROLES_REQUEST_MEMBERS, output: &shapes::LIST_ROLES_RESPONSE_MEMBERS,
     result_wrapper: "ListRolesResult", read_only: true, unsigned: false,
@@ -2100,7 +2101,7 @@ impl Operation for ListSAMLProviderTags {
 }
 
 pub static LIST_SAML_PROVIDER_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "ListSAMLProviderTags", service: &SERVICE,
+    name: "ListSAMLProviderTags", action: "iam:ListSAMLProviderTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_SAML_PROVIDER_TAGS_REQUEST_MEMBERS, output: &shapes::LIST_SAML_PROVIDER_TAGS_RESPONSE_MEMBERS,
     result_wrapper: "ListSAMLProviderTagsResult", read_only: true, unsigned: false,
@@ -2116,7 +2117,7 @@ impl Operation for ListSAMLProviders {
 }
 
 pub static LIST_SAML_PROVIDERS_OPERATION: OperationShape = OperationShape {
-    name: "ListSAMLProviders", service: &SERVICE,
+    name: "ListSAMLProviders", action: "iam:ListSAMLProviders", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_SAML_PROVIDERS_REQUEST_MEMBERS, output: &shapes::LIST_SAML_PROVIDERS_RESPONSE_MEMBERS,
     result_wrapper: "ListSAMLProvidersResult", read_only: true, unsigned: false,
@@ -2132,7 +2133,7 @@ impl Operation for ListSSHPublicKeys {
 }
 
 pub static LIST_SSH_PUBLIC_KEYS_OPERATION: OperationShape = OperationShape {
-    name: "ListSSHPublicKeys", service: &SERVICE,
+    name: "ListSSHPublicKeys", action: "iam:ListSSHPublicKeys", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_SSH_PUBLIC_KEYS_REQUEST_MEMBERS, output: &shapes::LIST_SSH_PUBLIC_KEYS_RESPONSE_MEMBERS,
     result_wrapper: "ListSSHPublicKeysResult", read_only: true, unsigned: false,
@@ -2148,7 +2149,7 @@ impl Operation for ListServerCertificateTags {
 }
 
 pub static LIST_SERVER_CERTIFICATE_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "ListServerCertificateTags", service: &SERVICE,
+    name: "ListServerCertificateTags", action: "iam:ListServerCertificateTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_SERVER_CERTIFICATE_TAGS_REQUEST_MEMBERS, output: &shapes::LIST_SERVER_CERTIFICATE_TAGS_RESPONSE_MEMBERS,
     result_wrapper: "ListServerCertificateTagsResult", read_only: true, unsigned: false,
@@ -2164,7 +2165,7 @@ impl Operation for ListServerCertificates {
 }
 
 pub static LIST_SERVER_CERTIFICATES_OPERATION: OperationShape = OperationShape {
-    name: "ListServerCertificates", service: &SERVICE,
+    name: "ListServerCertificates", action: "iam:ListServerCertificates", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_SERVER_CERTIFICATES_REQUEST_MEMBERS, output: &shapes::LIST_SERVER_CERTIFICATES_RESPONSE_MEMBERS,
     result_wrapper: "ListServerCertificatesResult", read_only: true, unsigned: false,
@@ -2180,7 +2181,7 @@ impl Operation for ListServiceSpecificCredentials {
 }
 
 pub static LIST_SERVICE_SPECIFIC_CREDENTIALS_OPERATION: OperationShape = OperationShape {
-    name: "ListServiceSpecificCredentials", service: &SERVICE,
+    name: "ListServiceSpecificCredentials", action: "iam:ListServiceSpecificCredentials", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST_MEMBERS, output: &shapes::LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE_MEMBERS,
     result_wrapper: "ListServiceSpecificCredentialsResult", read_only: true, unsigned: false,
@@ -2196,7 +2197,7 @@ impl Operation for ListSigningCertificates {
 }
 
 pub static LIST_SIGNING_CERTIFICATES_OPERATION: OperationShape = OperationShape {
-    name: "ListSigningCertificates", service: &SERVICE,
+    name: "ListSigningCertificates", action: "iam:ListSigningCertificates", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_SIGNING_CERTIFICATES_REQUEST_MEMBERS, output: &shapes::LIST_SIGNING_CERTIFICATES_RESPONSE_MEMBERS,
     result_wrapper: "ListSigningCertificatesResult", read_only: true, unsigned: false,
@@ -2212,7 +2213,7 @@ impl Operation for ListUserPolicies {
 }
 
 pub static LIST_USER_POLICIES_OPERATION: OperationShape = OperationShape {
-    name: "ListUserPolicies", service: &SERVICE,
+    name: "ListUserPolicies", action: "iam:ListUserPolicies", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_USER_POLICIES_REQUEST_MEMBERS, output: &shapes::LIST_USER_POLICIES_RESPONSE_MEMBERS,
     result_wrapper: "ListUserPoliciesResult", read_only: true, unsigned: false,
@@ -2228,7 +2229,7 @@ impl Operation for ListUserTags {
 }
 
 pub static LIST_USER_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "ListUserTags", service: &SERVICE,
+    name: "ListUserTags", action: "iam:ListUserTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_USER_TAGS_REQUEST_MEMBERS, output: &shapes::LIST_USER_TAGS_RESPONSE_MEMBERS,
     result_wrapper: "ListUserTagsResult", read_only: true, unsigned: false,
@@ -2244,7 +2245,7 @@ impl Operation for ListUsers {
 }
 
 pub static LIST_USERS_OPERATION: OperationShape = OperationShape {
-    name: "ListUsers", service: &SERVICE,
+    name: "ListUsers", action: "iam:ListUsers", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_USERS_REQUEST_MEMBERS, output: &shapes::LIST_USERS_RESPONSE_MEMBERS,
     result_wrapper: "ListUsersResult", read_only: true, unsigned: false,
@@ -2260,7 +2261,7 @@ impl Operation for ListVirtualMFADevices {
 }
 
 pub static LIST_VIRTUAL_MFA_DEVICES_OPERATION: OperationShape = OperationShape {
-    name: "ListVirtualMFADevices", service: &SERVICE,
+    name: "ListVirtualMFADevices", action: "iam:ListVirtualMFADevices", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_VIRTUAL_MFA_DEVICES_REQUEST_MEMBERS, output: &shapes::LIST_VIRTUAL_MFA_DEVICES_RESPONSE_MEMBERS,
     result_wrapper: "ListVirtualMFADevicesResult", read_only: true, unsigned: false,
@@ -2276,7 +2277,7 @@ impl Operation for PutAccountProperties {
 }
 
 pub static PUT_ACCOUNT_PROPERTIES_OPERATION: OperationShape = OperationShape {
-    name: "PutAccountProperties", service: &SERVICE,
+    name: "PutAccountProperties", action: "iam:PutAccountProperties", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::PUT_ACCOUNT_PROPERTIES_REQUEST_MEMBERS, output: &shapes::PUT_ACCOUNT_PROPERTIES_RESPONSE_MEMBERS,
     result_wrapper: "PutAccountPropertiesResult", read_only: false, unsigned: false,
@@ -2292,7 +2293,7 @@ impl Operation for PutGroupPolicy {
 }
 
 pub static PUT_GROUP_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "PutGroupPolicy", service: &SERVICE,
+    name: "PutGroupPolicy", action: "iam:PutGroupPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::PUT_GROUP_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2308,7 +2309,7 @@ impl Operation for PutRolePermissionsBoundary {
 }
 
 pub static PUT_ROLE_PERMISSIONS_BOUNDARY_OPERATION: OperationShape = OperationShape {
-    name: "PutRolePermissionsBoundary", service: &SERVICE,
+    name: "PutRolePermissionsBoundary", action: "iam:PutRolePermissionsBoundary", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2324,7 +2325,7 @@ impl Operation for PutRolePolicy {
 }
 
 pub static PUT_ROLE_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "PutRolePolicy", service: &SERVICE,
+    name: "PutRolePolicy", action: "iam:PutRolePolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::PUT_ROLE_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2340,7 +2341,7 @@ impl Operation for PutUserPermissionsBoundary {
 }
 
 pub static PUT_USER_PERMISSIONS_BOUNDARY_OPERATION: OperationShape = OperationShape {
-    name: "PutUserPermissionsBoundary", service: &SERVICE,
+    name: "PutUserPermissionsBoundary", action: "iam:PutUserPermissionsBoundary", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::PUT_USER_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2356,7 +2357,7 @@ impl Operation for PutUserPolicy {
 }
 
 pub static PUT_USER_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "PutUserPolicy", service: &SERVICE,
+    name: "PutUserPolicy", action: "iam:PutUserPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::PUT_USER_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2372,7 +2373,7 @@ impl Operation for RejectDelegationRequest {
 }
 
 pub static REJECT_DELEGATION_REQUEST_OPERATION: OperationShape = OperationShape {
-    name: "RejectDelegationRequest", service: &SERVICE,
+    name: "RejectDelegationRequest", action: "iam:RejectDelegationRequest", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::REJECT_DELEGATION_REQUEST_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2388,7 +2389,7 @@ impl Operation for RemoveClientIDFromOpenIDConnectProvider {
 }
 
 pub static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "RemoveClientIDFromOpenIDConnectProvider", service: &SERVICE,
+    name: "RemoveClientIDFromOpenIDConnectProvider", action: "iam:RemoveClientIDFromOpenIDConnectProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2404,7 +2405,7 @@ impl Operation for RemoveRoleFromInstanceProfile {
 }
 
 pub static REMOVE_ROLE_FROM_INSTANCE_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "RemoveRoleFromInstanceProfile", service: &SERVICE,
+    name: "RemoveRoleFromInstanceProfile", action: "iam:RemoveRoleFromInstanceProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2420,7 +2421,7 @@ impl Operation for RemoveUserFromGroup {
 }
 
 pub static REMOVE_USER_FROM_GROUP_OPERATION: OperationShape = OperationShape {
-    name: "RemoveUserFromGroup", service: &SERVICE,
+    name: "RemoveUserFromGroup", action: "iam:RemoveUserFromGroup", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::REMOVE_USER_FROM_GROUP_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2436,7 +2437,7 @@ impl Operation for ResetServiceSpecificCredential {
 }
 
 pub static RESET_SERVICE_SPECIFIC_CREDENTIAL_OPERATION: OperationShape = OperationShape {
-    name: "ResetServiceSpecificCredential", service: &SERVICE,
+    name: "ResetServiceSpecificCredential", action: "iam:ResetServiceSpecificCredential", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::RESET_SERVICE_SPECIFIC_CREDENTIAL_REQUEST_MEMBERS, output: &shapes::RESET_SERVICE_SPECIFIC_CREDENTIAL_RESPONSE_MEMBERS,
     result_wrapper: "ResetServiceSpecificCredentialResult", read_only: false, unsigned: false,
@@ -2452,7 +2453,7 @@ impl Operation for ResyncMFADevice {
 }
 
 pub static RESYNC_MFA_DEVICE_OPERATION: OperationShape = OperationShape {
-    name: "ResyncMFADevice", service: &SERVICE,
+    name: "ResyncMFADevice", action: "iam:ResyncMFADevice", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::RESYNC_MFA_DEVICE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2468,7 +2469,7 @@ impl Operation for SendDelegationToken {
 }
 
 pub static SEND_DELEGATION_TOKEN_OPERATION: OperationShape = OperationShape {
-    name: "SendDelegationToken", service: &SERVICE,
+    name: "SendDelegationToken", action: "iam:SendDelegationToken", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::SEND_DELEGATION_TOKEN_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2484,7 +2485,7 @@ impl Operation for SetDefaultPolicyVersion {
 }
 
 pub static SET_DEFAULT_POLICY_VERSION_OPERATION: OperationShape = OperationShape {
-    name: "SetDefaultPolicyVersion", service: &SERVICE,
+    name: "SetDefaultPolicyVersion", action: "iam:SetDefaultPolicyVersion", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::SET_DEFAULT_POLICY_VERSION_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2500,7 +2501,7 @@ impl Operation for SetSecurityTokenServicePreferences {
 }
 
 pub static SET_SECURITY_TOKEN_SERVICE_PREFERENCES_OPERATION: OperationShape = OperationShape {
-    name: "SetSecurityTokenServicePreferences", service: &SERVICE,
+    name: "SetSecurityTokenServicePreferences", action: "iam:SetSecurityTokenServicePreferences", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::SET_SECURITY_TOKEN_SERVICE_PREFERENCES_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2516,7 +2517,7 @@ impl Operation for SimulateCustomPolicy {
 }
 
 pub static SIMULATE_CUSTOM_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "SimulateCustomPolicy", service: &SERVICE,
+    name: "SimulateCustomPolicy", action: "iam:SimulateCustomPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS, output: &shapes::SIMULATE_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "SimulateCustomPolicyResult", read_only: true, unsigned: false,
@@ -2534,7 +2535,7 @@ impl Operation for SimulatePrincipalPolicy {
 }
 
 pub static SIMULATE_PRINCIPAL_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "SimulatePrincipalPolicy", service: &SERVICE,
+    name: "SimulatePrincipalPolicy", action: "iam:SimulatePrincipalPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS, output: &shapes::SIMULATE_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "SimulatePrincipalPolicyResult", read_only: true, unsigned: false,
@@ -2552,7 +2553,7 @@ impl Operation for TagInstanceProfile {
 }
 
 pub static TAG_INSTANCE_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "TagInstanceProfile", service: &SERVICE,
+    name: "TagInstanceProfile", action: "iam:TagInstanceProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::TAG_INSTANCE_PROFILE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2568,7 +2569,7 @@ impl Operation for TagMFADevice {
 }
 
 pub static TAG_MFA_DEVICE_OPERATION: OperationShape = OperationShape {
-    name: "TagMFADevice", service: &SERVICE,
+    name: "TagMFADevice", action: "iam:TagMFADevice", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::TAG_MFA_DEVICE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2584,7 +2585,7 @@ impl Operation for TagOpenIDConnectProvider {
 }
 
 pub static TAG_OPEN_ID_CONNECT_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "TagOpenIDConnectProvider", service: &SERVICE,
+    name: "TagOpenIDConnectProvider", action: "iam:TagOpenIDConnectProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2600,7 +2601,7 @@ impl Operation for TagPolicy {
 }
 
 pub static TAG_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "TagPolicy", service: &SERVICE,
+    name: "TagPolicy", action: "iam:TagPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::TAG_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2616,7 +2617,7 @@ impl Operation for TagRole {
 }
 
 pub static TAG_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "TagRole", service: &SERVICE,
+    name: "TagRole", action: "iam:TagRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::TAG_ROLE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2632,7 +2633,7 @@ impl Operation for TagSAMLProvider {
 }
 
 pub static TAG_SAML_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "TagSAMLProvider", service: &SERVICE,
+    name: "TagSAMLProvider", action: "iam:TagSAMLProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::TAG_SAML_PROVIDER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2648,7 +2649,7 @@ impl Operation for TagServerCertificate {
 }
 
 pub static TAG_SERVER_CERTIFICATE_OPERATION: OperationShape = OperationShape {
-    name: "TagServerCertificate", service: &SERVICE,
+    name: "TagServerCertificate", action: "iam:TagServerCertificate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::TAG_SERVER_CERTIFICATE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2664,7 +2665,7 @@ impl Operation for TagUser {
 }
 
 pub static TAG_USER_OPERATION: OperationShape = OperationShape {
-    name: "TagUser", service: &SERVICE,
+    name: "TagUser", action: "iam:TagUser", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::TAG_USER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2680,7 +2681,7 @@ impl Operation for UntagInstanceProfile {
 }
 
 pub static UNTAG_INSTANCE_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "UntagInstanceProfile", service: &SERVICE,
+    name: "UntagInstanceProfile", action: "iam:UntagInstanceProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UNTAG_INSTANCE_PROFILE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2696,7 +2697,7 @@ impl Operation for UntagMFADevice {
 }
 
 pub static UNTAG_MFA_DEVICE_OPERATION: OperationShape = OperationShape {
-    name: "UntagMFADevice", service: &SERVICE,
+    name: "UntagMFADevice", action: "iam:UntagMFADevice", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UNTAG_MFA_DEVICE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2712,7 +2713,7 @@ impl Operation for UntagOpenIDConnectProvider {
 }
 
 pub static UNTAG_OPEN_ID_CONNECT_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "UntagOpenIDConnectProvider", service: &SERVICE,
+    name: "UntagOpenIDConnectProvider", action: "iam:UntagOpenIDConnectProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2728,7 +2729,7 @@ impl Operation for UntagPolicy {
 }
 
 pub static UNTAG_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "UntagPolicy", service: &SERVICE,
+    name: "UntagPolicy", action: "iam:UntagPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UNTAG_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2744,7 +2745,7 @@ impl Operation for UntagRole {
 }
 
 pub static UNTAG_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "UntagRole", service: &SERVICE,
+    name: "UntagRole", action: "iam:UntagRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UNTAG_ROLE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2760,7 +2761,7 @@ impl Operation for UntagSAMLProvider {
 }
 
 pub static UNTAG_SAML_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "UntagSAMLProvider", service: &SERVICE,
+    name: "UntagSAMLProvider", action: "iam:UntagSAMLProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UNTAG_SAML_PROVIDER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2776,7 +2777,7 @@ impl Operation for UntagServerCertificate {
 }
 
 pub static UNTAG_SERVER_CERTIFICATE_OPERATION: OperationShape = OperationShape {
-    name: "UntagServerCertificate", service: &SERVICE,
+    name: "UntagServerCertificate", action: "iam:UntagServerCertificate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UNTAG_SERVER_CERTIFICATE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2792,7 +2793,7 @@ impl Operation for UntagUser {
 }
 
 pub static UNTAG_USER_OPERATION: OperationShape = OperationShape {
-    name: "UntagUser", service: &SERVICE,
+    name: "UntagUser", action: "iam:UntagUser", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UNTAG_USER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2808,7 +2809,7 @@ impl Operation for UpdateAccessKey {
 }
 
 pub static UPDATE_ACCESS_KEY_OPERATION: OperationShape = OperationShape {
-    name: "UpdateAccessKey", service: &SERVICE,
+    name: "UpdateAccessKey", action: "iam:UpdateAccessKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_ACCESS_KEY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2824,7 +2825,7 @@ impl Operation for UpdateAccountPasswordPolicy {
 }
 
 pub static UPDATE_ACCOUNT_PASSWORD_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "UpdateAccountPasswordPolicy", service: &SERVICE,
+    name: "UpdateAccountPasswordPolicy", action: "iam:UpdateAccountPasswordPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2840,7 +2841,7 @@ impl Operation for UpdateAssumeRolePolicy {
 }
 
 pub static UPDATE_ASSUME_ROLE_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "UpdateAssumeRolePolicy", service: &SERVICE,
+    name: "UpdateAssumeRolePolicy", action: "iam:UpdateAssumeRolePolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_ASSUME_ROLE_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2856,7 +2857,7 @@ impl Operation for UpdateDelegationRequest {
 }
 
 pub static UPDATE_DELEGATION_REQUEST_OPERATION: OperationShape = OperationShape {
-    name: "UpdateDelegationRequest", service: &SERVICE,
+    name: "UpdateDelegationRequest", action: "iam:UpdateDelegationRequest", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_DELEGATION_REQUEST_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2872,7 +2873,7 @@ impl Operation for UpdateGroup {
 }
 
 pub static UPDATE_GROUP_OPERATION: OperationShape = OperationShape {
-    name: "UpdateGroup", service: &SERVICE,
+    name: "UpdateGroup", action: "iam:UpdateGroup", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_GROUP_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2888,7 +2889,7 @@ impl Operation for UpdateLoginProfile {
 }
 
 pub static UPDATE_LOGIN_PROFILE_OPERATION: OperationShape = OperationShape {
-    name: "UpdateLoginProfile", service: &SERVICE,
+    name: "UpdateLoginProfile", action: "iam:UpdateLoginProfile", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_LOGIN_PROFILE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2904,7 +2905,7 @@ impl Operation for UpdateOpenIDConnectProviderThumbprint {
 }
 
 pub static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_OPERATION: OperationShape = OperationShape {
-    name: "UpdateOpenIDConnectProviderThumbprint", service: &SERVICE,
+    name: "UpdateOpenIDConnectProviderThumbprint", action: "iam:UpdateOpenIDConnectProviderThumbprint", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2920,7 +2921,7 @@ impl Operation for UpdateRole {
 }
 
 pub static UPDATE_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "UpdateRole", service: &SERVICE,
+    name: "UpdateRole", action: "iam:UpdateRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_ROLE_REQUEST_MEMBERS, output: &shapes::UPDATE_ROLE_RESPONSE_MEMBERS,
     result_wrapper: "UpdateRoleResult", read_only: false, unsigned: false,
@@ -2936,7 +2937,7 @@ impl Operation for UpdateRoleDescription {
 }
 
 pub static UPDATE_ROLE_DESCRIPTION_OPERATION: OperationShape = OperationShape {
-    name: "UpdateRoleDescription", service: &SERVICE,
+    name: "UpdateRoleDescription", action: "iam:UpdateRoleDescription", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_ROLE_DESCRIPTION_REQUEST_MEMBERS, output: &shapes::UPDATE_ROLE_DESCRIPTION_RESPONSE_MEMBERS,
     result_wrapper: "UpdateRoleDescriptionResult", read_only: false, unsigned: false,
@@ -2952,7 +2953,7 @@ impl Operation for UpdateSAMLProvider {
 }
 
 pub static UPDATE_SAML_PROVIDER_OPERATION: OperationShape = OperationShape {
-    name: "UpdateSAMLProvider", service: &SERVICE,
+    name: "UpdateSAMLProvider", action: "iam:UpdateSAMLProvider", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_SAML_PROVIDER_REQUEST_MEMBERS, output: &shapes::UPDATE_SAML_PROVIDER_RESPONSE_MEMBERS,
     result_wrapper: "UpdateSAMLProviderResult", read_only: false, unsigned: false,
@@ -2968,7 +2969,7 @@ impl Operation for UpdateSSHPublicKey {
 }
 
 pub static UPDATE_SSH_PUBLIC_KEY_OPERATION: OperationShape = OperationShape {
-    name: "UpdateSSHPublicKey", service: &SERVICE,
+    name: "UpdateSSHPublicKey", action: "iam:UpdateSSHPublicKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_SSH_PUBLIC_KEY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -2984,7 +2985,7 @@ impl Operation for UpdateServerCertificate {
 }
 
 pub static UPDATE_SERVER_CERTIFICATE_OPERATION: OperationShape = OperationShape {
-    name: "UpdateServerCertificate", service: &SERVICE,
+    name: "UpdateServerCertificate", action: "iam:UpdateServerCertificate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_SERVER_CERTIFICATE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -3000,7 +3001,7 @@ impl Operation for UpdateServiceSpecificCredential {
 }
 
 pub static UPDATE_SERVICE_SPECIFIC_CREDENTIAL_OPERATION: OperationShape = OperationShape {
-    name: "UpdateServiceSpecificCredential", service: &SERVICE,
+    name: "UpdateServiceSpecificCredential", action: "iam:UpdateServiceSpecificCredential", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_SERVICE_SPECIFIC_CREDENTIAL_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -3016,7 +3017,7 @@ impl Operation for UpdateSigningCertificate {
 }
 
 pub static UPDATE_SIGNING_CERTIFICATE_OPERATION: OperationShape = OperationShape {
-    name: "UpdateSigningCertificate", service: &SERVICE,
+    name: "UpdateSigningCertificate", action: "iam:UpdateSigningCertificate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_SIGNING_CERTIFICATE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -3032,7 +3033,7 @@ impl Operation for UpdateUser {
 }
 
 pub static UPDATE_USER_OPERATION: OperationShape = OperationShape {
-    name: "UpdateUser", service: &SERVICE,
+    name: "UpdateUser", action: "iam:UpdateUser", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_USER_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -3048,7 +3049,7 @@ impl Operation for UploadSSHPublicKey {
 }
 
 pub static UPLOAD_SSH_PUBLIC_KEY_OPERATION: OperationShape = OperationShape {
-    name: "UploadSSHPublicKey", service: &SERVICE,
+    name: "UploadSSHPublicKey", action: "iam:UploadSSHPublicKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPLOAD_SSH_PUBLIC_KEY_REQUEST_MEMBERS, output: &shapes::UPLOAD_SSH_PUBLIC_KEY_RESPONSE_MEMBERS,
     result_wrapper: "UploadSSHPublicKeyResult", read_only: false, unsigned: false,
@@ -3064,7 +3065,7 @@ impl Operation for UploadServerCertificate {
 }
 
 pub static UPLOAD_SERVER_CERTIFICATE_OPERATION: OperationShape = OperationShape {
-    name: "UploadServerCertificate", service: &SERVICE,
+    name: "UploadServerCertificate", action: "iam:UploadServerCertificate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPLOAD_SERVER_CERTIFICATE_REQUEST_MEMBERS, output: &shapes::UPLOAD_SERVER_CERTIFICATE_RESPONSE_MEMBERS,
     result_wrapper: "UploadServerCertificateResult", read_only: false, unsigned: false,
@@ -3080,7 +3081,7 @@ impl Operation for UploadSigningCertificate {
 }
 
 pub static UPLOAD_SIGNING_CERTIFICATE_OPERATION: OperationShape = OperationShape {
-    name: "UploadSigningCertificate", service: &SERVICE,
+    name: "UploadSigningCertificate", action: "iam:UploadSigningCertificate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPLOAD_SIGNING_CERTIFICATE_REQUEST_MEMBERS, output: &shapes::UPLOAD_SIGNING_CERTIFICATE_RESPONSE_MEMBERS,
     result_wrapper: "UploadSigningCertificateResult", read_only: false, unsigned: false,

@@ -12,6 +12,7 @@ pub static SERVICE: ServiceShape = ServiceShape {
     protocol: Protocol::Json11,
     signing_name: "kms",
     endpoint_prefix: "kms",
+    event_source: "kms.amazonaws.com",
     target_prefix: "TrentService",
     xml_namespace: "",
     global: false,
@@ -84,7 +85,7 @@ impl Operation for CancelKeyDeletion {
 }
 
 pub static CANCEL_KEY_DELETION_OPERATION: OperationShape = OperationShape {
-    name: "CancelKeyDeletion", service: &SERVICE,
+    name: "CancelKeyDeletion", action: "kms:CancelKeyDeletion", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CANCEL_KEY_DELETION_REQUEST_MEMBERS, output: &shapes::CANCEL_KEY_DELETION_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -100,7 +101,7 @@ impl Operation for ConnectCustomKeyStore {
 }
 
 pub static CONNECT_CUSTOM_KEY_STORE_OPERATION: OperationShape = OperationShape {
-    name: "ConnectCustomKeyStore", service: &SERVICE,
+    name: "ConnectCustomKeyStore", action: "kms:ConnectCustomKeyStore", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CONNECT_CUSTOM_KEY_STORE_REQUEST_MEMBERS, output: &shapes::CONNECT_CUSTOM_KEY_STORE_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -116,7 +117,7 @@ impl Operation for CreateAlias {
 }
 
 pub static CREATE_ALIAS_OPERATION: OperationShape = OperationShape {
-    name: "CreateAlias", service: &SERVICE,
+    name: "CreateAlias", action: "kms:CreateAlias", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_ALIAS_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -132,7 +133,7 @@ impl Operation for CreateCustomKeyStore {
 }
 
 pub static CREATE_CUSTOM_KEY_STORE_OPERATION: OperationShape = OperationShape {
-    name: "CreateCustomKeyStore", service: &SERVICE,
+    name: "CreateCustomKeyStore", action: "kms:CreateCustomKeyStore", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_CUSTOM_KEY_STORE_REQUEST_MEMBERS, output: &shapes::CREATE_CUSTOM_KEY_STORE_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -148,7 +149,7 @@ impl Operation for CreateGrant {
 }
 
 pub static CREATE_GRANT_OPERATION: OperationShape = OperationShape {
-    name: "CreateGrant", service: &SERVICE,
+    name: "CreateGrant", action: "kms:CreateGrant", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_GRANT_REQUEST_MEMBERS, output: &shapes::CREATE_GRANT_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -164,7 +165,7 @@ impl Operation for CreateKey {
 }
 
 pub static CREATE_KEY_OPERATION: OperationShape = OperationShape {
-    name: "CreateKey", service: &SERVICE,
+    name: "CreateKey", action: "kms:CreateKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::CREATE_KEY_REQUEST_MEMBERS, output: &shapes::CREATE_KEY_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -180,7 +181,7 @@ impl Operation for Decapsulate {
 }
 
 pub static DECAPSULATE_OPERATION: OperationShape = OperationShape {
-    name: "Decapsulate", service: &SERVICE,
+    name: "Decapsulate", action: "kms:Decapsulate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DECAPSULATE_REQUEST_MEMBERS, output: &shapes::DECAPSULATE_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -196,7 +197,7 @@ impl Operation for Decrypt {
 }
 
 pub static DECRYPT_OPERATION: OperationShape = OperationShape {
-    name: "Decrypt", service: &SERVICE,
+    name: "Decrypt", action: "kms:Decrypt", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DECRYPT_REQUEST_MEMBERS, output: &shapes::DECRYPT_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -212,7 +213,7 @@ impl Operation for DeleteAlias {
 }
 
 pub static DELETE_ALIAS_OPERATION: OperationShape = OperationShape {
-    name: "DeleteAlias", service: &SERVICE,
+    name: "DeleteAlias", action: "kms:DeleteAlias", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_ALIAS_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -228,7 +229,7 @@ impl Operation for DeleteCustomKeyStore {
 }
 
 pub static DELETE_CUSTOM_KEY_STORE_OPERATION: OperationShape = OperationShape {
-    name: "DeleteCustomKeyStore", service: &SERVICE,
+    name: "DeleteCustomKeyStore", action: "kms:DeleteCustomKeyStore", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_CUSTOM_KEY_STORE_REQUEST_MEMBERS, output: &shapes::DELETE_CUSTOM_KEY_STORE_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -244,7 +245,7 @@ impl Operation for DeleteImportedKeyMaterial {
 }
 
 pub static DELETE_IMPORTED_KEY_MATERIAL_OPERATION: OperationShape = OperationShape {
-    name: "DeleteImportedKeyMaterial", service: &SERVICE,
+    name: "DeleteImportedKeyMaterial", action: "kms:DeleteImportedKeyMaterial", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DELETE_IMPORTED_KEY_MATERIAL_REQUEST_MEMBERS, output: &shapes::DELETE_IMPORTED_KEY_MATERIAL_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -260,7 +261,7 @@ impl Operation for DeriveSharedSecret {
 }
 
 pub static DERIVE_SHARED_SECRET_OPERATION: OperationShape = OperationShape {
-    name: "DeriveSharedSecret", service: &SERVICE,
+    name: "DeriveSharedSecret", action: "kms:DeriveSharedSecret", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DERIVE_SHARED_SECRET_REQUEST_MEMBERS, output: &shapes::DERIVE_SHARED_SECRET_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -276,7 +277,7 @@ impl Operation for DescribeCustomKeyStores {
 }
 
 pub static DESCRIBE_CUSTOM_KEY_STORES_OPERATION: OperationShape = OperationShape {
-    name: "DescribeCustomKeyStores", service: &SERVICE,
+    name: "DescribeCustomKeyStores", action: "kms:DescribeCustomKeyStores", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DESCRIBE_CUSTOM_KEY_STORES_REQUEST_MEMBERS, output: &shapes::DESCRIBE_CUSTOM_KEY_STORES_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -292,7 +293,7 @@ impl Operation for DescribeKey {
 }
 
 pub static DESCRIBE_KEY_OPERATION: OperationShape = OperationShape {
-    name: "DescribeKey", service: &SERVICE,
+    name: "DescribeKey", action: "kms:DescribeKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DESCRIBE_KEY_REQUEST_MEMBERS, output: &shapes::DESCRIBE_KEY_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -308,7 +309,7 @@ impl Operation for DisableKey {
 }
 
 pub static DISABLE_KEY_OPERATION: OperationShape = OperationShape {
-    name: "DisableKey", service: &SERVICE,
+    name: "DisableKey", action: "kms:DisableKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DISABLE_KEY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -324,7 +325,7 @@ impl Operation for DisableKeyRotation {
 }
 
 pub static DISABLE_KEY_ROTATION_OPERATION: OperationShape = OperationShape {
-    name: "DisableKeyRotation", service: &SERVICE,
+    name: "DisableKeyRotation", action: "kms:DisableKeyRotation", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DISABLE_KEY_ROTATION_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -340,7 +341,7 @@ impl Operation for DisconnectCustomKeyStore {
 }
 
 pub static DISCONNECT_CUSTOM_KEY_STORE_OPERATION: OperationShape = OperationShape {
-    name: "DisconnectCustomKeyStore", service: &SERVICE,
+    name: "DisconnectCustomKeyStore", action: "kms:DisconnectCustomKeyStore", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DISCONNECT_CUSTOM_KEY_STORE_REQUEST_MEMBERS, output: &shapes::DISCONNECT_CUSTOM_KEY_STORE_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -356,7 +357,7 @@ impl Operation for EnableKey {
 }
 
 pub static ENABLE_KEY_OPERATION: OperationShape = OperationShape {
-    name: "EnableKey", service: &SERVICE,
+    name: "EnableKey", action: "kms:EnableKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ENABLE_KEY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -372,7 +373,7 @@ impl Operation for EnableKeyRotation {
 }
 
 pub static ENABLE_KEY_ROTATION_OPERATION: OperationShape = OperationShape {
-    name: "EnableKeyRotation", service: &SERVICE,
+    name: "EnableKeyRotation", action: "kms:EnableKeyRotation", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ENABLE_KEY_ROTATION_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -388,7 +389,7 @@ impl Operation for Encapsulate {
 }
 
 pub static ENCAPSULATE_OPERATION: OperationShape = OperationShape {
-    name: "Encapsulate", service: &SERVICE,
+    name: "Encapsulate", action: "kms:Encapsulate", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ENCAPSULATE_REQUEST_MEMBERS, output: &shapes::ENCAPSULATE_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -404,7 +405,7 @@ impl Operation for Encrypt {
 }
 
 pub static ENCRYPT_OPERATION: OperationShape = OperationShape {
-    name: "Encrypt", service: &SERVICE,
+    name: "Encrypt", action: "kms:Encrypt", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ENCRYPT_REQUEST_MEMBERS, output: &shapes::ENCRYPT_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -420,7 +421,7 @@ impl Operation for GenerateDataKey {
 }
 
 pub static GENERATE_DATA_KEY_OPERATION: OperationShape = OperationShape {
-    name: "GenerateDataKey", service: &SERVICE,
+    name: "GenerateDataKey", action: "kms:GenerateDataKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GENERATE_DATA_KEY_REQUEST_MEMBERS, output: &shapes::GENERATE_DATA_KEY_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -436,7 +437,7 @@ impl Operation for GenerateDataKeyPair {
 }
 
 pub static GENERATE_DATA_KEY_PAIR_OPERATION: OperationShape = OperationShape {
-    name: "GenerateDataKeyPair", service: &SERVICE,
+    name: "GenerateDataKeyPair", action: "kms:GenerateDataKeyPair", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GENERATE_DATA_KEY_PAIR_REQUEST_MEMBERS, output: &shapes::GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -452,7 +453,7 @@ impl Operation for GenerateDataKeyPairWithoutPlaintext {
 }
 
 pub static GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_OPERATION: OperationShape = OperationShape {
-    name: "GenerateDataKeyPairWithoutPlaintext", service: &SERVICE,
+    name: "GenerateDataKeyPairWithoutPlaintext", action: "kms:GenerateDataKeyPairWithoutPlaintext", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST_MEMBERS, output: &shapes::GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -468,7 +469,7 @@ impl Operation for GenerateDataKeyWithoutPlaintext {
 }
 
 pub static GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_OPERATION: OperationShape = OperationShape {
-    name: "GenerateDataKeyWithoutPlaintext", service: &SERVICE,
+    name: "GenerateDataKeyWithoutPlaintext", action: "kms:GenerateDataKeyWithoutPlaintext", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST_MEMBERS, output: &shapes::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -484,7 +485,7 @@ impl Operation for GenerateMac {
 }
 
 pub static GENERATE_MAC_OPERATION: OperationShape = OperationShape {
-    name: "GenerateMac", service: &SERVICE,
+    name: "GenerateMac", action: "kms:GenerateMac", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GENERATE_MAC_REQUEST_MEMBERS, output: &shapes::GENERATE_MAC_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -500,7 +501,7 @@ impl Operation for GenerateRandom {
 }
 
 pub static GENERATE_RANDOM_OPERATION: OperationShape = OperationShape {
-    name: "GenerateRandom", service: &SERVICE,
+    name: "GenerateRandom", action: "kms:GenerateRandom", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GENERATE_RANDOM_REQUEST_MEMBERS, output: &shapes::GENERATE_RANDOM_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -516,7 +517,7 @@ impl Operation for GetKeyLastUsage {
 }
 
 pub static GET_KEY_LAST_USAGE_OPERATION: OperationShape = OperationShape {
-    name: "GetKeyLastUsage", service: &SERVICE,
+    name: "GetKeyLastUsage", action: "kms:GetKeyLastUsage", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_KEY_LAST_USAGE_REQUEST_MEMBERS, output: &shapes::GET_KEY_LAST_USAGE_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -532,7 +533,7 @@ impl Operation for GetKeyPolicy {
 }
 
 pub static GET_KEY_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "GetKeyPolicy", service: &SERVICE,
+    name: "GetKeyPolicy", action: "kms:GetKeyPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_KEY_POLICY_REQUEST_MEMBERS, output: &shapes::GET_KEY_POLICY_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -548,7 +549,7 @@ impl Operation for GetKeyRotationStatus {
 }
 
 pub static GET_KEY_ROTATION_STATUS_OPERATION: OperationShape = OperationShape {
-    name: "GetKeyRotationStatus", service: &SERVICE,
+    name: "GetKeyRotationStatus", action: "kms:GetKeyRotationStatus", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_KEY_ROTATION_STATUS_REQUEST_MEMBERS, output: &shapes::GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -564,7 +565,7 @@ impl Operation for GetParametersForImport {
 }
 
 pub static GET_PARAMETERS_FOR_IMPORT_OPERATION: OperationShape = OperationShape {
-    name: "GetParametersForImport", service: &SERVICE,
+    name: "GetParametersForImport", action: "kms:GetParametersForImport", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_PARAMETERS_FOR_IMPORT_REQUEST_MEMBERS, output: &shapes::GET_PARAMETERS_FOR_IMPORT_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -580,7 +581,7 @@ impl Operation for GetPublicKey {
 }
 
 pub static GET_PUBLIC_KEY_OPERATION: OperationShape = OperationShape {
-    name: "GetPublicKey", service: &SERVICE,
+    name: "GetPublicKey", action: "kms:GetPublicKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_PUBLIC_KEY_REQUEST_MEMBERS, output: &shapes::GET_PUBLIC_KEY_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -596,7 +597,7 @@ impl Operation for ImportKeyMaterial {
 }
 
 pub static IMPORT_KEY_MATERIAL_OPERATION: OperationShape = OperationShape {
-    name: "ImportKeyMaterial", service: &SERVICE,
+    name: "ImportKeyMaterial", action: "kms:ImportKeyMaterial", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::IMPORT_KEY_MATERIAL_REQUEST_MEMBERS, output: &shapes::IMPORT_KEY_MATERIAL_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -612,7 +613,7 @@ impl Operation for ListAliases {
 }
 
 pub static LIST_ALIASES_OPERATION: OperationShape = OperationShape {
-    name: "ListAliases", service: &SERVICE,
+    name: "ListAliases", action: "kms:ListAliases", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_ALIASES_REQUEST_MEMBERS, output: &shapes::LIST_ALIASES_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -628,7 +629,7 @@ impl Operation for ListGrants {
 }
 
 pub static LIST_GRANTS_OPERATION: OperationShape = OperationShape {
-    name: "ListGrants", service: &SERVICE,
+    name: "ListGrants", action: "kms:ListGrants", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_GRANTS_REQUEST_MEMBERS, output: &shapes::LIST_GRANTS_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -646,7 +647,7 @@ impl Operation for ListKeyPolicies {
 }
 
 pub static LIST_KEY_POLICIES_OPERATION: OperationShape = OperationShape {
-    name: "ListKeyPolicies", service: &SERVICE,
+    name: "ListKeyPolicies", action: "kms:ListKeyPolicies", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_KEY_POLICIES_REQUEST_MEMBERS, output: &shapes::LIST_KEY_POLICIES_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -662,7 +663,7 @@ impl Operation for ListKeyRotations {
 }
 
 pub static LIST_KEY_ROTATIONS_OPERATION: OperationShape = OperationShape {
-    name: "ListKeyRotations", service: &SERVICE,
+    name: "ListKeyRotations", action: "kms:ListKeyRotations", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_KEY_ROTATIONS_REQUEST_MEMBERS, output: &shapes::LIST_KEY_ROTATIONS_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -678,7 +679,7 @@ impl Operation for ListKeys {
 }
 
 pub static LIST_KEYS_OPERATION: OperationShape = OperationShape {
-    name: "ListKeys", service: &SERVICE,
+    name: "ListKeys", action: "kms:ListKeys", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_KEYS_REQUEST_MEMBERS, output: &shapes::LIST_KEYS_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -694,7 +695,7 @@ impl Operation for ListResourceTags {
 }
 
 pub static LIST_RESOURCE_TAGS_OPERATION: OperationShape = OperationShape {
-    name: "ListResourceTags", service: &SERVICE,
+    name: "ListResourceTags", action: "kms:ListResourceTags", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_RESOURCE_TAGS_REQUEST_MEMBERS, output: &shapes::LIST_RESOURCE_TAGS_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -710,7 +711,7 @@ impl Operation for ListRetirableGrants {
 }
 
 pub static LIST_RETIRABLE_GRANTS_OPERATION: OperationShape = OperationShape {
-    name: "ListRetirableGrants", service: &SERVICE,
+    name: "ListRetirableGrants", action: "kms:ListRetirableGrants", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::LIST_RETIRABLE_GRANTS_REQUEST_MEMBERS, output: &shapes::LIST_GRANTS_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -728,7 +729,7 @@ impl Operation for PutKeyPolicy {
 }
 
 pub static PUT_KEY_POLICY_OPERATION: OperationShape = OperationShape {
-    name: "PutKeyPolicy", service: &SERVICE,
+    name: "PutKeyPolicy", action: "kms:PutKeyPolicy", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::PUT_KEY_POLICY_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -744,7 +745,7 @@ impl Operation for ReEncrypt {
 }
 
 pub static RE_ENCRYPT_OPERATION: OperationShape = OperationShape {
-    name: "ReEncrypt", service: &SERVICE,
+    name: "ReEncrypt", action: "kms:ReEncrypt", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::RE_ENCRYPT_REQUEST_MEMBERS, output: &shapes::RE_ENCRYPT_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -760,7 +761,7 @@ impl Operation for ReplicateKey {
 }
 
 pub static REPLICATE_KEY_OPERATION: OperationShape = OperationShape {
-    name: "ReplicateKey", service: &SERVICE,
+    name: "ReplicateKey", action: "kms:ReplicateKey", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::REPLICATE_KEY_REQUEST_MEMBERS, output: &shapes::REPLICATE_KEY_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -776,7 +777,7 @@ impl Operation for RetireGrant {
 }
 
 pub static RETIRE_GRANT_OPERATION: OperationShape = OperationShape {
-    name: "RetireGrant", service: &SERVICE,
+    name: "RetireGrant", action: "kms:RetireGrant", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::RETIRE_GRANT_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -792,7 +793,7 @@ impl Operation for RevokeGrant {
 }
 
 pub static REVOKE_GRANT_OPERATION: OperationShape = OperationShape {
-    name: "RevokeGrant", service: &SERVICE,
+    name: "RevokeGrant", action: "kms:RevokeGrant", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::REVOKE_GRANT_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -808,7 +809,7 @@ impl Operation for RotateKeyOnDemand {
 }
 
 pub static ROTATE_KEY_ON_DEMAND_OPERATION: OperationShape = OperationShape {
-    name: "RotateKeyOnDemand", service: &SERVICE,
+    name: "RotateKeyOnDemand", action: "kms:RotateKeyOnDemand", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ROTATE_KEY_ON_DEMAND_REQUEST_MEMBERS, output: &shapes::ROTATE_KEY_ON_DEMAND_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -824,7 +825,7 @@ impl Operation for ScheduleKeyDeletion {
 }
 
 pub static SCHEDULE_KEY_DELETION_OPERATION: OperationShape = OperationShape {
-    name: "ScheduleKeyDeletion", service: &SERVICE,
+    name: "ScheduleKeyDeletion", action: "kms:ScheduleKeyDeletion", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::SCHEDULE_KEY_DELETION_REQUEST_MEMBERS, output: &shapes::SCHEDULE_KEY_DELETION_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -840,7 +841,7 @@ impl Operation for Sign {
 }
 
 pub static SIGN_OPERATION: OperationShape = OperationShape {
-    name: "Sign", service: &SERVICE,
+    name: "Sign", action: "kms:Sign", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::SIGN_REQUEST_MEMBERS, output: &shapes::SIGN_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -856,7 +857,7 @@ impl Operation for TagResource {
 }
 
 pub static TAG_RESOURCE_OPERATION: OperationShape = OperationShape {
-    name: "TagResource", service: &SERVICE,
+    name: "TagResource", action: "kms:TagResource", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::TAG_RESOURCE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -872,7 +873,7 @@ impl Operation for UntagResource {
 }
 
 pub static UNTAG_RESOURCE_OPERATION: OperationShape = OperationShape {
-    name: "UntagResource", service: &SERVICE,
+    name: "UntagResource", action: "kms:UntagResource", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UNTAG_RESOURCE_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -888,7 +889,7 @@ impl Operation for UpdateAlias {
 }
 
 pub static UPDATE_ALIAS_OPERATION: OperationShape = OperationShape {
-    name: "UpdateAlias", service: &SERVICE,
+    name: "UpdateAlias", action: "kms:UpdateAlias", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_ALIAS_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -904,7 +905,7 @@ impl Operation for UpdateCustomKeyStore {
 }
 
 pub static UPDATE_CUSTOM_KEY_STORE_OPERATION: OperationShape = OperationShape {
-    name: "UpdateCustomKeyStore", service: &SERVICE,
+    name: "UpdateCustomKeyStore", action: "kms:UpdateCustomKeyStore", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_CUSTOM_KEY_STORE_REQUEST_MEMBERS, output: &shapes::UPDATE_CUSTOM_KEY_STORE_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -920,7 +921,7 @@ impl Operation for UpdateKeyDescription {
 }
 
 pub static UPDATE_KEY_DESCRIPTION_OPERATION: OperationShape = OperationShape {
-    name: "UpdateKeyDescription", service: &SERVICE,
+    name: "UpdateKeyDescription", action: "kms:UpdateKeyDescription", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_KEY_DESCRIPTION_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -936,7 +937,7 @@ impl Operation for UpdatePrimaryRegion {
 }
 
 pub static UPDATE_PRIMARY_REGION_OPERATION: OperationShape = OperationShape {
-    name: "UpdatePrimaryRegion", service: &SERVICE,
+    name: "UpdatePrimaryRegion", action: "kms:UpdatePrimaryRegion", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::UPDATE_PRIMARY_REGION_REQUEST_MEMBERS, output: StructureShape::EMPTY,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -952,7 +953,7 @@ impl Operation for Verify {
 }
 
 pub static VERIFY_OPERATION: OperationShape = OperationShape {
-    name: "Verify", service: &SERVICE,
+    name: "Verify", action: "kms:Verify", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::VERIFY_REQUEST_MEMBERS, output: &shapes::VERIFY_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -968,7 +969,7 @@ impl Operation for VerifyMac {
 }
 
 pub static VERIFY_MAC_OPERATION: OperationShape = OperationShape {
-    name: "VerifyMac", service: &SERVICE,
+    name: "VerifyMac", action: "kms:VerifyMac", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::VERIFY_MAC_REQUEST_MEMBERS, output: &shapes::VERIFY_MAC_RESPONSE_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,

@@ -12,6 +12,7 @@ pub static SERVICE: ServiceShape = ServiceShape {
     protocol: Protocol::RestXml,
     signing_name: "s3",
     endpoint_prefix: "s3",
+    event_source: "s3.amazonaws.com",
     target_prefix: "",
     xml_namespace: "",
     global: false,
@@ -34,7 +35,7 @@ impl Operation for CreateBucket {
 }
 
 pub static CREATE_BUCKET_OPERATION: OperationShape = OperationShape {
-    name: "CreateBucket", service: &SERVICE,
+    name: "CreateBucket", action: "s3:CreateBucket", service: &SERVICE,
     method: "PUT", uri: "/{Bucket}", status: 200,
     input: &shapes::CREATE_BUCKET_REQUEST_MEMBERS, output: &shapes::CREATE_BUCKET_OUTPUT_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -50,7 +51,7 @@ impl Operation for DeleteObject {
 }
 
 pub static DELETE_OBJECT_OPERATION: OperationShape = OperationShape {
-    name: "DeleteObject", service: &SERVICE,
+    name: "DeleteObject", action: "s3:DeleteObject", service: &SERVICE,
     method: "DELETE", uri: "/{Bucket}/{Key+}", status: 204,
     input: &shapes::DELETE_OBJECT_REQUEST_MEMBERS, output: &shapes::DELETE_OBJECT_OUTPUT_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -66,7 +67,7 @@ impl Operation for GetObject {
 }
 
 pub static GET_OBJECT_OPERATION: OperationShape = OperationShape {
-    name: "GetObject", service: &SERVICE,
+    name: "GetObject", action: "s3:GetObject", service: &SERVICE,
     method: "GET", uri: "/{Bucket}/{Key+}", status: 200,
     input: &shapes::GET_OBJECT_REQUEST_MEMBERS, output: &shapes::GET_OBJECT_OUTPUT_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -82,7 +83,7 @@ impl Operation for ListObjectsV2 {
 }
 
 pub static LIST_OBJECTS_V2_OPERATION: OperationShape = OperationShape {
-    name: "ListObjectsV2", service: &SERVICE,
+    name: "ListObjectsV2", action: "s3:ListObjectsV2", service: &SERVICE,
     method: "GET", uri: "/{Bucket}?list-type=2", status: 200,
     input: &shapes::LIST_OBJECTS_V2_REQUEST_MEMBERS, output: &shapes::LIST_OBJECTS_V2_OUTPUT_MEMBERS,
     result_wrapper: "", read_only: true, unsigned: false,
@@ -98,7 +99,7 @@ impl Operation for PutObject {
 }
 
 pub static PUT_OBJECT_OPERATION: OperationShape = OperationShape {
-    name: "PutObject", service: &SERVICE,
+    name: "PutObject", action: "s3:PutObject", service: &SERVICE,
     method: "PUT", uri: "/{Bucket}/{Key+}", status: 200,
     input: &shapes::PUT_OBJECT_REQUEST_MEMBERS, output: &shapes::PUT_OBJECT_OUTPUT_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,
@@ -114,7 +115,7 @@ impl Operation for PutObjectTagging {
 }
 
 pub static PUT_OBJECT_TAGGING_OPERATION: OperationShape = OperationShape {
-    name: "PutObjectTagging", service: &SERVICE,
+    name: "PutObjectTagging", action: "s3:PutObjectTagging", service: &SERVICE,
     method: "PUT", uri: "/{Bucket}/{Key+}?tagging", status: 200,
     input: &shapes::PUT_OBJECT_TAGGING_REQUEST_MEMBERS, output: &shapes::PUT_OBJECT_TAGGING_OUTPUT_MEMBERS,
     result_wrapper: "", read_only: false, unsigned: false,

@@ -12,6 +12,7 @@ pub static SERVICE: ServiceShape = ServiceShape {
     protocol: Protocol::Query,
     signing_name: "sts",
     endpoint_prefix: "sts",
+    event_source: "sts.amazonaws.com",
     target_prefix: "",
     xml_namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
     global: false,
@@ -39,7 +40,7 @@ impl Operation for AssumeRole {
 }
 
 pub static ASSUME_ROLE_OPERATION: OperationShape = OperationShape {
-    name: "AssumeRole", service: &SERVICE,
+    name: "AssumeRole", action: "sts:AssumeRole", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ASSUME_ROLE_REQUEST_MEMBERS, output: &shapes::ASSUME_ROLE_RESPONSE_MEMBERS,
     result_wrapper: "AssumeRoleResult", read_only: true, unsigned: false,
@@ -55,7 +56,7 @@ impl Operation for AssumeRoleWithSAML {
 }
 
 pub static ASSUME_ROLE_WITH_SAML_OPERATION: OperationShape = OperationShape {
-    name: "AssumeRoleWithSAML", service: &SERVICE,
+    name: "AssumeRoleWithSAML", action: "sts:AssumeRoleWithSAML", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ASSUME_ROLE_WITH_SAML_REQUEST_MEMBERS, output: &shapes::ASSUME_ROLE_WITH_SAML_RESPONSE_MEMBERS,
     result_wrapper: "AssumeRoleWithSAMLResult", read_only: true, unsigned: true,
@@ -71,7 +72,7 @@ impl Operation for AssumeRoleWithWebIdentity {
 }
 
 pub static ASSUME_ROLE_WITH_WEB_IDENTITY_OPERATION: OperationShape = OperationShape {
-    name: "AssumeRoleWithWebIdentity", service: &SERVICE,
+    name: "AssumeRoleWithWebIdentity", action: "sts:AssumeRoleWithWebIdentity", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS, output: &shapes::ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS,
     result_wrapper: "AssumeRoleWithWebIdentityResult", read_only: true, unsigned: true,
@@ -87,7 +88,7 @@ impl Operation for AssumeRoot {
 }
 
 pub static ASSUME_ROOT_OPERATION: OperationShape = OperationShape {
-    name: "AssumeRoot", service: &SERVICE,
+    name: "AssumeRoot", action: "sts:AssumeRoot", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::ASSUME_ROOT_REQUEST_MEMBERS, output: &shapes::ASSUME_ROOT_RESPONSE_MEMBERS,
     result_wrapper: "AssumeRootResult", read_only: true, unsigned: false,
@@ -103,7 +104,7 @@ impl Operation for DecodeAuthorizationMessage {
 }
 
 pub static DECODE_AUTHORIZATION_MESSAGE_OPERATION: OperationShape = OperationShape {
-    name: "DecodeAuthorizationMessage", service: &SERVICE,
+    name: "DecodeAuthorizationMessage", action: "sts:DecodeAuthorizationMessage", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::DECODE_AUTHORIZATION_MESSAGE_REQUEST_MEMBERS, output: &shapes::DECODE_AUTHORIZATION_MESSAGE_RESPONSE_MEMBERS,
     result_wrapper: "DecodeAuthorizationMessageResult", read_only: true, unsigned: false,
@@ -119,7 +120,7 @@ impl Operation for GetAccessKeyInfo {
 }
 
 pub static GET_ACCESS_KEY_INFO_OPERATION: OperationShape = OperationShape {
-    name: "GetAccessKeyInfo", service: &SERVICE,
+    name: "GetAccessKeyInfo", action: "sts:GetAccessKeyInfo", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_ACCESS_KEY_INFO_REQUEST_MEMBERS, output: &shapes::GET_ACCESS_KEY_INFO_RESPONSE_MEMBERS,
     result_wrapper: "GetAccessKeyInfoResult", read_only: true, unsigned: false,
@@ -135,7 +136,7 @@ impl Operation for GetCallerIdentity {
 }
 
 pub static GET_CALLER_IDENTITY_OPERATION: OperationShape = OperationShape {
-    name: "GetCallerIdentity", service: &SERVICE,
+    name: "GetCallerIdentity", action: "sts:GetCallerIdentity", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_CALLER_IDENTITY_REQUEST_MEMBERS, output: &shapes::GET_CALLER_IDENTITY_RESPONSE_MEMBERS,
     result_wrapper: "GetCallerIdentityResult", read_only: true, unsigned: false,
@@ -151,7 +152,7 @@ impl Operation for GetDelegatedAccessToken {
 }
 
 pub static GET_DELEGATED_ACCESS_TOKEN_OPERATION: OperationShape = OperationShape {
-    name: "GetDelegatedAccessToken", service: &SERVICE,
+    name: "GetDelegatedAccessToken", action: "sts:GetDelegatedAccessToken", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_DELEGATED_ACCESS_TOKEN_REQUEST_MEMBERS, output: &shapes::GET_DELEGATED_ACCESS_TOKEN_RESPONSE_MEMBERS,
     result_wrapper: "GetDelegatedAccessTokenResult", read_only: true, unsigned: false,
@@ -167,7 +168,7 @@ impl Operation for GetFederationToken {
 }
 
 pub static GET_FEDERATION_TOKEN_OPERATION: OperationShape = OperationShape {
-    name: "GetFederationToken", service: &SERVICE,
+    name: "GetFederationToken", action: "sts:GetFederationToken", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_FEDERATION_TOKEN_REQUEST_MEMBERS, output: &shapes::GET_FEDERATION_TOKEN_RESPONSE_MEMBERS,
     result_wrapper: "GetFederationTokenResult", read_only: true, unsigned: false,
@@ -183,7 +184,7 @@ impl Operation for GetSessionToken {
 }
 
 pub static GET_SESSION_TOKEN_OPERATION: OperationShape = OperationShape {
-    name: "GetSessionToken", service: &SERVICE,
+    name: "GetSessionToken", action: "sts:GetSessionToken", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_SESSION_TOKEN_REQUEST_MEMBERS, output: &shapes::GET_SESSION_TOKEN_RESPONSE_MEMBERS,
     result_wrapper: "GetSessionTokenResult", read_only: true, unsigned: false,
@@ -199,7 +200,7 @@ impl Operation for GetWebIdentityToken {
 }
 
 pub static GET_WEB_IDENTITY_TOKEN_OPERATION: OperationShape = OperationShape {
-    name: "GetWebIdentityToken", service: &SERVICE,
+    name: "GetWebIdentityToken", action: "sts:GetWebIdentityToken", service: &SERVICE,
     method: "POST", uri: "/", status: 200,
     input: &shapes::GET_WEB_IDENTITY_TOKEN_REQUEST_MEMBERS, output: &shapes::GET_WEB_IDENTITY_TOKEN_RESPONSE_MEMBERS,
     result_wrapper: "GetWebIdentityTokenResult", read_only: true, unsigned: false,

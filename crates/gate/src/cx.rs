@@ -82,7 +82,7 @@ impl Cx {
             region: authenticated.region.clone(),
             now,
             request_id: request_id.to_owned(),
-            event_id: id::uuid(door.parts.random.bytes()),
+            event_id: id::uuid(door.parts.random.public_bytes()),
             source_address: peer.address.ip(),
             user_agent: user_agent.map(str::to_owned),
             tls: peer.tls.clone(),
@@ -259,10 +259,7 @@ impl Cx {
     ) -> Result<Weighed, StoreError> {
         let policies = self.policies().await?;
         self.global_keys(&mut context, owner);
-        let action = action.map_or_else(
-            || format!("{}:{}", self.operation.service.name, self.operation.name).into(),
-            std::borrow::Cow::Borrowed,
-        );
+        let action = action.unwrap_or(self.operation.action);
         let caller = Arc::clone(&self.caller);
         let question = Question {
             caller,
@@ -374,11 +371,10 @@ impl Cx {
         let gathered = self.gathered();
         let decision = crate::decision::summary(&gathered.weighed);
         let source_address = self.source_address.to_string();
-        let service = self.operation.service;
         show(&Record {
             user_identity: Some(self.caller.identity_json()),
             time: self.now,
-            event_source: &format!("{}.amazonaws.com", service.endpoint_prefix),
+            event_source: self.operation.service.event_source,
             event_name: self.operation.name,
             region: self.region.as_str(),
             source_address: &source_address,

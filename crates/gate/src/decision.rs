@@ -8,7 +8,6 @@
 //! A decision belongs to the caller's account. What the policies of a foreign
 //! resource say is their owner's business: it is left out.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,7 +25,7 @@ use crate::record::json_text;
 pub(crate) struct Question {
     pub(crate) caller: Arc<Caller>,
     pub(crate) policies: Arc<CallerPolicies>,
-    pub(crate) action: Cow<'static, str>,
+    pub(crate) action: &'static str,
     pub(crate) resource: String,
     pub(crate) owner: Option<AccountId>,
     pub(crate) resource_policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
@@ -131,7 +130,7 @@ impl Weighed {
     /// The decision for the record: what decided, and of a refusal the trace.
     fn summary(&self, out: &mut String) {
         out.push_str("{\"action\":");
-        json_text(out, &self.question.action);
+        json_text(out, self.question.action);
         out.push_str(",\"resource\":");
         json_text(out, &self.question.resource);
         out.push_str(",\"allowed\":");

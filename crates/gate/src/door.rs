@@ -167,7 +167,7 @@ impl Door {
     /// Answers one request, whatever it is.
     pub async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
         let (mut head, body) = request.into_parts();
-        let request_id = id::uuid(self.parts.random.bytes());
+        let request_id = id::uuid(self.parts.random.public_bytes());
         let body = match body::read(body).await {
             Ok(body) => body,
             Err(fault) => {

@@ -40,8 +40,9 @@ pub(crate) const CONFLICT_RERUNS_MAX: u32 = 64;
 /// Conflicts after which a call waits for its turn, so that it cannot lose for ever.
 pub(crate) const CONFLICTS_BEFORE_TURN: u32 = 3;
 
-/// Decisions kept in memory in full, for `why`.
-pub(crate) const DECISIONS_KEPT: usize = 1024;
+/// Decisions kept in memory in full, for `why`. Few enough to stay in the
+/// processor's cache: of older calls the journal keeps the reasons.
+pub(crate) const DECISIONS_KEPT: usize = 256;
 
 /// Bytes of journal searched backwards for a request id that memory has forgotten.
 pub(crate) const WHY_JOURNAL_BYTES_MAX: u64 = 256 << 20;

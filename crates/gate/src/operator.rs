@@ -40,6 +40,7 @@ static SHAPE: ServiceShape = ServiceShape {
     protocol: Protocol::RestJson,
     signing_name: SIGNING_NAME,
     endpoint_prefix: SIGNING_NAME,
+    event_source: SIGNING_NAME,
     target_prefix: "",
     xml_namespace: "",
     global: false,
@@ -49,6 +50,7 @@ static SHAPE: ServiceShape = ServiceShape {
 /// What the context of an operator's call is said to run.
 pub(crate) static OPERATION: shape::OperationShape = shape::OperationShape {
     name: "Operator",
+    action: "palisade:Operate",
     service: &SHAPE,
     method: "GET",
     uri: "/_palisade",

@@ -5,21 +5,21 @@
 
 use crate::AccountId;
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
 
 /// A version 4 UUID in lower case with hyphens, as request and event ids.
 pub fn uuid(mut random: [u8; 16]) -> String {
     random[6] = (random[6] & 0x0f) | 0x40;
     random[8] = (random[8] & 0x3f) | 0x80;
+    // Two of these are made for every request, so they are not left to `format!`.
     let mut text = String::with_capacity(36);
     for (at, byte) in random.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        for nibble in [byte >> 4, byte & 0x0f] {
-            text.push(char::from(HEXADECIMAL[usize::from(nibble)]));
-        }
+        text.push(char::from(HEX[usize::from(byte >> 4)]));
+        text.push(char::from(HEX[usize::from(byte & 15)]));
     }
     text
 }

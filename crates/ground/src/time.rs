@@ -43,16 +43,36 @@ impl Timestamp {
 
     /// `2026-01-02T03:04:05Z`, with `.678` only if there are milliseconds.
     pub fn iso8601(self) -> String {
-        let spelled = self.civil().strftime("%Y-%m-%dT%H:%M:%S").to_string();
-        match self.0.rem_euclid(1000) {
-            0 => format!("{spelled}Z"),
-            millis => format!("{spelled}.{millis:03}Z"),
+        let mut spelled = self.iso8601_seconds();
+        let millis = self.0.rem_euclid(1000);
+        if millis != 0 {
+            spelled.pop();
+            spelled.push_str(&format!(".{millis:03}Z"));
         }
+        spelled
     }
 
     /// `2026-01-02T03:04:05Z`: whole seconds, as CloudTrail's `eventTime`.
     pub fn iso8601_seconds(self) -> String {
-        Timestamp::from_seconds(self.seconds()).iso8601()
+        // Every record has one, so it is not left to `strftime`.
+        let civil = self.civil();
+        let mut spelled = String::with_capacity(24);
+        let year = civil.year().unsigned_abs();
+        push_two(&mut spelled, u8::try_from(year / 100).unwrap_or(99));
+        push_two(&mut spelled, u8::try_from(year % 100).unwrap_or(99));
+        let rest = [
+            ('-', civil.month()),
+            ('-', civil.day()),
+            ('T', civil.hour()),
+            (':', civil.minute()),
+            (':', civil.second()),
+        ];
+        for (before, number) in rest {
+            spelled.push(before);
+            push_two(&mut spelled, number.unsigned_abs());
+        }
+        spelled.push('Z');
+        spelled
     }
 
     /// `20260102T030405Z`, as in `X-Amz-Date`.
@@ -63,6 +83,11 @@ impl Timestamp {
     /// `Fri, 02 Jan 2026 03:04:05 GMT` (RFC 9110, IMF-fixdate).
     pub fn http_date(self) -> String {
         self.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
+    /// `Jan 2, 2026, 3:04:05 AM`, as CloudTrail spells moments inside parameters and elements.
+    pub fn cloudtrail(self) -> String {
+        self.civil().strftime("%b %-d, %Y, %-I:%M:%S %p").to_string()
     }
 
     /// Reads `20260102T030405Z`.
@@ -147,6 +172,11 @@ impl Timestamp {
     }
 }
 
+fn push_two(out: &mut String, number: u8) {
+    out.push(char::from(b'0' + number / 10 % 10));
+    out.push(char::from(b'0' + number % 10));
+}
+
 fn bad(text: &str) -> BadTimestamp {
     BadTimestamp(text.chars().take(64).collect())
 }
@@ -173,6 +203,7 @@ mod tests {
         assert_eq!(moment.iso8601(), "2026-01-02T03:04:05.678Z");
         assert_eq!(moment.iso8601_seconds(), "2026-01-02T03:04:05Z");
         assert_eq!(moment.amz_date(), "20260102T030405Z");
+        assert_eq!(moment.cloudtrail(), "Jan 2, 2026, 3:04:05 AM");
         assert_eq!(moment.http_date(), "Fri, 02 Jan 2026 03:04:05 GMT");
         assert_eq!(Timestamp::parse_iso8601(&moment.iso8601()).unwrap(), moment);
         assert_eq!(

@@ -12,6 +12,11 @@ use clap::Parser as _;
 
 use crate::command::{Arguments, Output};
 
+/// A request makes many small allocations and frees some of them on another
+/// thread; the system allocator is slow at that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     let output = Output { json: arguments.json };

@@ -18,6 +18,8 @@ pub struct ServiceShape {
     pub signing_name: &'static str,
     /// First label of its host name: `kms`, `iam`.
     pub endpoint_prefix: &'static str,
+    /// Who CloudTrail says was called: `kms.amazonaws.com`.
+    pub event_source: &'static str,
     /// `TrentService` of `X-Amz-Target: TrentService.Encrypt`; empty for other protocols.
     pub target_prefix: &'static str,
     /// Namespace of XML answers; empty for JSON services.
@@ -61,6 +63,8 @@ pub enum Protocol {
 pub struct OperationShape {
     /// `CreateAlias`
     pub name: &'static str,
+    /// The IAM action it needs, unless its handler asks for another: `kms:CreateAlias`.
+    pub action: &'static str,
     /// The service it belongs to.
     pub service: &'static ServiceShape,
     /// HTTP method.

@@ -560,6 +560,11 @@ impl<'a> Emitter<'a> {
         writeln!(out, "    endpoint_prefix: {:?},", metadata.endpoint_prefix)?;
         writeln!(
             out,
+            "    event_source: \"{}.amazonaws.com\",",
+            metadata.endpoint_prefix
+        )?;
+        writeln!(
+            out,
             "    target_prefix: {:?},",
             metadata.target_prefix.as_deref().unwrap_or_default()
         )?;
@@ -619,7 +624,8 @@ impl<'a> Emitter<'a> {
             out,
             "pub static {id}_OPERATION: OperationShape = OperationShape {{"
         )?;
-        writeln!(out, "    name: {name:?}, service: &SERVICE,")?;
+        let action = format!("{}:{name}", self.config.name);
+        writeln!(out, "    name: {name:?}, action: {action:?}, service: &SERVICE,")?;
         writeln!(
             out,
             "    method: {:?}, uri: {:?}, status: {},",

@@ -60,6 +60,7 @@ macro_rules! service {
             protocol: $protocol,
             signing_name: "nests",
             endpoint_prefix: "nests",
+            event_source: "test",
             target_prefix: "Nests",
             xml_namespace: "https://nests/",
             global: false,
@@ -67,6 +68,7 @@ macro_rules! service {
         };
         static $operation: OperationShape = OperationShape {
             name: "Build",
+            action: "test",
             service: &$service,
             method: "POST",
             uri: "/",

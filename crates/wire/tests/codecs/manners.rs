@@ -187,6 +187,7 @@ macro_rules! service {
             protocol: $protocol,
             signing_name: "manners",
             endpoint_prefix: "manners",
+            event_source: "test",
             target_prefix: "Manners",
             xml_namespace: "",
             global: false,
@@ -194,6 +195,7 @@ macro_rules! service {
         };
         static $operation: OperationShape = OperationShape {
             name: "Behave",
+            action: "test",
             service: &$service,
             method: "POST",
             uri: "/",
