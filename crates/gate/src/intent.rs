@@ -110,7 +110,7 @@ impl Intents {
                 .collect();
             forget_recorded(parts, &mut missing)?;
             for row in missing.values() {
-                let record = row.record.trim_end_matches('}');
+                let record = row.record.strip_suffix('}').unwrap_or(&row.record);
                 let record = format!("{record},\"addendum\":{{\"reason\":\"SERVICE_OUTAGE\"}}}}");
                 parts
                     .journal

@@ -124,21 +124,56 @@ pub async fn send(
     path: &str,
     service: &str,
     signer: Option<&Signer>,
-    (extra, body): (Vec<(&'static str, String)>, Vec<u8>),
+    call: (Vec<(&'static str, String)>, Vec<u8>),
 ) -> Answer {
-    let headers = signed_headers(address, method, path, service, signer, extra, &body);
+    let request = signed(&address.to_string(), method, path, service, signer, call);
+    exchange(address, request).await.expect("the server answers")
+}
+
+/// As [`post`], to a server that may be gone.
+///
+/// # Errors
+///
+/// Those of the connection.
+pub async fn try_post(
+    address: std::net::SocketAddr,
+    service: &str,
+    signer: Option<&Signer>,
+    call: (Vec<(&'static str, String)>, Vec<u8>),
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    exchange(
+        address,
+        signed(&address.to_string(), "POST", "/", service, signer, call),
+    )
+    .await
+}
+
+/// A request for `host`, signed for `service` by `signer`, or unsigned.
+///
+/// # Panics
+///
+/// If it is no well-formed request: the test fails.
+pub fn signed(
+    host: &str,
+    method: &str,
+    path: &str,
+    service: &str,
+    signer: Option<&Signer>,
+    (extra, body): (Vec<(&'static str, String)>, Vec<u8>),
+) -> Request<Full<Bytes>> {
+    let headers = signed_headers(host, method, path, service, signer, extra, &body);
     let mut request = Request::builder()
         .method(method)
         .uri(path)
         .body(Full::new(Bytes::from(body)))
         .expect("a well-formed request");
     *request.headers_mut() = headers;
-    exchange(address, request).await.expect("the server answers")
+    request
 }
 
 /// The headers of a request, signed if there is a signer.
 fn signed_headers(
-    address: std::net::SocketAddr,
+    host: &str,
     method: &str,
     path: &str,
     service: &str,
@@ -149,7 +184,7 @@ fn signed_headers(
     let mut headers = HeaderMap::new();
     headers.insert(
         http::header::HOST,
-        HeaderValue::from_str(&address.to_string()).expect("an address is header text"),
+        HeaderValue::from_str(host).expect("a host is header text"),
     );
     for (name, value) in extra {
         headers.insert(
@@ -195,7 +230,15 @@ pub fn signed_bytes(
     signer: &Signer,
     (extra, body): (Vec<(&'static str, String)>, Vec<u8>),
 ) -> Vec<u8> {
-    let headers = signed_headers(address, "POST", "/", service, Some(signer), extra, &body);
+    let headers = signed_headers(
+        &address.to_string(),
+        "POST",
+        "/",
+        service,
+        Some(signer),
+        extra,
+        &body,
+    );
     let mut bytes = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n", body.len()).into_bytes();
     for (name, value) in &headers {
         bytes.extend_from_slice(name.as_str().as_bytes());

@@ -57,12 +57,13 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
 
     let backing = make(kms, purpose.spec(), cx.random()).await?;
     let material = store::seal(cx, &key, &backing)?;
+    // Before the write, whose intent must tell all that the record will.
+    access::created(cx, &key);
     cx.write(async |tx| {
         store::insert_key(tx, &may_create, &key, &material);
         Ok::<_, Error>(())
     })
     .await?;
-    access::created(cx, &key);
     Ok(CreateKeyOutput {
         key_metadata: Some(metadata(&key)),
     })

@@ -12,12 +12,14 @@
     reason = "a test fails by panicking, and prepares its own files"
 )]
 
+mod crash;
 mod records;
 mod secrets;
 mod stage;
 mod sweep_denied;
 mod sweep_malformed;
 mod sweep_regions;
+mod verify;
 mod world;
 
 /// The program under test.

@@ -220,3 +220,29 @@ fn forms(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     }
     all
 }
+
+#[test]
+fn a_secret_is_found_in_every_form() {
+    let secret = b"\x00a secret \xff of some length";
+    let mut wanted = Wanted::default();
+    wanted.add("it", secret);
+    let around = |before: &str| BASE64.encode([before.as_bytes(), secret, b"after"].concat());
+    let places = [
+        [b"before", &secret[..], b"after"].concat(),
+        format!("{:?}", secret).into_bytes(),
+        serde_json::to_vec(&secret[..]).unwrap(),
+        around("").into_bytes(),
+        around("b").into_bytes(),
+        around("be").into_bytes(),
+        around("bef").into_bytes(),
+    ];
+    for place in places {
+        let found = wanted.find("a place", &place);
+        assert_eq!(found.len(), 1, "{}", String::from_utf8_lossy(&place));
+    }
+    assert!(
+        wanted
+            .find("a place", b"nothing to see here, nothing at all")
+            .is_empty()
+    );
+}

@@ -323,6 +323,11 @@ impl World {
         let records = crate::records::of(&data.join("journal"));
         let mut problems = crate::records::check(&sent.into_inner().unwrap(), &records);
         let log = std::fs::read(directory.path().join("log")).unwrap();
+        let said = String::from_utf8_lossy(&log);
+        assert!(
+            said.contains("TRACE"),
+            "the log says too little to prove anything: {said}"
+        );
         problems.extend(secrets.into_inner().unwrap().look_for(&data, &records, &log));
         assert_none(&problems);
     }
