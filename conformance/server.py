@@ -40,15 +40,15 @@ UNCHECKED = CONFIG.merge(botocore.config.Config(parameter_validation=False))
 
 
 def binary():
-    """The program under test."""
+    """The program under test: `PALISADE_BIN`, or the newest that was built."""
     named = os.environ.get("PALISADE_BIN")
     if named:
         return pathlib.Path(named).resolve()
-    for profile in ("release", "debug"):
-        built = ROOT / "target" / profile / "palisade"
-        if built.exists():
-            return built
-    raise SystemExit("there is no palisade: run `cargo build -p palisade`, or name it in PALISADE_BIN")
+    built = [ROOT / "target" / profile / "palisade" for profile in ("release", "debug")]
+    built = [path for path in built if path.exists()]
+    if not built:
+        raise RuntimeError("there is no palisade: run `cargo build -p palisade`, or name it in PALISADE_BIN")
+    return max(built, key=lambda path: path.stat().st_mtime)
 
 
 def free_port():
@@ -93,10 +93,10 @@ class Server:
     def start(self):
         """Starts it, and returns once it answers."""
         command = [binary(), "dev", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", *self.flags]
-        self.log = open(self.home / "log", "ab")
-        self.process = subprocess.Popen(
-            [str(part) for part in command], stdout=self.log, stderr=self.log, env=clean_environment(self.home)
-        )
+        with open(self.home / "banner", "ab") as banner, open(self.home / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [str(part) for part in command], stdout=banner, stderr=log, env=clean_environment(self.home)
+            )
         deadline = time.monotonic() + 20
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -110,13 +110,15 @@ class Server:
         """Asks it to stop, as Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(30)
-        self.log.close()
 
     def kill(self):
         """`kill -9`."""
         self.process.kill()
         self.process.wait(30)
-        self.log.close()
+
+    def banner(self):
+        """What it printed for its user to paste."""
+        return (self.home / "banner").read_text()
 
     def log_text(self):
         return (self.home / "log").read_text(errors="replace")
