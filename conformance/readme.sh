@@ -5,7 +5,8 @@
 # in an empty directory, with the built palisade in PATH. Every command must
 # succeed, unless its line ends with "# fails": then it must fail. After a
 # line that starts `palisade dev` or `palisade serve` with & the next waits
-# until the server answers; whatever runs in the background is ended at the end.
+# until the server answers; if there is no such line, `palisade dev` runs
+# beside it, as in the reader's other terminal.
 set -euo pipefail
 
 readonly root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -99,6 +100,20 @@ await_server() {
     exit 1
 }
 END
+if ! grep -qE '^palisade (dev|serve).*&' <<<"$script"; then
+    cat >>"$directory/script" <<'END'
+# The other terminal. The usual port may be taken here, so `palisade env` is told which it is.
+palisade dev --listen 127.0.0.1:0 --json >"$HOME/ready" &
+for _ in $(seq 200); do
+    if [[ -s "$HOME/ready" ]]; then break; fi
+    sleep 0.05
+done
+port="$(sed -E 's/.*"endpoint":"[^"]*:([0-9]+)".*/\1/' "$HOME/ready")"
+palisade() {
+    if [[ "$1" == env ]]; then command palisade "$@" --port "$port"; else command palisade "$@"; fi
+}
+END
+fi
 printf '%s\n' "$script" >>"$directory/script"
 
 cd "$directory/work"

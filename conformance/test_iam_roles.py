@@ -35,7 +35,6 @@ def test_a_role_lives(iam, name):
         iam.get_role(RoleName=name)
 
 
-@pytest.mark.xfail(reason="RoleLastUsed is left out")
 def test_a_role_nobody_used_says_so(iam, name):
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
     assert iam.get_role(RoleName=name)["Role"]["RoleLastUsed"] == {}
