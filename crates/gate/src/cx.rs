@@ -168,6 +168,16 @@ impl Cx {
         self.door.parts.directory.principal_id(arn).await
     }
 
+    /// The ARN that the user or role with this unique id has today; `None` if
+    /// nobody in the account has it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if identity cannot be read.
+    pub async fn principal_arn(&self, account: AccountId, id: &str) -> Result<Option<String>, StoreError> {
+        self.door.parts.directory.principal_arn(account, id).await
+    }
+
     /// Whether the account exists here.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ impl Question {
     fn request(&self) -> Request<'_> {
         Request::new(
             &self.caller.principal,
-            &self.action,
+            self.action,
             &self.resource,
             self.owner,
             &self.context,

@@ -28,6 +28,14 @@ pub trait Directory: Send + Sync + 'static {
     /// `None` if there is no such entity.
     fn principal_id<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
 
+    /// The ARN that the user or role with this unique id (`AIDA…`, `AROA…`) has
+    /// today; `None` if nobody in the account has it, or no longer.
+    fn principal_arn<'a>(
+        &'a self,
+        account: AccountId,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+
     /// Whether the account exists here.
     fn account_exists(&self, account: AccountId) -> BoxFuture<'_, Result<bool, StoreError>>;
 }

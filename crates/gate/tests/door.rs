@@ -71,6 +71,14 @@ impl Directory for TwoCallers {
         Box::pin(async { Ok(None) })
     }
 
+    fn principal_arn<'a>(
+        &'a self,
+        _account: AccountId,
+        _id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     fn account_exists(&self, wanted: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { Ok(wanted == account()) })
     }

@@ -256,6 +256,14 @@ impl Directory for Identities {
         })
     }
 
+    fn principal_arn<'a>(
+        &'a self,
+        account: AccountId,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(async move { rows_of(&self.view(account), account).principal_arn(id).await })
+    }
+
     fn account_exists(&self, account: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { Ok(self.view(account).get(&ACCOUNT, &()).await?.is_some()) })
     }

@@ -7,7 +7,6 @@
 
 mod document;
 mod name;
-mod principal_text;
 mod tags;
 mod trust;
 

@@ -224,6 +224,14 @@ impl<'a> Rows<'a> {
         })
     }
 
+    /// Today's ARN of the user or role with this unique id.
+    pub(crate) async fn principal_arn(&self, id: &str) -> Result<Option<String>, StoreError> {
+        Ok(match self.entity(id).await? {
+            Some(entity @ (Entity::Role(_) | Entity::User(_))) => Some(entity.arn(self.account)),
+            Some(Entity::Group(_)) | None => None,
+        })
+    }
+
     /// The user or role with this very ARN.
     pub(crate) async fn principal(&self, arn: &str) -> Result<Option<Entity>, StoreError> {
         let Ok(parsed) = ground::Arn::parse(arn) else {

@@ -262,7 +262,7 @@ pub enum Error {
         /// Its spec.
         spec: &'static str,
     },
-    /// A policy names an account that does not exist.
+    /// A policy names an account or a unique id that does not exist.
     #[error("Policy contains a statement with one or more invalid principals.")]
     UnknownPrincipal,
     /// The spec cannot do what the usage says.

@@ -217,6 +217,20 @@ impl Document {
             .collect()
     }
 
+    /// The bare unique ids (`AIDA…`, `AROA…`) it names, each once. Like those
+    /// of [`Document::entities`], whoever has them must exist when the document
+    /// is written; [`Document::bind`] leaves them as they are.
+    pub fn unique_ids(&self) -> Vec<&str> {
+        let mut seen = HashSet::new();
+        let named = self.statements.iter().flat_map(|statement| statement.named.all());
+        named
+            .filter_map(|named| match named {
+                Named::UniqueId(id) if seen.insert(&**id) => Some(&**id),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// Every value of the `AWS` key it names, as written, once per mention:
     /// account ids, ARNs of any kind, unique ids, and `*`.
     pub fn principals(&self) -> impl Iterator<Item = &str> {
@@ -646,11 +660,12 @@ mod tests {
     #[test]
     fn binds_entities_to_ids_and_refuses_unknown_ones() {
         let text = statement(
-            r#""Effect":"Allow","Principal":{"AWS":["arn:aws:iam::123456789012:role/r","123456789012"]},"Action":"sts:AssumeRole""#,
+            r#""Effect":"Allow","Principal":{"AWS":["arn:aws:iam::123456789012:role/r","123456789012","AIDAQEAAAAAEXAMPLE234"]},"Action":"sts:AssumeRole""#,
         );
         let mut document = Document::parse(&text, DocumentKind::RoleTrust).unwrap();
         assert_eq!(document.entities(), ["arn:aws:iam::123456789012:role/r"]);
-        assert_eq!(document.principals().count(), 2);
+        assert_eq!(document.principals().count(), 3);
+        assert_eq!(document.unique_ids(), ["AIDAQEAAAAAEXAMPLE234"]);
         document.bind(|_| Some("AROAEXAMPLEEXAMPLE1AB".into())).unwrap();
         let unknown = document.bind(|_| None).unwrap_err();
         assert_eq!(

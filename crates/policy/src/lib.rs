@@ -47,6 +47,7 @@ mod malformed;
 mod named;
 mod pattern;
 mod principal;
+mod principal_text;
 mod request;
 mod statement;
 mod trace;
@@ -61,6 +62,7 @@ pub use evaluate::decide;
 pub use malformed::{Malformed, Reason};
 pub use named::Naming;
 pub use principal::{Parent, Principal, Who};
+pub use principal_text::replace_principals;
 pub use request::{
     Attached, GrantAllow, Holder, Level, Policies, Request, ResourcePolicy, ResourcePolicyKind,
 };

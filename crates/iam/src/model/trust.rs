@@ -11,14 +11,13 @@ use policy::{Attached, Document, DocumentKind, Holder};
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 
-use super::principal_text;
-
 /// A trust policy, as kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct TrustPolicy {
     /// As given.
     text: String,
-    /// The unique id behind each ARN of a user or role, as it was when written.
+    /// The unique id behind each ARN of a user or role, as it was when written;
+    /// an id that the text gives itself stands for itself.
     bound: BTreeMap<String, String>,
     #[serde(skip)]
     parsed: OnceLock<Arc<Attached>>,
@@ -43,7 +42,7 @@ impl TrustPolicy {
         })
     }
 
-    /// Every ARN of a user or role it named, with the id it is bound to.
+    /// Every user or role as the text names it, with the id it is bound to.
     pub(crate) fn bound(&self) -> &BTreeMap<String, String> {
         &self.bound
     }
@@ -53,7 +52,7 @@ impl TrustPolicy {
         if replaced.is_empty() {
             self.text.clone()
         } else {
-            principal_text::replace(&self.text, replaced)
+            policy::replace_principals(&self.text, replaced)
         }
     }
 

@@ -8,6 +8,7 @@ use iam_api::{
     ListUserPoliciesInput, ListUserPoliciesOutput, PutGroupPolicyInput, PutRolePolicyInput,
     PutUserPolicyInput,
 };
+use policy::Document;
 use shape::Unit;
 
 use crate::Iam;
@@ -35,9 +36,6 @@ async fn put(
     document: String,
 ) -> Result<Unit, Error> {
     let entity = access::entity(cx, kind, entity_name, BOUNDED).await?;
-    let policy = InlinePolicy {
-        document: policy_document::inline(document)?,
-    };
     let size_max = match kind {
         EntityKind::Group => GROUP_INLINE_SIZE_MAX,
         EntityKind::Role => ROLE_INLINE_SIZE_MAX,
@@ -45,7 +43,8 @@ async fn put(
     };
     let others = rows(cx).inline(entity.id()).await?;
     let others = others.iter().filter(|(name, _)| name != policy_name);
-    let size = policy.document.size() + others.map(|(_, other)| other.document.size()).sum::<usize>();
+    let own = Document::size_without_white_space(&document);
+    let size = own + others.map(|(_, other)| other.document.size()).sum::<usize>();
     if size > size_max {
         return Err(Error::LimitExceeded(format!(
             "Maximum policy size of {size_max} bytes exceeded for {} {}",
@@ -53,6 +52,9 @@ async fn put(
             entity.name()
         )));
     }
+    let policy = InlinePolicy {
+        document: policy_document::inline(document)?,
+    };
     store::write(cx, |tx| store::put_inline(tx, &entity, policy_name, &policy)).await?;
     Ok(Unit)
 }

@@ -5,8 +5,8 @@ use ground::id;
 use iam_api::{
     CreateRoleInput, CreateRoleOutput, DeleteRoleInput, GetRoleInput, GetRoleOutput,
     ListInstanceProfilesForRoleInput, ListInstanceProfilesForRoleOutput, ListRolesInput, ListRolesOutput,
-    UpdateAssumeRolePolicyInput, UpdateRoleDescriptionInput, UpdateRoleDescriptionOutput, UpdateRoleInput,
-    UpdateRoleOutput,
+    RoleLastUsed, UpdateAssumeRolePolicyInput, UpdateRoleDescriptionInput, UpdateRoleDescriptionOutput,
+    UpdateRoleInput, UpdateRoleOutput,
 };
 use shape::Unit;
 
@@ -90,9 +90,11 @@ fn seconds(asked: Option<i32>) -> u32 {
 pub(crate) async fn get_role(_iam: &Iam, cx: &Cx, input: GetRoleInput) -> Result<GetRoleOutput, Error> {
     let role = access::role(cx, &input.role_name, Asking::NOTHING).await?;
     let trust = policy_document::trust_text(&rows(cx), &role).await?;
-    Ok(GetRoleOutput {
-        role: answer::role(cx.account(), &role, &trust),
-    })
+    let mut answered = answer::role(cx.account(), &role, &trust);
+    // When a role was last used is not kept, so nothing is told of it; but the
+    // element is there, since clients read it of every role.
+    answered.role_last_used = Some(RoleLastUsed::default());
+    Ok(GetRoleOutput { role: answered })
 }
 
 pub(crate) async fn list_roles(_iam: &Iam, cx: &Cx, input: ListRolesInput) -> Result<ListRolesOutput, Error> {

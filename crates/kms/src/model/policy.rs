@@ -2,7 +2,8 @@
 //!
 //! The text is kept byte for byte, since clients compare what they get back.
 //! Users and roles it names are bound to their unique ids when it is written,
-//! so that a deleted and recreated namesake inherits nothing.
+//! so that a deleted and recreated namesake inherits nothing. Reading it back
+//! shows today's ARN of each, and the bare id of those that are gone.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -28,7 +29,8 @@ pub struct UnboundPolicy {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyPolicy {
     text: String,
-    /// From the ARNs of users and roles to their unique ids.
+    /// From the ARNs of users and roles to their unique ids; an id that the
+    /// text gives itself stands for itself.
     bound: BTreeMap<String, String>,
     /// Compiled at its first use and kept as long as the cached row.
     #[serde(skip)]
@@ -55,6 +57,11 @@ impl UnboundPolicy {
         self.document.entities()
     }
 
+    /// The bare unique ids it names.
+    pub fn unique_ids(&self) -> Vec<&str> {
+        self.document.unique_ids()
+    }
+
     /// The accounts it names, by id or root ARN.
     pub fn accounts(&self) -> Vec<AccountId> {
         let accounts = self.document.principals().filter_map(|text| {
@@ -66,12 +73,16 @@ impl UnboundPolicy {
         accounts.collect()
     }
 
-    /// Binds it to the unique ids of the users and roles it names.
+    /// Binds it to the unique ids of the users and roles it names by ARN or id.
     ///
     /// # Errors
     ///
-    /// [`Error::MalformedPolicy`] if one is not in `ids`.
+    /// [`Error::MalformedPolicy`] or [`Error::UnknownPrincipal`] if one is not
+    /// in `ids`.
     pub fn bind(mut self, ids: BTreeMap<String, String>) -> Result<KeyPolicy, Error> {
+        if self.unique_ids().iter().any(|id| !ids.contains_key(*id)) {
+            return Err(Error::UnknownPrincipal);
+        }
         self.document.bind(|arn| ids.get(arn).cloned())?;
         let compiled = OnceLock::from(attached(self.document));
         Ok(KeyPolicy {
@@ -111,9 +122,19 @@ impl KeyPolicy {
         }
     }
 
-    /// The text as it was given.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// Every user or role as the text names it, with the unique id it is bound to.
+    pub fn bound(&self) -> &BTreeMap<String, String> {
+        &self.bound
+    }
+
+    /// The text as it was given, but for principals that `renamed` has another
+    /// name for.
+    pub fn text_with(&self, renamed: &BTreeMap<String, String>) -> String {
+        if renamed.is_empty() {
+            self.text.clone()
+        } else {
+            policy::replace_principals(&self.text, renamed)
+        }
     }
 
     /// The policy, ready to be weighed.
@@ -182,7 +203,7 @@ mod tests {
         let policy = KeyPolicy::delegating_to(account());
         assert!(
             policy
-                .text()
+                .text_with(&BTreeMap::new())
                 .starts_with("{\n  \"Version\" : \"2012-10-17\",\n  \"Id\" : \"key-default-1\"")
         );
         assert!(allows(&policy, &Principal::root(account())));
@@ -225,6 +246,37 @@ mod tests {
             );
         }
         assert!(UnboundPolicy::parse(naming("*")).unwrap().accounts().is_empty());
+    }
+
+    #[test]
+    fn unique_ids_must_be_known_too() {
+        const ID: &str = "AIDAQEAAAAAEXAMPLE234";
+        let unbound = || UnboundPolicy::parse(naming(ID)).unwrap();
+        assert_eq!(unbound().unique_ids(), [ID]);
+        assert!(matches!(
+            unbound().bind(BTreeMap::new()),
+            Err(Error::UnknownPrincipal)
+        ));
+        let ids = BTreeMap::from([(ID.to_owned(), ID.to_owned())]);
+        let policy = unbound().bind(ids).unwrap();
+        assert!(allows(&policy, &Principal::user(account(), ID, "/", "bob")));
+        assert!(!allows(
+            &policy,
+            &Principal::user(account(), "AIDAQEAAAAAEXAMPLE999", "/", "bob")
+        ));
+    }
+
+    /// Only principals are renamed; who is not keeps the text byte for byte.
+    #[test]
+    fn the_text_shows_who_they_are_today() {
+        let ids = BTreeMap::from([(BOB.to_owned(), "AIDAQEAAAAAEXAMPLE234".to_owned())]);
+        let policy = UnboundPolicy::parse(naming(BOB))
+            .unwrap()
+            .bind(ids.clone())
+            .unwrap();
+        assert_eq!(policy.bound(), &ids);
+        assert_eq!(policy.text_with(&BTreeMap::new()), naming(BOB));
+        assert_eq!(policy.text_with(&ids), naming("AIDAQEAAAAAEXAMPLE234"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use gate::Cx;
+use ground::Arn;
 use kms_api::{
     GetKeyPolicyInput, GetKeyPolicyOutput, ListKeyPoliciesInput, ListKeyPoliciesOutput, PutKeyPolicyInput,
 };
@@ -17,7 +18,8 @@ use crate::{Kms, access, store};
 
 const LIST: &str = "ListKeyPolicies";
 
-/// Gives the policy of a key, byte for byte as it was written.
+/// Gives the policy of a key, byte for byte as it was written, but for
+/// principals that have another ARN now or none any more.
 ///
 /// # Errors
 ///
@@ -34,7 +36,7 @@ pub async fn get_key_policy(
         return Err(Error::NoSuchPolicy);
     }
     Ok(GetKeyPolicyOutput {
-        policy: Some(key.policy.text().to_owned()),
+        policy: Some(text_today(cx, &key).await?),
         policy_name: Some(POLICY_NAME.to_owned()),
     })
 }
@@ -94,16 +96,41 @@ pub async fn list_key_policies(
     })
 }
 
+/// The policy as it reads today: principals under the ARN they have now, those
+/// that are gone as their bare unique id.
+///
+/// Source: IAM User Guide, "AWS JSON policy elements: Principal": a principal
+/// that was deleted is shown by its id.
+async fn text_today(cx: &Cx, key: &Key) -> Result<String, Error> {
+    let mut renamed = BTreeMap::new();
+    for (named, id) in key.policy.bound() {
+        // A bare id names someone of the key's own account.
+        let account = Arn::parse(named).ok().and_then(|arn| arn.account_id());
+        let today = cx.principal_arn(account.unwrap_or(key.account), id).await?;
+        let today = today.unwrap_or_else(|| id.clone());
+        if today != *named {
+            renamed.insert(named.clone(), today);
+        }
+    }
+    Ok(key.policy.text_with(&renamed))
+}
+
 /// Looks up everyone a policy names.
 ///
 /// # Errors
 ///
-/// [`Error::MalformedPolicy`] if one of them does not exist.
+/// [`Error::MalformedPolicy`] or [`Error::UnknownPrincipal`] if one of them
+/// does not exist.
 pub(super) async fn bind(cx: &Cx, policy: UnboundPolicy) -> Result<KeyPolicy, Error> {
     let mut ids = BTreeMap::new();
     for arn in policy.entities() {
         if let Some(id) = cx.principal_id(arn).await? {
             ids.insert(arn.to_owned(), id);
+        }
+    }
+    for id in policy.unique_ids() {
+        if cx.principal_arn(cx.account(), id).await?.is_some() {
+            ids.insert(id.to_owned(), id.to_owned());
         }
     }
     for account in policy.accounts() {

@@ -751,6 +751,21 @@ async fn the_key_policy_is_the_authority() {
     );
     world.people.recreate(Who::Bob, "AIDAQEAAAAAEXAMPLEBOB");
 
+    // Who is gone is shown by the bare id, which nobody can write again.
+    let with_account = key_policy(&[lets(HOME, "kms:*"), lets(&Who::Bob.arn(), "kms:*")]);
+    let both = json!({"KeyId": id, "Policy": with_account});
+    world.ok(Who::Bob, "PutKeyPolicy", both).await;
+    world.people.recreate(Who::Bob, "AIDAQEAAAAAEXAMPLEBO2");
+    let got = world.ok(Who::Root, "GetKeyPolicy", json!({"KeyId": id})).await;
+    let shown = with_account.replace(&Who::Bob.arn(), "AIDAQEAAAAAEXAMPLEBOB");
+    assert_eq!(got["Policy"], json!(shown));
+    let refused = world
+        .fails(Who::Root, "PutKeyPolicy", json!({"KeyId": id, "Policy": shown}))
+        .await;
+    let message = "Policy contains a statement with one or more invalid principals.";
+    assert_eq!(refused, told("MalformedPolicyDocumentException", message));
+    world.people.recreate(Who::Bob, "AIDAQEAAAAAEXAMPLEBOB");
+
     let mut bypassing = without_bob;
     bypassing["BypassPolicyLockoutSafetyCheck"] = json!(true);
     world.ok(Who::Bob, "PutKeyPolicy", bypassing).await;

@@ -156,6 +156,20 @@ impl Directory for Known {
         Box::pin(async move { Ok(id) })
     }
 
+    fn principal_arn<'a>(
+        &'a self,
+        account: AccountId,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        let of_account = format!("arn:aws:iam::{account}:");
+        let ids = self.0.ids.lock().unwrap();
+        let found = ids
+            .iter()
+            .find(|(arn, known)| arn.starts_with(&of_account) && *known == id);
+        let arn = found.map(|(arn, _)| arn.clone());
+        Box::pin(async move { Ok(arn) })
+    }
+
     fn account_exists(&self, wanted: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
         let exists = Who::ALL.into_iter().any(|who| who.account() == wanted);
         Box::pin(async move { Ok(exists) })

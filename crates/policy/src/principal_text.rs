@@ -1,4 +1,6 @@
-//! Replaces principals within the text of a policy and touches nothing else.
+//! Replaces principals within the text of a policy and touches nothing else:
+//! services keep a policy byte for byte, and show who the principals it names
+//! are today.
 //!
 //! The text was accepted by the policy reader before, so it is JSON; whatever
 //! is not is copied as it stands.
@@ -7,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// `text` with every string inside a `Principal` or `NotPrincipal` element that
 /// is a key of `replaced` exchanged for its value.
-pub(crate) fn replace(text: &str, replaced: &BTreeMap<String, String>) -> String {
+pub fn replace_principals(text: &str, replaced: &BTreeMap<String, String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut depth = 0usize;
     // The depth at which the Principal element stands, while inside of it.
@@ -92,20 +94,20 @@ mod tests {
             "Condition":{{"ArnEquals":{{"aws:PrincipalArn":"{OLD}"}}}},"Effect":"Allow"}},
             {{"Principal":{{"AWS":"AIDAEXAMPLE"}},"Action":"{OLD}"}} ] }}"#
         );
-        assert_eq!(replace(&text, &replaced()), wanted);
+        assert_eq!(replace_principals(&text, &replaced()), wanted);
     }
 
     #[test]
     fn an_element_behind_a_lone_star_is_not_a_principal() {
         let text = format!(r#"{{"Statement":{{"Principal":"*","Sid":"{OLD}"}}}}"#);
-        assert_eq!(replace(&text, &replaced()), text);
+        assert_eq!(replace_principals(&text, &replaced()), text);
     }
 
     proptest! {
         /// Whatever the text, nothing is lost when there is nothing to replace.
         #[test]
         fn anything_is_copied(text in "[\\PC\"{}:,\\[\\]\\\\]{0,60}") {
-            prop_assert_eq!(replace(&text, &BTreeMap::new()), text);
+            prop_assert_eq!(replace_principals(&text, &BTreeMap::new()), text);
         }
     }
 }
