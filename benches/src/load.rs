@@ -16,17 +16,21 @@ pub(crate) struct Done {
     pub(crate) took: Duration,
 }
 
-/// Sends `request` again and again over `connections` for `time`; every answer must be a 200.
+/// Sends `request` again and again over `connections` for `time`, as fast as
+/// it is answered or at `rate` requests a second in all; every answer must be
+/// a 200.
 #[expect(clippy::disallowed_methods, reason = "a load is many tasks")]
 pub(crate) async fn run(
     address: SocketAddr,
     request: Arc<[u8]>,
     connections: usize,
     time: Duration,
+    rate: Option<f64>,
 ) -> Result<Done> {
     let stop = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
+    let pause = rate.map(|rate| Duration::from_secs_f64(connections as f64 / rate));
     let tasks: Vec<_> = (0..connections)
         .map(|_| {
             tokio::spawn(talk(
@@ -34,6 +38,7 @@ pub(crate) async fn run(
                 Arc::clone(&request),
                 Arc::clone(&stop),
                 Arc::clone(&count),
+                pause,
             ))
         })
         .collect();
@@ -53,11 +58,17 @@ async fn talk(
     request: Arc<[u8]>,
     stop: Arc<AtomicBool>,
     count: Arc<AtomicU64>,
+    pause: Option<Duration>,
 ) -> Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(16 << 10);
+    let mut next = tokio::time::Instant::now();
     while !stop.load(Ordering::Relaxed) {
+        if let Some(pause) = pause {
+            next += pause;
+            tokio::time::sleep_until(next).await;
+        }
         stream.write_all(&request).await?;
         buffer.clear();
         answer(&mut stream, &mut buffer).await?;

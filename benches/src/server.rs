@@ -1,6 +1,9 @@
 //! A server under measurement: a child process and the processor time it has used.
 
-#![expect(clippy::disallowed_methods, reason = "servers are measured as processes, through /proc")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "servers are measured as processes, through /proc"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
