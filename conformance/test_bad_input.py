@@ -363,13 +363,23 @@ def test_json_of_any_form(palisade, body):
         ), answer
 
 
-def test_a_key_twice_is_not_two_requests_in_one(palisade):
-    """What is weighed and what is done must be one and the same."""
+def test_what_is_given_twice_is_refused(palisade, name):
+    """What is weighed, recorded and done must be one and the same."""
     made = palisade.client("kms").create_key()["KeyMetadata"]["KeyId"]
     body = json.dumps({"KeyId": "alias/x", "Description": "y"})[:-1] + f', "KeyId": "{made}"}}'
-    answer = kms(palisade, "UpdateKeyDescription", body).sign().send()
-    described = palisade.client("kms").describe_key(KeyId=made)["KeyMetadata"]["Description"]
-    assert (answer.status == 200) == (described == "y"), answer
+    refused(kms(palisade, "UpdateKeyDescription", body).sign().send(), 400, "SerializationException")
+    assert palisade.client("kms").describe_key(KeyId=made)["KeyMetadata"]["Description"] == ""
+    request = query(palisade, "iam", Action="CreateUser", UserName=name)
+    request.body += f"&UserName={name}-b".encode()
+    answer = request.sign().send()
+    assert 400 <= answer.status < 500 and answer.code, answer
+    users = [user["UserName"] for user in palisade.client("iam").list_users(MaxItems=1000)["Users"]]
+    assert name not in users and f"{name}-b" not in users
+    for header in (("x-amz-target", "TrentService.CreateKey"), ("host", "elsewhere"), ("x-amz-date", "20260101T000000Z")):
+        request = kms(palisade).sign()
+        request.headers.append(header)
+        answer = request.send()
+        assert 400 <= answer.status < 500 and answer.code, answer
 
 
 @pytest.mark.parametrize(
@@ -627,6 +637,31 @@ def test_connections_that_vanish_half_way(palisade):
 
     in_parallel(4, vanish)
     assert identity(palisade).sign().send().status == 200
+
+
+def test_a_body_in_chunks_is_read(palisade):
+    request = identity(palisade).sign()
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers)
+    chunks = b"".join(b"%x\r\n%s\r\n" % (1, request.body[at : at + 1]) for at in range(len(request.body)))
+    wire = f"POST / HTTP/1.1\r\n{head}transfer-encoding: chunked\r\nconnection: close\r\n\r\n".encode() + chunks
+    for ending, status in ((b"0\r\n\r\n", b"200"), (b"zz\r\n\r\n", b"400"), (b"ffffffffffffffffff\r\n", b"400")):
+        with socket.create_connection(("127.0.0.1", palisade.port), timeout=10) as connection:
+            connection.sendall(wire + ending)
+            answer = connection.recv(65536)
+        assert answer == b"" or answer.split()[1] == status, (ending, answer)
+        assert answer or status != b"200"
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on(palisade):
+    request = identity(palisade).sign()
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers)
+    with socket.create_connection(("127.0.0.1", palisade.port), timeout=10) as connection:
+        connection.sendall(
+            f"POST / HTTP/1.1\r\n{head}expect: 100-continue\r\ncontent-length: {len(request.body)}\r\n\r\n".encode()
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 100")
+        connection.sendall(request.body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_pipelined_requests_are_answered_in_order(palisade):

@@ -1,19 +1,12 @@
-"""The other commands: what `dev` keeps, `init` and `serve`, `doctor`, `coverage` and their kin."""
+"""The other commands: what `dev` prints and keeps, `env`, `doctor`, `coverage`, `completions` and the operator's paths."""
 
 import base64
 import json
-import os
 import re
-import signal
 import subprocess
-import time
-import urllib.error
-import urllib.request
-
-import pytest
 
 from refusals import refused
-from server import ACCOUNT, CONFIG, SESSION, Server, binary, clean_environment, free_port
+from server import ACCOUNT, Server, binary, clean_environment
 
 
 def run(*arguments, home, check=True, text_in=None, **variables):
@@ -98,89 +91,6 @@ def test_the_virtual_clock_dates_what_is_made(timed):
     timed.advance(3600)
     after = timed.client("kms").create_key()["KeyMetadata"]["CreationDate"]
     assert 3599 <= (after - before).total_seconds() <= 3661
-
-
-def test_init_and_serve(tmp_path):
-    data, passphrase = tmp_path / "data", tmp_path / "passphrase"
-    passphrase.write_text("correct horse battery staple\n")
-    passphrase.chmod(0o600)
-    home = tmp_path / "home"
-    home.mkdir()
-    port = free_port()
-    # Nothing is served that was not prepared.
-    done = run("serve", "--data", data, "--listen", f"127.0.0.1:{port}", home=home, check=False)
-    assert done.returncode != 0 and "palisade init" in done.stderr
-    made = initialised(data, passphrase, home)
-    assert run("init", "--data", data, home=home, check=False).returncode != 0
-    # The wrong passphrase opens nothing.
-    wrong = tmp_path / "wrong"
-    wrong.write_text("wrong horse\n")
-    wrong.chmod(0o600)
-    done = run("serve", "--data", data, "--passphrase-file", wrong, "--listen", f"127.0.0.1:{port}", home=home, check=False)
-    assert done.returncode != 0 and "panicked" not in done.stderr
-
-    key = None
-    for _ in range(2):  # and again after a kill
-        served = subprocess.Popen(
-            [str(binary()), "serve", "--data", str(data), "--passphrase-file", str(passphrase), "--listen", f"127.0.0.1:{port}"],
-            env=clean_environment(home),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            wait_for(port)
-            url = f"http://127.0.0.1:{port}"
-            assert json.load(urllib.request.urlopen(f"{url}/_palisade/health", timeout=5))["mode"] == "serve"
-            kms = SESSION.client(
-                "kms",
-                region_name="us-east-1",
-                endpoint_url=url,
-                aws_access_key_id=made["access_key_id"],
-                aws_secret_access_key=made["secret_access_key"],
-                config=CONFIG,
-            )
-            key = key or kms.create_key()["KeyMetadata"]["KeyId"]
-            assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyId"] == key
-            # What belongs to dev alone does not exist here.
-            for path in ("/_palisade/reset", "/_palisade/clock"):
-                with pytest.raises(urllib.error.HTTPError) as caught:
-                    urllib.request.urlopen(url + path, b"{}", timeout=5)
-                assert caught.value.code == 404
-            with pytest.raises(urllib.error.HTTPError) as caught:
-                urllib.request.urlopen(f"{url}/_palisade/metrics", timeout=5)
-            assert caught.value.code in (401, 403)
-        finally:
-            served.send_signal(signal.SIGKILL)
-            served.wait(30)
-    # Keys are not in the files in clear, and a file of dev is not served.
-    secret = made["secret_access_key"].encode()
-    for path in data.rglob("*"):
-        if path.is_file():
-            assert secret not in path.read_bytes(), path
-    assert run("dev", "--data", data, home=home, check=False).returncode != 0
-    assert run("verify", "--data", data, home=home).stdout.startswith("The record is whole")
-
-
-def initialised(data, passphrase, home):
-    shares = home / "shares"
-    done = run(
-        "init", "--data", data, "--slot", "passphrase", "--new-passphrase-file", passphrase,
-        "--shares-file", shares, "--json", home=home,
-    )
-    assert len(shares.read_text().splitlines()) == 3
-    assert os.stat(shares).st_mode & 0o077 == 0
-    return json.loads(done.stdout)
-
-
-def wait_for(port):
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_palisade/health", timeout=1)
-            return
-        except OSError:
-            time.sleep(0.02)
-    pytest.fail("serve did not start")
 
 
 def test_coverage_lists_what_is_and_what_is_not(tmp_path):

@@ -4,6 +4,7 @@ import base64
 import datetime
 import http.client
 import json
+import subprocess
 import urllib.parse
 import urllib.request
 
@@ -83,6 +84,17 @@ def test_a_vault_login(palisade, new_user):
     sent = urllib.request.Request(palisade.url + "/", request.data.encode(), dict(prepared.headers))
     with urllib.request.urlopen(sent, timeout=10) as answer:
         assert user.arn in answer.read().decode()
+
+
+def test_curl_signs_too(palisade):
+    command = ["curl", "-sS", palisade.url, "--aws-sigv4", f"aws:amz:{REGION}:sts", "--user", f"{ROOT_KEY}:{ROOT_SECRET}"]
+    form = "Action=GetCallerIdentity&Version=2011-06-15"
+    done = subprocess.run([*command, "-d", form], check=True, capture_output=True, text=True, timeout=30)
+    assert f"<Arn>arn:aws:iam::{ACCOUNT}:root</Arn>" in done.stdout
+    command[4] = f"aws:amz:{REGION}:kms"
+    headers = ["-H", "Content-Type: application/x-amz-json-1.1", "-H", "X-Amz-Target: TrentService.ListKeys"]
+    done = subprocess.run([*command, *headers, "-d", "{}"], check=True, capture_output=True, text=True, timeout=30)
+    assert "Keys" in json.loads(done.stdout)
 
 
 def test_a_session_is_presigned_with_its_token(palisade, new_user):
