@@ -130,7 +130,10 @@ mod tests {
         let random = Random::system();
         let ids: std::collections::HashSet<[u8; 16]> = (0..2000).map(|_| random.public_bytes()).collect();
         assert_eq!(ids.len(), 2000);
-        assert_eq!(Random::seeded(3).public_bytes::<16>(), Random::seeded(3).bytes::<16>());
+        assert_eq!(
+            Random::seeded(3).public_bytes::<16>(),
+            Random::seeded(3).bytes::<16>()
+        );
     }
 
     #[test]
