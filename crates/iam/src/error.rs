@@ -44,6 +44,9 @@ pub enum Error {
     /// A quota is reached.
     #[error("{0}")]
     LimitExceeded(String),
+    /// The user has no password.
+    #[error("Login Profile for User {0} cannot be found.")]
+    LoginProfileMissing(String),
     /// The document is not a policy.
     #[error(transparent)]
     Malformed(#[from] policy::Malformed),
@@ -105,6 +108,7 @@ impl From<&Error> for Fault {
             Error::Crypto(error) => return Fault::server("ServiceFailure", error),
             Error::AccessDenied(_) => ("AccessDenied", 403),
             Error::AccessKeyMissing(_)
+            | Error::LoginProfileMissing(_)
             | Error::Missing { .. }
             | Error::PolicyMissing(_)
             | Error::PolicyNotAttachable(_)

@@ -12,8 +12,9 @@
 //! - secrets are sealed under the account's own key and shown once.
 //!
 //! Absent by design: passwords, second factors, SAML and OIDC providers,
-//! instance profiles, service-linked roles and organisations. What is not in
-//! the tables below is refused.
+//! instance profiles, service-linked roles and organisations. Those that
+//! clients look for before they delete a user are listed as the none there
+//! are; what is not in the tables below is refused.
 
 mod access;
 mod aws_managed;
@@ -119,6 +120,15 @@ pub fn service() -> Service {
         .on::<iam_api::TagPolicy>(ops::tag::tag_policy)
         .on::<iam_api::UntagPolicy>(ops::tag::untag_policy)
         .on::<iam_api::ListPolicyTags>(ops::tag::list_policy_tags)
+        // What cannot be created here, and is told to be missing.
+        .on::<iam_api::DeleteLoginProfile>(ops::uncreatable::delete_login_profile)
+        .on::<iam_api::GetLoginProfile>(ops::uncreatable::get_login_profile)
+        .on::<iam_api::ListInstanceProfiles>(ops::uncreatable::list_instance_profiles)
+        .on::<iam_api::ListMFADevices>(ops::uncreatable::list_mfa_devices)
+        .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
+        .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
+        .on::<iam_api::ListSigningCertificates>(ops::uncreatable::list_signing_certificates)
+        .on::<iam_api::ListVirtualMFADevices>(ops::uncreatable::list_virtual_mfa_devices)
         // The account.
         .on::<iam_api::GetAccountSummary>(ops::account::get_account_summary)
         .on::<iam_api::ListAccountAliases>(ops::account::list_account_aliases)

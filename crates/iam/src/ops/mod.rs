@@ -12,4 +12,5 @@ pub(crate) mod page;
 pub(crate) mod policy_document;
 pub(crate) mod role;
 pub(crate) mod tag;
+pub(crate) mod uncreatable;
 pub(crate) mod user;

@@ -31,4 +31,5 @@ cases!(
     assume_role,
     sessions,
     accounts,
+    uncreatable,
 );

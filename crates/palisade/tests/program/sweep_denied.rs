@@ -18,6 +18,22 @@ const NEED_NO_PERMISSION: &[(&str, &str)] = &[
     ("sts:GetSessionToken", "needs no permission (STS API Reference)"),
 ];
 
+/// Operations that refuse even those who may, since what they are about
+/// cannot be created yet.
+const FIND_NOTHING: &[(&str, &str)] = &[
+    ("iam:DeleteLoginProfile", "no user has a password"),
+    ("iam:GetLoginProfile", "no user has a password"),
+];
+
+/// Whether this is the answer for one who may.
+fn is_done(name: &str, answer: &Answer) -> bool {
+    if FIND_NOTHING.iter().any(|(listed, _)| *listed == name) {
+        answer.code() == "NoSuchEntity"
+    } else {
+        answer.status == 200
+    }
+}
+
 /// Refusals that are told by another code than the protocol's for denied calls.
 const REFUSED_OTHERWISE: &[(&str, &str, &str, &str)] = &[(
     "sts:GetFederationToken",
@@ -39,9 +55,11 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:GetAccountSummary", "counts its own"),
     ("iam:ListAccountAliases", "lists its own"),
     ("iam:ListGroups", "lists its own"),
+    ("iam:ListInstanceProfiles", "lists its own"),
     ("iam:ListPolicies", "lists its own"),
     ("iam:ListRoles", "lists its own"),
     ("iam:ListUsers", "lists its own"),
+    ("iam:ListVirtualMFADevices", "lists its own"),
     ("sts:GetAccessKeyInfo", "names no resource of an account"),
     ("sts:GetCallerIdentity", "is about the caller"),
     ("sts:GetFederationToken", "is about the caller"),
@@ -171,7 +189,7 @@ async fn nothing_is_done_for_those_who_may_not_and_all_of_it_for_one_who_may() {
             }
         }
         let answer = world.call(&admin, operation, &input).await;
-        if answer.status != 200 {
+        if !is_done(&name, &answer) {
             problems.push(format!("{name} by admin with {input} answered {}", told(&answer)));
         }
     }
@@ -289,7 +307,7 @@ async fn the_root_user_of_another_account_sees_and_does_nothing_here() {
         }
         // What away was refused, or did to itself, left everything here as it was.
         let answer = world.call(&admin, operation, &input).await;
-        if answer.status != 200 {
+        if !is_done(&name, &answer) {
             problems.push(format!("{name} by admin after away answered {}", told(&answer)));
         }
     }

@@ -1,0 +1,192 @@
+//! Things of IAM that nothing here can create: passwords, second factors, SSH
+//! keys, signing certificates, credentials of single services, and instance
+//! profiles.
+//!
+//! Clients look for all of these before they delete a user, and audits look
+//! for them at any time. The lists are empty because there is nothing to list,
+//! not because nobody looks: permission, names and markers are judged as for
+//! any other list. Whichever of them learns to create its thing moves out of
+//! here.
+//!
+//! Absent by design: the operations that create, change or delete such things,
+//! which are refused by name. `DeleteLoginProfile` alone is here, since
+//! clients send it without looking first and expect to be told that there was
+//! none.
+
+use gate::Cx;
+use iam_api::{
+    DeleteLoginProfileInput, GetLoginProfileInput, GetLoginProfileOutput, ListInstanceProfilesInput,
+    ListInstanceProfilesOutput, ListMFADevicesInput, ListMFADevicesOutput, ListSSHPublicKeysInput,
+    ListSSHPublicKeysOutput, ListServiceSpecificCredentialsInput, ListServiceSpecificCredentialsOutput,
+    ListSigningCertificatesInput, ListSigningCertificatesOutput, ListVirtualMFADevicesInput,
+    ListVirtualMFADevicesOutput,
+};
+use shape::Unit;
+
+use crate::Iam;
+use crate::access::{self, Asking};
+use crate::error::Error;
+use crate::ops::page::Paging;
+
+/// The list of `operation` about a user, or whoever signed: refused where such
+/// a list would be, and else empty.
+async fn of_user(
+    cx: &Cx,
+    operation: &str,
+    user_name: Option<&str>,
+    marker: Option<&str>,
+    max_items: Option<i32>,
+) -> Result<(), Error> {
+    let holder = access::key_holder(cx, user_name).await?;
+    Paging::new(operation, &holder.owner_id(), marker, max_items)?;
+    Ok(())
+}
+
+pub(crate) async fn list_ssh_public_keys(
+    _iam: &Iam,
+    cx: &Cx,
+    input: ListSSHPublicKeysInput,
+) -> Result<ListSSHPublicKeysOutput, Error> {
+    let (name, marker) = (input.user_name.as_deref(), input.marker.as_deref());
+    of_user(cx, "ListSSHPublicKeys", name, marker, input.max_items).await?;
+    Ok(ListSSHPublicKeysOutput {
+        ssh_public_keys: Some(Vec::new()),
+        is_truncated: Some(false),
+        marker: None,
+    })
+}
+
+pub(crate) async fn list_mfa_devices(
+    _iam: &Iam,
+    cx: &Cx,
+    input: ListMFADevicesInput,
+) -> Result<ListMFADevicesOutput, Error> {
+    let (name, marker) = (input.user_name.as_deref(), input.marker.as_deref());
+    of_user(cx, "ListMFADevices", name, marker, input.max_items).await?;
+    Ok(ListMFADevicesOutput {
+        mfa_devices: Vec::new(),
+        is_truncated: Some(false),
+        marker: None,
+    })
+}
+
+/// Devices of the whole account, assigned or not: the filter chooses among none.
+pub(crate) async fn list_virtual_mfa_devices(
+    _iam: &Iam,
+    cx: &Cx,
+    input: ListVirtualMFADevicesInput,
+) -> Result<ListVirtualMFADevicesOutput, Error> {
+    access::list(cx, "mfa", "/").await?;
+    Paging::new(
+        "ListVirtualMFADevices",
+        "",
+        input.marker.as_deref(),
+        input.max_items,
+    )?;
+    Ok(ListVirtualMFADevicesOutput {
+        virtual_mfa_devices: Vec::new(),
+        is_truncated: Some(false),
+        marker: None,
+    })
+}
+
+pub(crate) async fn list_signing_certificates(
+    _iam: &Iam,
+    cx: &Cx,
+    input: ListSigningCertificatesInput,
+) -> Result<ListSigningCertificatesOutput, Error> {
+    let (name, marker) = (input.user_name.as_deref(), input.marker.as_deref());
+    of_user(cx, "ListSigningCertificates", name, marker, input.max_items).await?;
+    Ok(ListSigningCertificatesOutput {
+        certificates: Vec::new(),
+        is_truncated: Some(false),
+        marker: None,
+    })
+}
+
+/// Credentials of one user or of all, for one service or any: the filter
+/// chooses among none.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`] for one user and all at once.
+pub(crate) async fn list_service_specific_credentials(
+    _iam: &Iam,
+    cx: &Cx,
+    input: ListServiceSpecificCredentialsInput,
+) -> Result<ListServiceSpecificCredentialsOutput, Error> {
+    const OPERATION: &str = "ListServiceSpecificCredentials";
+    let (name, marker) = (input.user_name.as_deref(), input.marker.as_deref());
+    match (input.all_users == Some(true), name) {
+        (true, Some(_)) => {
+            access::list(cx, "user", "/").await?;
+            return Err(Error::InvalidInput(
+                "AllUsers cannot be specified together with UserName.".to_owned(),
+            ));
+        }
+        (true, None) => {
+            access::list(cx, "user", "/").await?;
+            Paging::new(OPERATION, "", marker, input.max_items)?;
+        }
+        (false, _) => of_user(cx, OPERATION, name, marker, input.max_items).await?,
+    }
+    Ok(ListServiceSpecificCredentialsOutput {
+        service_specific_credentials: Some(Vec::new()),
+        is_truncated: Some(false),
+        marker: None,
+    })
+}
+
+pub(crate) async fn list_instance_profiles(
+    _iam: &Iam,
+    cx: &Cx,
+    input: ListInstanceProfilesInput,
+) -> Result<ListInstanceProfilesOutput, Error> {
+    let prefix = input.path_prefix.as_deref().unwrap_or("/");
+    Paging::new(
+        "ListInstanceProfiles",
+        prefix,
+        input.marker.as_deref(),
+        input.max_items,
+    )?;
+    access::list(cx, "instance-profile", prefix).await?;
+    Ok(ListInstanceProfilesOutput {
+        instance_profiles: Vec::new(),
+        is_truncated: Some(false),
+        marker: None,
+    })
+}
+
+/// Says that the user has no password, once it is known that there is such a user.
+async fn without_password(cx: &Cx, user_name: Option<&str>) -> Error {
+    let user = match user_name {
+        Some(name) => access::user(cx, name, Asking::NOTHING).await,
+        None => access::calling_user(cx).await,
+    };
+    match user {
+        Ok(user) => Error::LoginProfileMissing(user.name.clone()),
+        Err(error) => error,
+    }
+}
+
+/// # Errors
+///
+/// [`Error::LoginProfileMissing`] always: no user has a password.
+pub(crate) async fn get_login_profile(
+    _iam: &Iam,
+    cx: &Cx,
+    input: GetLoginProfileInput,
+) -> Result<GetLoginProfileOutput, Error> {
+    Err(without_password(cx, input.user_name.as_deref()).await)
+}
+
+/// # Errors
+///
+/// [`Error::LoginProfileMissing`] always: no user has a password.
+pub(crate) async fn delete_login_profile(
+    _iam: &Iam,
+    cx: &Cx,
+    input: DeleteLoginProfileInput,
+) -> Result<Unit, Error> {
+    Err(without_password(cx, input.user_name.as_deref()).await)
+}
