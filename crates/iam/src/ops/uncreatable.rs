@@ -15,11 +15,11 @@
 
 use gate::Cx;
 use iam_api::{
-    DeleteLoginProfileInput, GetLoginProfileInput, GetLoginProfileOutput, ListInstanceProfilesInput,
-    ListInstanceProfilesOutput, ListMFADevicesInput, ListMFADevicesOutput, ListSSHPublicKeysInput,
-    ListSSHPublicKeysOutput, ListServiceSpecificCredentialsInput, ListServiceSpecificCredentialsOutput,
-    ListSigningCertificatesInput, ListSigningCertificatesOutput, ListVirtualMFADevicesInput,
-    ListVirtualMFADevicesOutput,
+    AssignmentStatusType, DeleteLoginProfileInput, GetLoginProfileInput, GetLoginProfileOutput,
+    ListInstanceProfilesInput, ListInstanceProfilesOutput, ListMFADevicesInput, ListMFADevicesOutput,
+    ListSSHPublicKeysInput, ListSSHPublicKeysOutput, ListServiceSpecificCredentialsInput,
+    ListServiceSpecificCredentialsOutput, ListSigningCertificatesInput, ListSigningCertificatesOutput,
+    ListVirtualMFADevicesInput, ListVirtualMFADevicesOutput,
 };
 use shape::Unit;
 
@@ -28,17 +28,17 @@ use crate::access::{self, Asking};
 use crate::error::Error;
 use crate::ops::page::Paging;
 
-/// The list of `operation` about a user, or whoever signed: refused where such
+/// The list called `list` about a user, or whoever signed: refused where such
 /// a list would be, and else empty.
 async fn of_user(
     cx: &Cx,
-    operation: &str,
+    list: &str,
     user_name: Option<&str>,
     marker: Option<&str>,
     max_items: Option<i32>,
 ) -> Result<(), Error> {
     let holder = access::key_holder(cx, user_name).await?;
-    Paging::new(operation, &holder.owner_id(), marker, max_items)?;
+    Paging::new(list, &holder.owner_id(), marker, max_items)?;
     Ok(())
 }
 
@@ -70,16 +70,18 @@ pub(crate) async fn list_mfa_devices(
     })
 }
 
-/// Devices of the whole account, assigned or not: the filter chooses among none.
+/// Devices of the whole account. The filter chooses among none; a marker is
+/// good for one filter only.
 pub(crate) async fn list_virtual_mfa_devices(
     _iam: &Iam,
     cx: &Cx,
     input: ListVirtualMFADevicesInput,
 ) -> Result<ListVirtualMFADevicesOutput, Error> {
     access::list(cx, "mfa", "/").await?;
+    let status = input.assignment_status.unwrap_or(AssignmentStatusType::Any);
     Paging::new(
         "ListVirtualMFADevices",
-        "",
+        status.as_str(),
         input.marker.as_deref(),
         input.max_items,
     )?;
@@ -104,8 +106,8 @@ pub(crate) async fn list_signing_certificates(
     })
 }
 
-/// Credentials of one user or of all, for one service or any: the filter
-/// chooses among none.
+/// Credentials of one user or of all, for one service or any. The filter
+/// chooses among none; a marker is good for one filter only.
 ///
 /// # Errors
 ///
@@ -115,7 +117,8 @@ pub(crate) async fn list_service_specific_credentials(
     cx: &Cx,
     input: ListServiceSpecificCredentialsInput,
 ) -> Result<ListServiceSpecificCredentialsOutput, Error> {
-    const OPERATION: &str = "ListServiceSpecificCredentials";
+    let service = input.service_name.as_deref().unwrap_or_default();
+    let list = format!("ListServiceSpecificCredentials {service}");
     let (name, marker) = (input.user_name.as_deref(), input.marker.as_deref());
     match (input.all_users == Some(true), name) {
         (true, Some(_)) => {
@@ -126,9 +129,9 @@ pub(crate) async fn list_service_specific_credentials(
         }
         (true, None) => {
             access::list(cx, "user", "/").await?;
-            Paging::new(OPERATION, "", marker, input.max_items)?;
+            Paging::new(&list, "", marker, input.max_items)?;
         }
-        (false, _) => of_user(cx, OPERATION, name, marker, input.max_items).await?,
+        (false, _) => of_user(cx, &list, name, marker, input.max_items).await?,
     }
     Ok(ListServiceSpecificCredentialsOutput {
         service_specific_credentials: Some(Vec::new()),
