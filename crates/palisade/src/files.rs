@@ -74,9 +74,12 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&fresh, path)?;
-        if let Some(directory) = path.parent() {
-            fs::File::open(directory)?.sync_all()?;
-        }
+        // The parent of a bare name is spelled as nothing at all.
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::File::open(directory)?.sync_all()?;
         Ok(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))

@@ -9,6 +9,7 @@ use ground::{AccountId, Region};
 use serde::Deserialize;
 
 use crate::files;
+use crate::world::Layout;
 
 /// `palisade.toml`.
 #[derive(Debug, Deserialize)]
@@ -83,7 +84,32 @@ pub(crate) struct LogSettings {
     pub(crate) text: bool,
 }
 
+impl StoreSettings {
+    /// The engine that these settings ask for.
+    ///
+    /// # Errors
+    ///
+    /// If the file with the connection string cannot be read, or others may read it.
+    pub(crate) fn config(&self, layout: &Layout<'_>) -> Result<store::Config> {
+        let Some(path) = &self.postgres_url_file else {
+            return Ok(store::Config::redb(layout.store()));
+        };
+        let url = files::read_secret(path)?;
+        let url = std::str::from_utf8(url.expose()).context("the connection string is not UTF-8")?;
+        Ok(store::Config::postgres(url.trim()))
+    }
+}
+
 impl Settings {
+    /// Reads a configuration file; without one, the defaults.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::read`].
+    pub(crate) fn read_or_default(path: Option<&Path>) -> Result<Settings> {
+        path.map_or_else(|| Ok(Settings::default()), Settings::read)
+    }
+
     /// Reads a configuration file.
     ///
     /// # Errors

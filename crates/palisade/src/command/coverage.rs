@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use anyhow::{Result, bail};
 use clap::Args;
 use gate::Service;
 
@@ -20,15 +21,15 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    pub(crate) fn run(self, output: Output) -> ExitCode {
-        let services: Vec<Service> = crate::world::services()
-            .into_iter()
-            .filter(|service| {
-                self.service
-                    .as_ref()
-                    .is_none_or(|wanted| wanted == service.shape().name)
-            })
-            .collect();
+    pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
+        let mut services = crate::world::services();
+        if let Some(wanted) = &self.service {
+            let known: Vec<&str> = services.iter().map(|service| service.shape().name).collect();
+            if !known.contains(&wanted.as_str()) {
+                bail!("there is no service {wanted}; there are {}", known.join(", "));
+            }
+            services.retain(|service| service.shape().name == wanted);
+        }
         let listed: Vec<_> = services
             .iter()
             .map(|service| {
@@ -46,7 +47,7 @@ impl Coverage {
                 text(&services)
             }
         });
-        ExitCode::SUCCESS
+        Ok(ExitCode::SUCCESS)
     }
 }
 

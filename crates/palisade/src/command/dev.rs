@@ -143,6 +143,7 @@ impl Dev {
             roots,
         };
         let opened = world.open().await?;
+        let stop = super::serve::told_to_stop()?;
 
         let running = Running {
             endpoint: format!("http://{address}"),
@@ -175,13 +176,7 @@ impl Dev {
             )
         });
         let jobs = super::serve::spawn(Arc::clone(&opened.door).look_after_jobs());
-        gate::serve(
-            Arc::clone(&opened.door),
-            listener,
-            None,
-            super::serve::told_to_stop(),
-        )
-        .await;
+        gate::serve(Arc::clone(&opened.door), listener, None, stop).await;
         jobs.abort();
         Running::forget(address.port());
         opened.close().await

@@ -12,21 +12,24 @@ use crypto::slot::{
     Initialisation, RecoveryShare, SharePolicy, TestedInitialisation, UntestedInitialisation,
 };
 use gate::Mode;
-use ground::{AccountId, Clock, Region, id};
+use ground::{AccountId, Clock, id};
 use iam::RootCredential;
 
 use super::Output;
 use super::seal::{NewSlotArguments, parse_shares};
 use crate::files;
-use crate::settings::parse_account;
+use crate::settings::{Settings, parse_account};
 use crate::world::{Layout, World};
 
 /// Prepares a data directory.
 #[derive(Args)]
 pub(crate) struct Init {
-    /// The data directory; made if it is not there.
+    /// The configuration file that `palisade serve` will use: it says which store is prepared.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory, instead of the configuration's; made if it is not there.
     #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     #[command(flatten)]
     slot: NewSlotArguments,
     /// Recovery shares, THRESHOLDofCOUNT: so many of them open the root key when all else is lost.
@@ -43,15 +46,18 @@ pub(crate) struct Init {
 
 impl Init {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
-        let layout = Layout(&self.data);
+        let settings = Settings::read_or_default(self.config.as_deref())?;
+        let Some(data) = self.data.or(settings.data) else {
+            bail!("say where the data is to be: --data DIR, or `data` in the configuration");
+        };
+        let layout = Layout(&data);
         if layout.slots().exists() {
-            bail!(
-                "{} is initialised already; nothing was changed",
-                self.data.display()
-            );
+            bail!("{} is initialised already; nothing was changed", data.display());
         }
+        // Whatever is wrong with the store's settings must show before a key is made.
+        let store = settings.store.config(&layout)?;
         let random = Random::system();
-        files::private_directory(&self.data)?;
+        files::private_directory(&data)?;
         let secret = self.slot.secret(&random)?;
         let mut fresh = Initialisation::begin(&id::uuid(random.bytes()), &random)?;
         fresh.add(&self.slot.label, &secret.as_slot(), &random)?;
@@ -70,12 +76,12 @@ impl Init {
         });
         let world = World {
             mode: Mode::Serve,
-            store: store::Config::redb(layout.store()),
+            store,
             journal: layout.journal(),
             root_key: Arc::new(root_key),
             clock: Clock::system(),
             random,
-            home: Region::us_east_1(),
+            home: settings.region,
             durable: true,
             strict_audit: false,
             roots: vec![(self.account, root)],
@@ -84,12 +90,16 @@ impl Init {
         // Written last: a directory with slots is initialised, one without is not.
         files::write_private(&layout.slots(), slots.to_json().as_bytes())?;
 
+        let next = match &self.config {
+            Some(config) => format!("--config {}", config.display()),
+            None => format!("--data {}", data.display()),
+        };
         output.show(&credential, || {
             format!(
                 "{} is ready. The root credential of account {}, shown once:\n\n\
                  export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n\n\
-                 Next: palisade serve --data {0}\n",
-                self.data.display(),
+                 Next: palisade serve {next}\n",
+                data.display(),
                 self.account,
                 credential["access_key_id"].as_str().unwrap_or_default(),
                 credential["secret_access_key"].as_str().unwrap_or_default(),

@@ -116,7 +116,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Env(env) => env.run(output),
         Command::Why(why) => why.run(output),
         Command::Doctor(doctor) => doctor.run(output),
-        Command::Coverage(coverage) => Ok(coverage.run(output)),
+        Command::Coverage(coverage) => coverage.run(output),
         Command::Verify(verify) => verify.run(output),
         Command::Completions(completions) => Ok(completions.run()),
     }

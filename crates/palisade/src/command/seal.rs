@@ -31,10 +31,15 @@ pub(crate) struct Seal {
 #[derive(Subcommand)]
 enum Action {
     /// Lists the slots.
+    #[command(after_help = "Example: palisade seal status --data /var/lib/palisade")]
     Status,
     /// Proves that a secret still opens the root key, and changes nothing.
+    #[command(after_help = "Example: palisade seal verify --data /var/lib/palisade --shares-file shares")]
     Verify(Unseal),
     /// Adds a slot; opens the root key with an existing one first.
+    #[command(
+        after_help = "Example: palisade seal add --data /var/lib/palisade --slot systemd --new-key-file palisade-root-key"
+    )]
     Add {
         #[command(flatten)]
         unseal: Unseal,
@@ -42,6 +47,7 @@ enum Action {
         new: NewSlotArguments,
     },
     /// Gives a slot a new secret of the same kind.
+    #[command(after_help = "Example: palisade seal rotate 3f2a91c4 --data /var/lib/palisade")]
     Rotate {
         /// The slot's id, from `palisade seal status`.
         slot: String,
@@ -51,6 +57,7 @@ enum Action {
         new: NewSlotArguments,
     },
     /// Removes a slot; never the last one.
+    #[command(after_help = "Example: palisade seal remove 3f2a91c4 --data /var/lib/palisade")]
     Remove {
         /// The slot's id, from `palisade seal status`.
         slot: String,

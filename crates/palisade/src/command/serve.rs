@@ -42,10 +42,7 @@ const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Serve {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
-        let settings = match &self.config {
-            Some(path) => Settings::read(path)?,
-            None => Settings::default(),
-        };
+        let settings = Settings::read_or_default(self.config.as_deref())?;
         log_to_stderr(if settings.log.text {
             LogFormat::Text
         } else {
@@ -64,17 +61,9 @@ impl Serve {
         let listener = bind(self.listen.unwrap_or(settings.listen)).await?;
         let address = listener.local_addr()?;
         let tls = tls(&settings.tls, address)?;
-        let store = match &settings.store.postgres_url_file {
-            Some(path) => {
-                let url = files::read_secret(path)?;
-                let url = std::str::from_utf8(url.expose()).context("the connection string is not UTF-8")?;
-                store::Config::postgres(url.trim())
-            }
-            None => store::Config::redb(layout.store()),
-        };
         let world = World {
             mode: Mode::Serve,
-            store,
+            store: settings.store.config(&layout)?,
             journal: layout.journal(),
             root_key: Arc::new(root_key),
             clock: Clock::system(),
@@ -85,6 +74,7 @@ impl Serve {
             roots: Vec::new(),
         };
         let opened = world.open().await?;
+        let stop = told_to_stop()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         output.show(
             &serde_json::json!({"endpoint": format!("{scheme}://{address}"), "data": data}),
@@ -100,7 +90,7 @@ impl Serve {
         let certificates = tls
             .clone()
             .map(|tls| spawn(follow_certificate(tls, settings.tls)));
-        gate::serve(Arc::clone(&opened.door), listener, tls, told_to_stop()).await;
+        gate::serve(Arc::clone(&opened.door), listener, tls, stop).await;
         jobs.abort();
         if let Some(certificates) = certificates {
             certificates.abort();
@@ -206,17 +196,18 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// Completes on Ctrl-C or SIGTERM.
-pub(crate) async fn told_to_stop() {
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    let Ok(mut terminate) = terminate else {
-        drop(tokio::signal::ctrl_c().await);
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+/// Listens for Ctrl-C and SIGTERM from now on; what it gives completes when
+/// one has come. Called before the server says that it is ready.
+pub(crate) fn told_to_stop() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be listened for")?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 /// Runs a task of the program's own beside the listener.
