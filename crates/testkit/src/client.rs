@@ -280,3 +280,41 @@ pub async fn exchange(
         }
     }
 }
+
+/// As [`exchange`], in HTTP/2 without TLS, as a client does that knows the server.
+///
+/// # Errors
+///
+/// Those of the connection.
+pub async fn exchange_http2(
+    address: std::net::SocketAddr,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    // The host travels as `:authority`.
+    let host = request.headers_mut().remove(http::header::HOST);
+    let host = host.map_or_else(
+        || Ok(address.to_string()),
+        |host| host.to_str().map(str::to_owned),
+    )?;
+    *request.uri_mut() = format!("http://{host}{}", request.uri()).parse()?;
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(hyper_util::rt::TokioExecutor::new(), stream).await?;
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        })
+    };
+    tokio::pin!(answer, connection);
+    loop {
+        tokio::select! {
+            answered = &mut answer => return answered,
+            ended = &mut connection => ended?,
+        }
+    }
+}

@@ -72,7 +72,7 @@ impl Caller {
         loop {
             count += 1;
             let name = format!("{who}-{count}");
-            let done = if count % 2 == 0 {
+            let done = if count.is_multiple_of(2) {
                 self.with_keys(&name).await
             } else {
                 self.with_users(&name).await
@@ -266,7 +266,7 @@ async fn what_was_acknowledged_survives_kill_9_and_is_recorded_once() {
         check(&server, &done).await;
         request_ids.extend(done.request_ids);
         // Half of the time it is killed while it does nothing, too.
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             server.kill();
         } else {
             assert!(server.stop().success());

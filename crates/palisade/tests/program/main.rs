@@ -12,13 +12,18 @@
     reason = "a test fails by panicking, and prepares its own files"
 )]
 
+mod bad_input;
+mod cli;
 mod crash;
 mod records;
 mod secrets;
+mod serve;
+mod shared_store;
 mod stage;
 mod sweep_denied;
 mod sweep_malformed;
 mod sweep_regions;
+mod tls;
 mod verify;
 mod world;
 

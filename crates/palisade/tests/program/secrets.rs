@@ -229,7 +229,7 @@ fn a_secret_is_found_in_every_form() {
     let around = |before: &str| BASE64.encode([before.as_bytes(), secret, b"after"].concat());
     let places = [
         [b"before", &secret[..], b"after"].concat(),
-        format!("{:?}", secret).into_bytes(),
+        format!("{secret:?}").into_bytes(),
         serde_json::to_vec(&secret[..]).unwrap(),
         around("").into_bytes(),
         around("b").into_bytes(),
