@@ -24,12 +24,8 @@ locals {
 provider "aws" {
   region = "us-east-1"
 
-  # These two ask services that are not part of an identity service: the
-  # metadata of an EC2 instance, and EC2 for the regions of the account.
-  # Nothing that concerns credentials is skipped.
-  skip_metadata_api_check = true
-  skip_region_validation  = true
-
+  # No check is skipped: credentials are validated and the account is asked
+  # for, as against AWS.
   endpoints {
     iam = var.endpoint
     kms = var.endpoint
