@@ -123,8 +123,10 @@ fn operations(root: &Path, wrong: &mut Vec<String>) -> Result<()> {
             else {
                 continue;
             };
-            if !all.contains(&format!("{service}_api::{operation}>"))
-                && !all.contains(&format!("::<{operation}>"))
+            let row = format!("::{operation}>(");
+            if !all
+                .lines()
+                .any(|line| line.contains(".on::<") && line.contains(&row))
             {
                 continue;
             }

@@ -40,16 +40,43 @@ pub(crate) fn operation(root: &Path, service: &str, operation: &str) -> Result<(
              input: {operation}Input) -> Result<{output}, Error> {{\n}}\n"
         ),
     )?;
-    insert_sorted(
-        &crate_root.join("src/ops/mod.rs"),
-        "pub mod ",
-        &format!("pub mod {module};"),
-    )?;
-    insert_sorted(
-        &crate_root.join("src/lib.rs"),
-        ".on::<",
-        &format!("        .on::<{service}_api::{operation}>(ops::{module}::{module})"),
-    )
+    let list = [crate_root.join("src/ops.rs"), crate_root.join("src/ops/mod.rs")];
+    let list = list
+        .iter()
+        .find(|path| path.exists())
+        .context("the crate has no list of its operations")?;
+    insert_sorted(list, "pub mod ", &format!("pub mod {module};"))?;
+    add_row(&crate_root.join("src/lib.rs"), operation, &module)
+}
+
+/// Adds the row behind the last one of the table, spelled as that one is: the
+/// table's author moves it where it reads best.
+fn add_row(path: &Path, operation: &str, module: &str) -> Result<()> {
+    let text = read(path)?;
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let last = lines.iter().rposition(|line| line.contains(".on::<"));
+    let (at, before) = match last {
+        Some(last) => (
+            last + 1,
+            lines[last]
+                .split("::<")
+                .nth(1)
+                .and_then(|rest| rest.split("::").next()),
+        ),
+        None => (
+            lines
+                .iter()
+                .position(|line| line.trim() == ".done()")
+                .context("there is no table")?,
+            None,
+        ),
+    };
+    let api = before.unwrap_or("api").to_owned();
+    lines.insert(
+        at,
+        format!("        .on::<{api}::{operation}>(ops::{module}::{module})"),
+    );
+    write(path, &(lines.join("\n") + "\n"))
 }
 
 /// Adds a service's API and crate.
@@ -85,7 +112,8 @@ pub(crate) fn service(root: &Path, name: &str) -> Result<()> {
                 "//! The {name} service.\n//!\n//! Say here what it promises and what is absent by design.\n\n\
                  pub mod access;\npub mod error;\npub mod limits;\npub mod model;\npub mod ops;\npub mod store;\n\n\
                  /// What the handlers share.\npub struct {state};\n\n/// The table of operations.\npub fn service() -> \
-                 gate::Service {{\n    gate::Table::new(&{name}_api::SERVICE, {state})\n        .done()\n}}\n"
+                 gate::Service {{\n    use {name}_api as api;\n\n    gate::Table::new(&api::SERVICE, {state})\n        \
+                 .done()\n}}\n"
             ),
         ),
         (
