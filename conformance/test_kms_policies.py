@@ -207,6 +207,45 @@ def test_a_dead_principal_is_shown_by_its_id(iam, kms, new_key, new_user):
         kms.put_key_policy(KeyId=made["KeyId"], Policy=shown)
 
 
+def test_a_renamed_principal_keeps_what_it_had(iam, kms, new_key, new_user):
+    user = new_user()
+    made = new_key(Policy=document(delegating(ACCOUNT), principal(user.arn, "kms:Encrypt")))
+    iam.update_user(UserName=user.name, NewUserName=f"{user.name}-renamed")
+    user.client("kms").encrypt(KeyId=made["KeyId"], Plaintext=b"x")
+    shown = kms.get_key_policy(KeyId=made["KeyId"])["Policy"]
+    assert f'"{user.arn}-renamed"' in shown and f'"{user.arn}"' not in shown
+    # What is read can be written.
+    kms.put_key_policy(KeyId=made["KeyId"], Policy=shown)
+    user.client("kms").encrypt(KeyId=made["KeyId"], Plaintext=b"x")
+
+
+def test_everybody_but_those_who_are_named(kms, new_key, new_user):
+    spared, other = new_user(allow("kms:*")), new_user(allow("kms:*"))
+    but = {"Effect": "Deny", "NotPrincipal": {"AWS": [spared.arn, ROOT]}, "Action": "kms:Encrypt", "Resource": "*"}
+    made = new_key(Policy=document(delegating(ACCOUNT), but))
+    spared.client("kms").encrypt(KeyId=made["KeyId"], Plaintext=b"x")
+    kms.encrypt(KeyId=made["KeyId"], Plaintext=b"x")
+    with refused("AccessDeniedException", "with an explicit deny in a resource-based policy"):
+        other.client("kms").encrypt(KeyId=made["KeyId"], Plaintext=b"x")
+
+
+def test_everybody_of_one_account(palisade, kms, new_key, new_user):
+    theirs = {"StringEquals": {"kms:CallerAccount": OTHER_ACCOUNT}}
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "kms:DescribeKey", "Resource": "*", "Condition": theirs}
+    made = new_key(Policy=document(delegating(ACCOUNT), everybody))
+    palisade.other_client("kms").describe_key(KeyId=made["Arn"])
+    with refused("AccessDeniedException"):
+        new_user().client("kms").describe_key(KeyId=made["Arn"])
+    with refused("AccessDeniedException"):
+        palisade.other_client("kms").encrypt(KeyId=made["Arn"], Plaintext=b"x")
+
+
+def test_an_account_is_named_by_its_bare_id_too(kms, new_key, new_user):
+    made = new_key(Policy=document(principal(ACCOUNT, "kms:*")))
+    assert json.loads(kms.get_key_policy(KeyId=made["KeyId"])["Policy"])["Statement"][0]["Principal"] == {"AWS": ACCOUNT}
+    new_user(allow("kms:Encrypt")).client("kms").encrypt(KeyId=made["KeyId"], Plaintext=b"x")
+
+
 # Two accounts.
 
 

@@ -210,6 +210,29 @@ def test_naming_the_role_in_a_key_policy_does_not(palisade, assumer, new_role, n
         palisade.client("kms", bounded).encrypt(KeyId=made["KeyId"], Plaintext=b"x")
 
 
+def test_the_boundary_of_a_role_bounds_its_sessions(palisade, iam, assumer, new_role, key, name):
+    boundary = iam.create_policy(PolicyName=name, PolicyDocument=document(allow("kms:Encrypt")))["Policy"]["Arn"]
+    role = new_role(allow("kms:*"), PermissionsBoundary=boundary)
+    kms = palisade.client("kms", assume(assumer, role)["Credentials"])
+    kms.encrypt(KeyId=key["KeyId"], Plaintext=b"x")
+    with refused("AccessDeniedException", "because no permissions boundary allows the kms:DescribeKey action"):
+        kms.describe_key(KeyId=key["KeyId"])
+    iam.delete_role_permissions_boundary(RoleName=role["RoleName"])
+    kms.describe_key(KeyId=key["KeyId"])
+
+
+def test_a_role_does_not_trust_itself(palisade, assumer, new_role):
+    role = new_role(allow("sts:AssumeRole"), trust=trusting(assumer.arn))
+    session = palisade.client("sts", assume(assumer, role)["Credentials"])
+    with refused("AccessDenied"):
+        session.assume_role(RoleArn=role["Arn"], RoleSessionName="again")
+
+
+def test_a_wrong_mfa_code_is_refused(assumer):
+    with refused("AccessDenied", "^MultiFactorAuthentication failed"):
+        assumer.client("sts").get_session_token(SerialNumber=f"arn:aws:iam::{ACCOUNT}:mfa/none", TokenCode="123456")
+
+
 def test_chained_sessions_end_at_one_hour(palisade, assumer, new_role):
     role = new_role(allow("sts:AssumeRole"), MaxSessionDuration=12 * HOUR)
     second = new_role(trust=trusting(role["Arn"]), MaxSessionDuration=12 * HOUR)
