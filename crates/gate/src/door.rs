@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use journal::Space;
 use shape::{OperationShape, Protocol, ServiceShape};
 use wire::sigv4::canonical::normalized_path;
-use wire::sigv4::{Claim, RequestParts};
+use wire::sigv4::{Claim, RequestParts, SignatureFault};
 use wire::{Answer, RequestHead, Router};
 
 use crate::authenticate::{Refused, authenticate};
@@ -237,6 +237,15 @@ impl Door {
             return tell(operation, &wire_fault(&fault, operation), request_id);
         }
         let authenticated = match claim {
+            // Nobody signs these; what is not implemented is told to anyone.
+            Err(SignatureFault::Unsigned) if operation.unsigned && self.route(operation).is_none() => {
+                self.metrics.refuse(Refusal::Route);
+                return tell(
+                    operation,
+                    &wire_fault(&unimplemented(operation), operation),
+                    request_id,
+                );
+            }
             Ok(claim) => {
                 let directory = self.parts.directory.as_ref();
                 authenticate(directory, &claim, &parts, body, service, &self.parts.home, now).await
