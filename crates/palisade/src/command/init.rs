@@ -54,6 +54,12 @@ impl Init {
         if layout.slots().exists() {
             bail!("{} is initialised already; nothing was changed", data.display());
         }
+        if layout.store().exists() || layout.journal().exists() {
+            bail!(
+                "{} holds the data of an earlier start whose key slots are gone; initialise an empty directory",
+                data.display()
+            );
+        }
         // Whatever is wrong with the store's settings must show before a key is made.
         let store = settings.store.config(&layout)?;
         let random = Random::system();
