@@ -1,15 +1,17 @@
 //! Two servers over one PostgreSQL: what one does binds on the other.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::client::Signer;
+use testkit::client::{Signer, post};
 use testkit::postgres;
 use testkit::program::{Launch, Server};
+use testkit::sample;
 
 use crate::PALISADE;
 use crate::serve::{call, ok, write_private};
-use crate::world::{copy_directory, leaf};
+use crate::world::{copy_directory, leaf, operation};
 
 /// The bound on how long a removed policy may still bind elsewhere.
 const SEEN_ELSEWHERE_MAX: Duration = Duration::from_secs(1);
@@ -130,6 +132,20 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
     let one = serve("one");
     ok(&one, &root, "iam:GetUser", json!({"UserName": "meanwhile"})).await;
 
+    // One that comes back disturbs nothing that the other has in hand.
+    let one = started_over_while_the_other_works(&root, one, &two, &serve).await;
+
+    // Who comes with another root key is turned away before anything is written.
+    let foreign = launch.run(&[
+        "init",
+        "--config=palisade.toml",
+        "--data=three",
+        "--new-passphrase-file=passphrase",
+        "--shares-file=more-shares",
+    ]);
+    assert_eq!(foreign.code(), 1, "{foreign:?}");
+    assert!(foreign.stderr.contains("another root key"), "{foreign:?}");
+
     // The database goes away and comes back: refused meanwhile, never wrong.
     postgres.crash();
     let refused = call(&two, &root, "iam:CreateUser", json!({"UserName": "never"})).await;
@@ -152,10 +168,42 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
     ok(&one, &root, "iam:GetUser", json!({"UserName": "after"})).await;
     assert!(one.stop().success());
     assert!(two.stop().success());
+    // What one server has in hand, another that starts writes down too, since it
+    // cannot know whether the first still lives: it then says so in an addendum.
+    let mut event_ids = BTreeSet::new();
     for data in ["one", "two"] {
+        for record in crate::records::of(&home.path().join(data).join("journal")) {
+            if !record["addendum"].is_object() {
+                assert!(event_ids.insert(record["eventID"].to_string()), "twice: {record}");
+            }
+        }
         let verified = launch.run(&["verify", "--data", data]);
         assert_eq!(verified.code(), 0, "{verified:?}");
     }
+}
+
+/// Starts one server over and over while the other makes users.
+async fn started_over_while_the_other_works(
+    root: &Signer,
+    mut one: Server,
+    two: &Server,
+    serve: &impl Fn(&str) -> Server,
+) -> Server {
+    let (address, signer) = (two.address, root.clone());
+    let working = tokio::spawn(async move {
+        for at in 0..100 {
+            let create = operation("iam:CreateUser");
+            let call = sample::encode(create, &json!({"UserName": format!("busy-{at}")}));
+            let answer = post(address, "iam", Some(&signer), call).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    });
+    while !working.is_finished() {
+        one.kill();
+        one = tokio::task::block_in_place(|| serve("one"));
+    }
+    working.await.unwrap();
+    one
 }
 
 /// Calls until the answer has this status, and tells how long that took.
