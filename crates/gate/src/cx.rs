@@ -4,7 +4,6 @@
 //! A `Cx` lives for one run of one handler. When another writer comes first
 //! the handler runs again with a fresh one.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -36,9 +35,8 @@ pub struct Cx {
     now: Timestamp,
     request_id: String,
     event_id: String,
-    source_address: IpAddr,
+    peer: Arc<Peer>,
     user_agent: Option<String>,
-    tls: Option<String>,
     view: View,
     /// Whether the handler asked for permission, and got it, at least once.
     authorized: AtomicBool,
@@ -61,7 +59,7 @@ impl Cx {
         door: &Arc<Door>,
         operation: &'static OperationShape,
         authenticated: &Authenticated,
-        peer: &Peer,
+        peer: &Arc<Peer>,
         headers: &HeaderMap,
         request_id: &str,
         now: Timestamp,
@@ -83,9 +81,8 @@ impl Cx {
             now,
             request_id: request_id.to_owned(),
             event_id: id::uuid(door.parts.random.public_bytes()),
-            source_address: peer.address.ip(),
+            peer: Arc::clone(peer),
             user_agent: user_agent.map(str::to_owned),
-            tls: peer.tls.clone(),
             authorized: AtomicBool::new(false),
             policies: OnceLock::new(),
             gathered: Mutex::default(),
@@ -97,7 +94,7 @@ impl Cx {
     pub(crate) fn for_operator(
         door: &Arc<Door>,
         authenticated: &Authenticated,
-        peer: &Peer,
+        peer: &Arc<Peer>,
         headers: &HeaderMap,
         request_id: &str,
         now: Timestamp,
@@ -298,9 +295,9 @@ impl Cx {
     fn global_keys(&self, keys: &mut Context<'static>, owner: Option<AccountId>) {
         keys.insert("aws:currenttime", self.now);
         keys.insert("aws:epochtime", self.now);
-        keys.insert("aws:securetransport", self.tls.is_some());
+        keys.insert("aws:securetransport", self.peer.tls.is_some());
         keys.insert("aws:requestedregion", self.region.to_string());
-        keys.insert("aws:sourceip", self.source_address);
+        keys.insert("aws:sourceip", self.peer.address.ip());
         keys.insert("aws:viaawsservice", false);
         keys.insert("aws:resourceaccount", owner.unwrap_or(self.account()).to_string());
         keys.insert_if_known("aws:useragent", self.user_agent.clone());
@@ -380,14 +377,13 @@ impl Cx {
     ) -> T {
         let gathered = self.gathered();
         let decision = crate::decision::summary(&gathered.weighed);
-        let source_address = self.source_address.to_string();
         show(&Record {
             user_identity: Some(self.caller.identity_json()),
             time: self.now,
             event_source: self.operation.service.event_source,
             event_name: self.operation.name,
             region: self.region.as_str(),
-            source_address: &source_address,
+            source_address: &self.peer.spelled,
             user_agent: self.user_agent.as_deref(),
             error,
             request_parameters: gathered.parameters.as_deref(),
@@ -398,7 +394,7 @@ impl Cx {
             read_only: self.operation.read_only,
             resources: &gathered.touched,
             account: Some(self.caller.account),
-            tls: self.tls.as_deref(),
+            tls: self.peer.tls.as_deref(),
             decision: decision.as_deref(),
         })
     }

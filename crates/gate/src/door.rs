@@ -39,8 +39,21 @@ use crate::tell::{refusal, tell, unimplemented, wire_fault};
 pub struct Peer {
     /// The other end's address.
     pub address: SocketAddr,
+    /// Its network address as records spell it.
+    pub(crate) spelled: String,
     /// The record's `tlsDetails`, as JSON, if the connection is encrypted.
     pub tls: Option<String>,
+}
+
+impl Peer {
+    /// The other end of a connection.
+    pub fn new(address: SocketAddr, tls: Option<String>) -> Peer {
+        Peer {
+            address,
+            spelled: address.ip().to_string(),
+            tls,
+        }
+    }
 }
 
 /// How the program runs, as health and banner tell it.
@@ -165,7 +178,11 @@ impl Door {
     }
 
     /// Answers one request, whatever it is.
-    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
+    pub async fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: &Arc<Peer>,
+    ) -> Response<Full<Bytes>> {
         let (mut head, body) = request.into_parts();
         let request_id = id::uuid(self.parts.random.public_bytes());
         let body = match body::read(body).await {
@@ -198,7 +215,7 @@ impl Door {
         self: &Arc<Self>,
         head: &http::request::Parts,
         body: &[u8],
-        peer: &Peer,
+        peer: &Arc<Peer>,
         request_id: &str,
     ) -> Answer {
         let started = Instant::now();

@@ -16,11 +16,10 @@ pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// Longest time a request's headers may take, also the idle time of a kept-alive connection.
 pub(crate) const HEADER_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Longest request head in bytes (request line and headers).
+/// Longest request head in bytes (request line and headers). Headers are at
+/// most a hundred, which is hyper's own bound: to say so would make it allocate
+/// for each request.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
-
-/// Most headers of a request.
-pub(crate) const HEADERS_MAX: usize = 100;
 
 /// Most connections open at once.
 pub(crate) const CONNECTIONS_MAX: usize = 10_000;

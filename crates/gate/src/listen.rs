@@ -16,8 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::door::{Door, Peer};
 use crate::limits::{
-    CONNECTIONS_MAX, HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX, HEADER_TIME_MAX, HEADERS_MAX, SHUTDOWN_TIME_MAX,
-    STREAMS_MAX,
+    CONNECTIONS_MAX, HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX, HEADER_TIME_MAX, SHUTDOWN_TIME_MAX, STREAMS_MAX,
 };
 use crate::tls::Tls;
 
@@ -28,7 +27,6 @@ pub async fn serve(door: Arc<Door>, listener: TcpListener, tls: Option<Tls>, sto
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME_MAX)
-        .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .half_close(true);
     http.http2()
@@ -91,15 +89,12 @@ async fn connection(
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let Some(tls) = tls else {
-        let peer = Peer { address, tls: None };
+        let peer = Peer::new(address, None);
         return talk(door, http, watcher, TokioIo::new(stream), peer).await;
     };
     match tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
-            let peer = Peer {
-                address,
-                tls: Some(tls_details(stream.get_ref().1)),
-            };
+            let peer = Peer::new(address, Some(tls_details(stream.get_ref().1)));
             talk(door, http, watcher, TokioIo::new(stream), peer).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),

@@ -77,7 +77,7 @@ pub(crate) async fn answer(
     door: &Arc<Door>,
     head: &http::request::Parts,
     body: &[u8],
-    peer: &Peer,
+    peer: &Arc<Peer>,
     request_id: &str,
 ) -> Response<Full<Bytes>> {
     let dev = door.parts.mode == Mode::Dev;
@@ -201,7 +201,7 @@ async fn why(
     door: &Arc<Door>,
     head: &http::request::Parts,
     body: &[u8],
-    peer: &Peer,
+    peer: &Arc<Peer>,
     request_id: &str,
     wanted: &str,
 ) -> Response<Full<Bytes>> {
@@ -288,7 +288,7 @@ async fn authorize(
     door: &Arc<Door>,
     head: &http::request::Parts,
     body: &[u8],
-    peer: &Peer,
+    peer: &Arc<Peer>,
     request_id: &str,
     ask: impl FnOnce(&Cx) -> Access<()>,
 ) -> Result<(), Turned> {
