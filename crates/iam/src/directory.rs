@@ -53,6 +53,8 @@ pub struct Identities {
 /// A credential that was looked up, and what it was true under.
 struct Known {
     credential: Arc<Credential>,
+    /// Of the account, to look at its generation and nothing else.
+    view: View,
     generation: Option<Generation>,
     /// `None` for long-term credentials.
     expires: Option<Timestamp>,
@@ -60,6 +62,8 @@ struct Known {
 
 struct Assembled {
     policies: Arc<CallerPolicies>,
+    /// Of the account, to look at its generation and nothing else.
+    view: View,
     generation: Option<Generation>,
 }
 
@@ -85,8 +89,7 @@ impl Identities {
     }
 
     async fn is_current(&self, known: &Known) -> Result<bool, StoreError> {
-        let view = self.view(known.credential.caller.account);
-        Ok(self.generation(&view).await? == known.generation)
+        Ok(self.generation(&known.view).await? == known.generation)
     }
 
     async fn long_term(&self, key_id: &str) -> Result<Arc<Credential>, CredentialFault> {
@@ -125,6 +128,7 @@ impl Identities {
         let credential = Arc::new(Credential::new(key_id.to_owned(), secret, caller));
         let known = Known {
             credential: Arc::clone(&credential),
+            view: self.view(account),
             generation,
             expires: None,
         };
@@ -181,6 +185,7 @@ impl Identities {
         let credential = Arc::new(Credential::new(key_id.to_owned(), claims.secret.0, caller));
         let known = Known {
             credential: Arc::clone(&credential),
+            view: self.view(account),
             generation,
             expires,
         };
@@ -199,13 +204,13 @@ impl Identities {
             // The root user of an account needs no policy, and nobody else has any.
             _ => return Ok(Arc::default()),
         };
-        let view = self.view(caller.account);
-        let mut generation = self.generation(&view).await?;
         if let Some(assembled) = self.policies.get(id)
-            && assembled.generation == generation
+            && self.generation(&assembled.view).await? == assembled.generation
         {
             return Ok(Arc::clone(&assembled.policies));
         }
+        let view = self.view(caller.account);
+        let mut generation = self.generation(&view).await?;
         for _ in 0..ASSEMBLY_ATTEMPTS {
             let rows = rows_of(&view, caller.account);
             let policies = Arc::new(assemble(&rows, id, kind).await?);
@@ -214,6 +219,7 @@ impl Identities {
             if after == generation {
                 let assembled = Assembled {
                     policies: Arc::clone(&policies),
+                    view: self.view(caller.account),
                     generation,
                 };
                 self.policies.insert(id.to_owned(), Arc::new(assembled));
