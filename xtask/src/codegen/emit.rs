@@ -85,8 +85,8 @@ impl<'a> Emitter<'a> {
             }
         }
         for shape in self.model.shapes.values() {
-            for (_, reference) in shape.references()? {
-                nested.insert(reference.shape);
+            for (_, reference) in shape.references() {
+                nested.insert(reference.shape.clone());
             }
             nested.extend(
                 [&shape.member, &shape.value]
@@ -147,9 +147,12 @@ impl<'a> Emitter<'a> {
             if shape.kind != "structure" {
                 continue;
             }
-            for (member, reference) in shape.references()? {
+            for (member, reference) in shape.references() {
                 if self.model.shapes[&reference.shape].kind == "structure" {
-                    edges.entry(name).or_default().push((member, reference.shape));
+                    edges
+                        .entry(name)
+                        .or_default()
+                        .push((member.clone(), reference.shape.clone()));
                 }
             }
         }
@@ -295,7 +298,7 @@ impl<'a> Emitter<'a> {
 
     fn structure_shape(&self, out: &mut String, name: &str, shape: &Shape) -> Result<()> {
         let id = &self.static_names[name];
-        let members = shape.references()?;
+        let members = shape.references();
         ensure!(members.len() <= 256, "more members than a structure may have");
         let payload = match &shape.payload {
             Some(payload) => {
@@ -317,7 +320,7 @@ impl<'a> Emitter<'a> {
             "    name: {name:?}, payload: {payload}, union: {}, xml_namespace: {namespace}, members: &[",
             shape.union
         )?;
-        for (member, reference) in &members {
+        for (member, reference) in members {
             let target = &self.model.shapes[&reference.shape];
             let mut line = format!(
                 "Member::new({member:?}, &{})",
@@ -433,7 +436,7 @@ impl<'a> Emitter<'a> {
 
     fn structure(&self, out: &mut String, name: &str, shape: &Shape) -> Result<()> {
         let rust = &self.type_names[name];
-        let members = shape.references()?;
+        let members = shape.references();
         let fields: Vec<String> = members.iter().map(|(member, _)| snake(member)).collect();
         ensure!(
             fields.iter().collect::<BTreeSet<_>>().len() == fields.len(),

@@ -1,11 +1,13 @@
 //! A botocore model, read as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// `service-2.json`, without documentation.
 #[derive(Deserialize)]
@@ -91,9 +93,8 @@ pub(crate) struct Reference {
 pub(crate) struct Shape {
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// In the model's order.
     #[serde(default)]
-    pub(crate) members: serde_json::Map<String, serde_json::Value>,
+    pub(crate) members: Members,
     #[serde(default)]
     pub(crate) required: Vec<String>,
     pub(crate) member: Option<Reference>,
@@ -133,13 +134,39 @@ pub(crate) struct ErrorTrait {
     pub(crate) sender_fault: bool,
 }
 
+/// A structure's members in the model's order, which a map would lose. (The
+/// JSON library can keep it, but only for every crate that is built beside.)
+#[derive(Default)]
+pub(crate) struct Members(Vec<(String, Reference)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Members, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("members by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        from.deserialize_map(InOrder)
+    }
+}
+
 impl Shape {
     /// The members with their references, in order.
-    pub(crate) fn references(&self) -> Result<Vec<(String, Reference)>> {
-        self.members
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), serde_json::from_value(value.clone())?)))
-            .collect()
+    pub(crate) fn references(&self) -> &[(String, Reference)] {
+        &self.members.0
     }
 }
 
@@ -195,9 +222,9 @@ fn reachable(model: &Model) -> Result<BTreeSet<String>> {
             .with_context(|| format!("no shape {name}"))?;
         open.extend(
             shape
-                .references()?
-                .into_iter()
-                .map(|(_, reference)| reference.shape),
+                .references()
+                .iter()
+                .map(|(_, reference)| reference.shape.clone()),
         );
         let parts = [&shape.member, &shape.key, &shape.value];
         open.extend(
