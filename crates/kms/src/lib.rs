@@ -11,8 +11,8 @@
 //! before.
 //!
 //! Absent for now: grants, rotation, imported material, custom key stores,
-//! multi-Region keys, AWS managed keys, data key pairs, key agreement, ML-DSA
-//! and ML-KEM. What a request asks of these is refused, never ignored.
+//! multi-Region keys, AWS managed keys, key agreement, ML-DSA and ML-KEM. What
+//! a request asks of these is refused, never ignored.
 
 pub mod access;
 pub mod error;
@@ -71,6 +71,21 @@ const REFUSED: &[gate::Refused] = &[
         "attestation documents are not verified",
     ),
     (
+        "GenerateDataKeyPair",
+        "KeyPairSpec",
+        "refused for ML_KEM_* and SM2",
+    ),
+    (
+        "GenerateDataKeyPair",
+        "Recipient",
+        "attestation documents are not verified",
+    ),
+    (
+        "GenerateDataKeyPairWithoutPlaintext",
+        "KeyPairSpec",
+        "refused for ML_KEM_* and SM2",
+    ),
+    (
         "GenerateRandom",
         "CustomKeyStoreId",
         "there are no custom key stores",
@@ -104,6 +119,10 @@ pub fn service() -> gate::Service {
         .on::<api::ReEncrypt>(ops::re_encrypt::re_encrypt)
         .on::<api::GenerateDataKey>(ops::data_key::generate_data_key)
         .on::<api::GenerateDataKeyWithoutPlaintext>(ops::data_key::generate_data_key_without_plaintext)
+        .on::<api::GenerateDataKeyPair>(ops::data_key_pair::generate_data_key_pair)
+        .on::<api::GenerateDataKeyPairWithoutPlaintext>(
+            ops::data_key_pair::generate_data_key_pair_without_plaintext,
+        )
         .on::<api::GenerateRandom>(ops::generate_random::generate_random)
         .on::<api::Sign>(ops::signature::sign)
         .on::<api::Verify>(ops::signature::verify)

@@ -7,6 +7,7 @@
 pub mod create_alias;
 pub mod create_key;
 pub mod data_key;
+pub mod data_key_pair;
 pub mod decrypt;
 pub mod delete_alias;
 pub mod describe_key;

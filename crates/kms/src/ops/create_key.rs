@@ -112,7 +112,7 @@ fn purpose(input: &CreateKeyInput) -> Result<Purpose, Error> {
 
 /// Makes the material. An RSA key takes from a tenth of a second to several
 /// seconds of computing, so it is made on the blocking pool, in its turn.
-async fn make(kms: &Kms, spec: KeySpec, random: &Random) -> Result<BackingKey, Error> {
+pub(super) async fn make(kms: &Kms, spec: KeySpec, random: &Random) -> Result<BackingKey, Error> {
     let made = match spec {
         KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => {
             let turn = Arc::clone(&kms.rsa_turns).acquire_owned().await;

@@ -201,11 +201,13 @@ struct Names {
 }
 
 /// Members whose values are random, or carry what is, if they are this long.
-const RANDOM_MEMBERS: [&str; 6] = [
+const RANDOM_MEMBERS: [&str; 8] = [
     "CiphertextBlob",
     "Mac",
     "NextMarker",
     "Plaintext",
+    "PrivateKeyCiphertextBlob",
+    "PrivateKeyPlaintext",
     "PublicKey",
     "Signature",
 ];

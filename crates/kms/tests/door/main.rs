@@ -8,6 +8,7 @@
 
 mod behaviour;
 mod conversation;
+mod data_key_pairs;
 mod world;
 
 use conversation::check;
@@ -24,6 +25,7 @@ macro_rules! cases {
 cases!(
     aliases,
     cross_account,
+    data_key_pairs,
     data_keys,
     deletion,
     encryption,
