@@ -322,11 +322,7 @@ def test_keys_are_named_in_every_way(kms, key, name):
         ("00000000-0000-0000-0000-000000000000", r"^Key 'arn:aws:kms:us-east-1:111122223333:key/0{8}.*' does not exist$"),
         ("alias/nobody", r"^Alias arn:aws:kms:us-east-1:111122223333:alias/nobody is not found\.$"),
         ("not-a-key", r"^Invalid keyId 'not-a-key'$"),
-        pytest.param(
-            "mrk-" + "0" * 32,
-            r"^Key 'arn:aws:kms:us-east-1:111122223333:key/mrk-0{32}' does not exist$",
-            marks=pytest.mark.xfail(reason="ids of multi-Region keys are not known as ids"),
-        ),
+        ("mrk-" + "0" * 32, r"^Key 'arn:aws:kms:us-east-1:111122223333:key/mrk-0{32}' does not exist$"),
     ],
 )
 def test_unknown_keys_are_not_found_in_aws_words(kms, named, message):

@@ -1,6 +1,7 @@
-//! The id of a key: a UUID in lower case.
+//! The id of a key: a UUID in lower case, or `mrk-` and 32 hexadecimal digits.
 //!
-//! Absent for now: the `mrk-` ids of multi-Region keys.
+//! Absent for now: multi-Region keys. Their ids are read, so that a request
+//! that names one is told that there is no such key; none is ever made.
 
 use std::fmt;
 
@@ -12,6 +13,11 @@ use store::TextKey;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyId(String);
+
+/// What the ids of multi-Region keys begin with.
+///
+/// Source: KMS Developer Guide, "Multi-Region keys in AWS KMS".
+const MULTI_REGION: &str = "mrk-";
 
 /// Where the hyphens of a UUID stand.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
@@ -25,20 +31,27 @@ impl KeyId {
         KeyId(ground::id::uuid(random.bytes()))
     }
 
-    /// Reads a UUID in lower case, of any version; `None` for anything else.
+    /// Reads a UUID in lower case, of any version, or the id of a multi-Region
+    /// key; `None` for anything else.
     pub fn parse(text: &str) -> Option<KeyId> {
-        let fits = text.len() == 36
-            && text.bytes().enumerate().all(|(at, byte)| {
-                if HYPHENS.contains(&at) {
-                    byte == b'-'
-                } else {
-                    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
-                }
-            });
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let fits = match text.strip_prefix(MULTI_REGION) {
+            Some(digits) => digits.len() == 2 * KeyId::BYTES && digits.bytes().all(is_digit),
+            None => {
+                text.len() == 2 * KeyId::BYTES + HYPHENS.len()
+                    && text.bytes().enumerate().all(|(at, byte)| {
+                        if HYPHENS.contains(&at) {
+                            byte == b'-'
+                        } else {
+                            is_digit(byte)
+                        }
+                    })
+            }
+        };
         fits.then(|| KeyId(text.to_owned()))
     }
 
-    /// The id of these bytes, as [`KeyId::bytes`] gave them.
+    /// The UUID of these bytes, as [`KeyId::bytes`] gave them.
     pub fn from_bytes(bytes: [u8; KeyId::BYTES]) -> KeyId {
         let mut text = hex::encode(bytes);
         for at in HYPHENS {
@@ -47,10 +60,12 @@ impl KeyId {
         KeyId(text)
     }
 
-    /// The sixteen bytes of the id.
+    /// The sixteen bytes of the id. They do not tell the id of a multi-Region
+    /// key from the UUID with the same digits; no key has such an id.
     pub fn bytes(&self) -> [u8; KeyId::BYTES] {
         let mut digits = [0; 2 * KeyId::BYTES];
-        let hexadecimal = self.0.bytes().filter(|byte| *byte != b'-');
+        let written = self.0.strip_prefix(MULTI_REGION).unwrap_or(&self.0);
+        let hexadecimal = written.bytes().filter(|byte| *byte != b'-');
         for (digit, byte) in digits.iter_mut().zip(hexadecimal) {
             *digit = byte;
         }
@@ -110,22 +125,34 @@ mod tests {
         }
 
         #[test]
-        fn reading_never_panics(text in "\\PC{0,40}") {
+        fn reading_never_panics(text in "\\PC{0,40}|(mrk-)?[0-9a-f-]{31,37}") {
             if let Some(id) = KeyId::parse(&text) {
+                id.bytes();
                 prop_assert_eq!(id.as_str(), text);
             }
         }
     }
 
     #[test]
-    fn only_lower_case_uuids_are_ids() {
+    fn ids_of_multi_region_keys_are_ids() {
+        let id = KeyId::parse("mrk-1234abcd12ab34cd56ef1234567890ab").unwrap();
+        assert_eq!(id.as_str(), "mrk-1234abcd12ab34cd56ef1234567890ab");
+        assert_eq!(id.bytes()[..2], [0x12, 0x34]);
+    }
+
+    #[test]
+    fn nothing_else_is_an_id() {
         for text in [
             "",
             "1234ABCD-12ab-34cd-56ef-1234567890ab",
             "1234abcd-12ab-34cd-56ef-1234567890a",
             "1234abcd012ab-34cd-56ef-1234567890ab",
             "1234abcd12ab34cd56ef1234567890ab",
-            "mrk-1234abcd12ab34cd56ef1234567890ab",
+            "mrk-1234abcd12ab34cd56ef1234567890a",
+            "mrk-1234ABCD12ab34cd56ef1234567890ab",
+            "mrk-1234abcd-12ab-34cd-56ef-1234567890ab",
+            "MRK-1234abcd12ab34cd56ef1234567890ab",
+            "mrk-",
         ] {
             assert_eq!(KeyId::parse(text), None, "{text}");
         }
