@@ -75,6 +75,9 @@ pub struct Parts {
     pub store: store::Store,
     /// The record.
     pub journal: journal::Journal,
+    /// This node's name among those that share the store: it makes up for its
+    /// own records after a crash, and for nobody else's.
+    pub node: String,
     /// Root key and what is derived from it.
     pub root_key: Arc<crypto::hierarchy::RootKey>,
     /// Time.

@@ -5,6 +5,9 @@
 //! intent is settled and removed, in company with a later commit or by the
 //! sweep. Whatever is left when the door opens belongs to a process that died
 //! in between: its record is written then, marked by an `addendum`.
+//!
+//! Nodes that share a store look after their own intents only: the records of
+//! another are in that one's journal, or will be when it comes back.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +21,8 @@ use crate::door::{OpenError, Parts};
 use crate::limits::{INTENTS_PER_COMMIT_MAX, INTENTS_PER_PAGE, RECOVERY_JOURNAL_BYTES_MAX};
 use crate::record::Record;
 
-const INTENTS: Table<String, Row> = Table::new("gate/intent", 1);
+/// Intents by node and event id.
+const INTENTS: Table<(String, String), Row> = Table::new("gate/intent", 1);
 
 /// A record that is about to be written, under its event id.
 #[derive(Serialize, Deserialize)]
@@ -58,8 +62,8 @@ impl Intent {
 }
 
 /// The intents of this process that are recorded but not yet removed.
-#[derive(Default)]
 pub(crate) struct Intents {
+    node: String,
     settled: Mutex<Vec<(String, Position)>>,
 }
 
@@ -67,9 +71,10 @@ impl Intents {
     /// Adds a call's intent to its commit, and takes the settled ones of earlier calls away.
     pub(crate) fn add_to(&self, tx: &mut WriteTx, intent: &Intent, synced: Position) {
         let global = Scope::global();
-        tx.cross_account_put(&global, &INTENTS, &intent.event_id, &intent.row);
+        let key = (self.node.clone(), intent.event_id.clone());
+        tx.cross_account_put(&global, &INTENTS, &key, &intent.row);
         for event_id in self.take(synced) {
-            tx.cross_account_delete(&global, &INTENTS, &event_id);
+            tx.cross_account_delete(&global, &INTENTS, &(self.node.clone(), event_id));
         }
     }
 
@@ -89,24 +94,26 @@ impl Intents {
             if gone.is_empty() {
                 return Ok(());
             }
-            remove(store, &gone).await?;
+            remove(store, &self.node, gone).await?;
         }
     }
 
-    /// Writes the records that a dead process did not.
+    /// Writes the records that an earlier process of this node did not.
     pub(crate) async fn recover(parts: &Parts) -> Result<Intents, OpenError> {
         loop {
             let view = parts.store.view(Scope::global());
-            let page = view
-                .scan(&INTENTS, &Prefix::all(), None, INTENTS_PER_PAGE)
-                .await?;
+            let own = Prefix::<(String, String)>::first(&parts.node);
+            let page = view.scan(&INTENTS, &own, None, INTENTS_PER_PAGE).await?;
             if page.items.is_empty() {
-                return Ok(Intents::default());
+                return Ok(Intents {
+                    node: parts.node.clone(),
+                    settled: Mutex::default(),
+                });
             }
             let mut missing: HashMap<&str, &Row> = page
                 .items
                 .iter()
-                .map(|(event_id, row)| (event_id.as_str(), row.as_ref()))
+                .map(|((_, event_id), row)| (event_id.as_str(), row.as_ref()))
                 .collect();
             forget_recorded(parts, &mut missing)?;
             for row in missing.values() {
@@ -124,8 +131,12 @@ impl Intents {
                     "wrote records that a crash had held back"
                 );
             }
-            let done: Vec<String> = page.items.into_iter().map(|(event_id, _)| event_id).collect();
-            remove(&parts.store, &done).await?;
+            let done = page
+                .items
+                .into_iter()
+                .map(|((_, event_id), _)| event_id)
+                .collect();
+            remove(&parts.store, &parts.node, done).await?;
         }
     }
 
@@ -148,10 +159,10 @@ impl Intents {
     }
 }
 
-async fn remove(store: &Store, event_ids: &[String]) -> Result<(), StoreError> {
+async fn remove(store: &Store, node: &str, event_ids: Vec<String>) -> Result<(), StoreError> {
     let tx = store.view(Scope::global()).begin();
     for event_id in event_ids {
-        tx.delete(&INTENTS, event_id);
+        tx.delete(&INTENTS, &(node.to_owned(), event_id));
     }
     store.commit(tx).await.map(|_| ())
 }

@@ -184,6 +184,7 @@ async fn world() -> World {
         home: Region::us_east_1(),
         mode: Mode::Serve,
         strict_audit: false,
+        node: "test".to_owned(),
         reset: None,
     })
     .await

@@ -7,9 +7,11 @@ use anyhow::{Context, Result, bail};
 use crypto::Random;
 use crypto::hierarchy::RootKey;
 use gate::{Door, Mode};
-use ground::{AccountId, Clock, Region};
+use ground::{AccountId, Clock, Region, id};
 use iam::RootCredential;
 use store::{Scope, Store, StoreError, Table};
+
+use crate::files;
 
 /// What a world is built from.
 pub(crate) struct World {
@@ -24,6 +26,8 @@ pub(crate) struct World {
     /// Whether acknowledged changes survive a power cut.
     pub(crate) durable: bool,
     pub(crate) strict_audit: bool,
+    /// The node's name among those that share the store.
+    pub(crate) node: String,
     /// Accounts and the root credentials they must have.
     pub(crate) roots: Vec<(AccountId, RootCredential)>,
 }
@@ -74,6 +78,7 @@ impl World {
             home: self.home,
             mode: self.mode,
             strict_audit: self.strict_audit,
+            node: self.node,
             reset,
         })
         .await
@@ -184,6 +189,18 @@ impl Layout<'_> {
 
     pub(crate) fn slots(&self) -> PathBuf {
         self.0.join("slots.json")
+    }
+
+    /// This directory's name among the nodes that share a store; made when it
+    /// is first asked for, so a directory copied before it served has its own.
+    pub(crate) fn node(&self, random: &Random) -> Result<String> {
+        let path = self.0.join("node");
+        if path.exists() {
+            return Ok(files::read_text(&path)?.trim().to_owned());
+        }
+        let name = id::uuid(random.public_bytes());
+        files::write_private(&path, format!("{name}\n").as_bytes())?;
+        Ok(name)
     }
 
     pub(crate) fn dev_root_key(&self) -> PathBuf {

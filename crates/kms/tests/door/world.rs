@@ -235,6 +235,7 @@ impl World {
             home: Region::us_east_1(),
             mode: Mode::Dev,
             strict_audit: false,
+            node: "test".to_owned(),
             reset: None,
         })
         .await

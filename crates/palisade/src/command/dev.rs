@@ -127,6 +127,7 @@ impl Dev {
         } else {
             store::Config::redb_throwaway(layout.store())
         };
+        let node = layout.node(&random)?;
         let world = World {
             mode: Mode::Dev,
             store,
@@ -140,6 +141,7 @@ impl Dev {
             home: self.region.clone(),
             durable: kept,
             strict_audit: self.audit_strict,
+            node,
             roots,
         };
         let opened = world.open().await?;

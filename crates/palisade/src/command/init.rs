@@ -90,6 +90,7 @@ impl Init {
             home: settings.region,
             durable: true,
             strict_audit: false,
+            node: id::uuid(Random::system().public_bytes()),
             roots: vec![(self.account, root)],
         };
         super::serve::runtime()?.block_on(async { world.open().await?.close().await })?;

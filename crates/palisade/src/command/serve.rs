@@ -71,6 +71,7 @@ impl Serve {
             home: settings.region,
             durable: true,
             strict_audit: settings.audit.strict,
+            node: layout.node(&Random::system())?,
             roots: Vec::new(),
         };
         let opened = world.open().await?;
