@@ -73,6 +73,9 @@ def clean_environment(home):
 class Server:
     """A running `palisade dev`."""
 
+    # What stands before the program's name, for tests that give it surroundings of their own.
+    wrapper = ()
+
     def __init__(self, home, *flags, credentials=True):
         self.home = pathlib.Path(home)
         self.home.mkdir(parents=True, exist_ok=True)
@@ -92,7 +95,7 @@ class Server:
 
     def start(self):
         """Starts it, and returns once it answers."""
-        command = [binary(), "dev", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", *self.flags]
+        command = [*self.wrapper, binary(), "dev", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", *self.flags]
         with open(self.home / "banner", "ab") as banner, open(self.home / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [str(part) for part in command], stdout=banner, stderr=log, env=clean_environment(self.home)

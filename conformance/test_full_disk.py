@@ -1,0 +1,101 @@
+"""A disk that is really full: calls are refused, none is dropped, and all is well again when there is room."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+import botocore.exceptions
+import pytest
+
+from refusals import refused
+from server import Server
+
+DISK_MIB = 48
+# One step of the journal's space holds about a thousand records.
+CALLS_MAX = 6_000
+MOUNT = f'mount -t tmpfs -o size={DISK_MIB}m none "$0"'
+
+
+def namespace(directory):
+    """How to get a mount namespace here: as root, or in a user namespace."""
+    for flags in (["--mount"], ["--user", "--map-root-user", "--mount"]):
+        tried = subprocess.run(["unshare", *flags, "sh", "-c", MOUNT, str(directory)], capture_output=True)
+        if tried.returncode == 0:
+            return ["unshare", *flags]
+    pytest.fail("a full disk needs a small file system: run as root, or allow user namespaces")
+
+
+class OnASmallDisk(Server):
+    """A server whose data directory is a small file system that vanishes with it."""
+
+    def start(self):
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.wrapper = (*namespace(self.data), "sh", "-c", f'{MOUNT} && exec "$@"', self.data)
+        super().start()
+
+    @property
+    def disk(self):
+        """The small file system as seen from outside its namespace."""
+        return pathlib.Path(f"/proc/{self.process.pid}/root{self.data}")
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = OnASmallDisk(tmp_path / "server")
+    yield server
+    if server.process.poll() is None:
+        server.stop()
+
+
+def take_the_rest(path):
+    """Takes every byte that the file system still gives."""
+    with open(path, "wb", buffering=0) as ballast:
+        for size in (1 << 16, 1 << 12):
+            try:
+                while True:
+                    ballast.write(b"x" * size)
+            except OSError:
+                continue
+
+
+def test_a_full_disk_refuses_and_loses_nothing(server, tmp_path):
+    kms = server.client("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    acknowledged = 0
+
+    take_the_rest(server.disk / "ballast")
+    for _ in range(CALLS_MAX):
+        try:
+            kms.generate_random(NumberOfBytes=8)
+        except botocore.exceptions.ClientError:
+            break
+        acknowledged += 1
+    with refused("ServiceUnavailable", "cannot be recorded", 503):
+        kms.generate_random(NumberOfBytes=8)
+    with refused("ServiceUnavailable", "cannot be recorded", 503):
+        kms.create_key()
+    assert server.get("/_palisade/health")["status"] == "ok"
+    assert server.metric("palisade_refused_total") >= 3
+
+    os.remove(server.disk / "ballast")
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            kms.describe_key(KeyId=key)
+            break
+        except botocore.exceptions.ClientError:
+            assert time.monotonic() < deadline, "it does not come back"
+            time.sleep(0.1)
+    kms.create_key()
+
+    copied = tmp_path / "copied"
+    shutil.copytree(server.disk / "journal", copied / "journal")
+    assert json.loads(server.palisade("verify", "--data", copied, "--json").stdout)["whole"]
+    # Records lie in the open segment as the JSON they are.
+    text = b"".join(path.read_bytes() for path in (copied / "journal").iterdir())
+    assert text.count(b'"eventName":"GenerateRandom"') == acknowledged
+    assert text.count(b'"eventName":"RecordingSuspended"') == 1
+    assert text.count(b'"eventName":"CreateKey"') == 2
