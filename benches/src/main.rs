@@ -64,7 +64,8 @@ fn main() -> Result<()> {
 async fn run(arguments: Arguments, binaries: &Path) -> Result<()> {
     let palisade = binaries.join("palisade");
     println!(
-        "| call | audit | connections | hyper µs | ours µs | ratio | hyper req/s | ours req/s | ratio |"
+        "| call | audit | connections | ours µs | hyper µs, same rate | ratio | hyper µs, driven | ratio | \
+         ours req/s | hyper req/s |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for strict in [false, true] {
