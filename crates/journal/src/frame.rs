@@ -84,15 +84,14 @@ impl Header {
     }
 }
 
-/// Puts the frame of `record` into `buffer`, behind the chain it continues.
-/// The frame itself is `buffer[CHAIN..]`; returned is the chain at its end.
-pub(crate) fn encode_record(buffer: &mut Vec<u8>, sequence: u64, previous: &Chain, record: &[u8]) -> Chain {
+/// Appends the frame of `record` to `buffer`, which ends with the chain that
+/// the frame continues. Returned is the chain at its end.
+pub(crate) fn append_record(buffer: &mut Vec<u8>, sequence: u64, record: &[u8]) -> Chain {
     let length = u32::try_from(record.len()).expect("a record is at most RECORD_BYTES_MAX bytes");
-    buffer.clear();
-    buffer.extend_from_slice(previous);
+    let begin = buffer.len() - CHAIN;
     push_head(buffer, length, sequence);
     buffer.extend_from_slice(record);
-    push_tail(buffer, length)
+    push_tail(buffer, begin, length)
 }
 
 /// The last bytes of a sealed segment.
@@ -110,7 +109,8 @@ pub(crate) struct Footer {
 }
 
 impl Footer {
-    /// Puts the footer into `buffer`, behind the chain it continues, as [`encode_record`] does.
+    /// Puts the footer into `buffer`, behind the chain it continues. The footer
+    /// itself is `buffer[CHAIN..]`; returned is the chain at its end.
     pub(crate) fn encode(&self, buffer: &mut Vec<u8>, previous: &Chain) -> Chain {
         buffer.clear();
         buffer.extend_from_slice(previous);
@@ -118,7 +118,7 @@ impl Footer {
         buffer.extend_from_slice(&self.count.to_le_bytes());
         buffer.extend_from_slice(&self.sealed_ms.to_le_bytes());
         buffer.extend_from_slice(&self.seal);
-        push_tail(buffer, FOOTER_MARK)
+        push_tail(buffer, 0, FOOTER_MARK)
     }
 
     /// The seal that belongs to this footer under `key`.
@@ -135,15 +135,17 @@ impl Footer {
 }
 
 fn push_head(buffer: &mut Vec<u8>, length: u32, sequence: u64) {
+    let begin = buffer.len();
     buffer.extend_from_slice(&length.to_le_bytes());
     buffer.extend_from_slice(&sequence.to_le_bytes());
-    let check = crc32c(&buffer[CHAIN..]);
+    let check = crc32c(&buffer[begin..]);
     buffer.extend_from_slice(&check.to_le_bytes());
 }
 
-fn push_tail(buffer: &mut Vec<u8>, length: u32) -> Chain {
+/// Ends the piece whose preceding chain begins at `begin`.
+fn push_tail(buffer: &mut Vec<u8>, begin: usize, length: u32) -> Chain {
     buffer.extend_from_slice(&length.to_le_bytes());
-    let chain = crypto::sha256(&[buffer]);
+    let chain = crypto::sha256(&[&buffer[begin..]]);
     buffer.extend_from_slice(&chain);
     chain
 }
@@ -236,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_frame_reads_back_and_every_shorter_one_is_incomplete() {
-        let mut window = Vec::new();
-        let chain = encode_record(&mut window, 7, &[9; 32], b"record");
+        let mut window = vec![9; CHAIN];
+        let chain = append_record(&mut window, 7, b"record");
         assert_eq!(
             parse(&window, 7),
             Piece::Record {
@@ -253,8 +255,8 @@ mod tests {
 
     #[test]
     fn every_changed_bit_is_noticed() {
-        let mut window = Vec::new();
-        encode_record(&mut window, 7, &[9; 32], b"record");
+        let mut window = vec![9; CHAIN];
+        append_record(&mut window, 7, b"record");
         for bit in 0..window.len() * 8 {
             let mut changed = window.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -283,7 +285,7 @@ mod tests {
             seal: [0; 32],
         };
         footer.seal = footer.seal_under(&[1; 32], &GENESIS);
-        let mut window = Vec::new();
+        let mut window = vec![9; CHAIN];
         let chain = footer.encode(&mut window, &GENESIS);
         assert_eq!(window.len(), CHAIN + FOOTER);
         assert_eq!(size_before(&window), Some(FOOTER));

@@ -8,8 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot};
 
+use crate::arrivals::{Arrivals, Batch, Told};
 use crate::config::{Config, Recovery};
 use crate::error::JournalError;
+use crate::limits::RECORD_BYTES_MAX;
 use crate::newest_first::NewestFirst;
 use crate::reader::Reader;
 use crate::recovery;
@@ -69,6 +71,7 @@ pub struct Stats {
 /// What the journal and its threads and readers share.
 pub(crate) struct Inner {
     pub(crate) config: Config,
+    pub(crate) arrivals: Arrivals,
     tail: Mutex<Tail>,
     /// Wakes the syncer.
     pub(crate) wake: Condvar,
@@ -83,6 +86,33 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Writes a batch, wakes the syncer if that helps, and tells those who do not wait for the disk.
+    pub(crate) fn write(&self, batch: &mut Batch) {
+        let mut tail = self.lock();
+        let waiting = tail.waiters.len();
+        let answers = tail.append(self, batch);
+        let waits = tail.waiters.len() > waiting;
+        let wakes = match tail.syncer {
+            Syncer::Idle => tail.dirty_since.is_some(),
+            Syncer::Dozing => waits,
+            Syncer::Gathering(expected) => tail.waiters.len() >= expected,
+            Syncer::Busy => false,
+        };
+        if wakes {
+            tail.syncer = Syncer::Busy;
+        }
+        let failed = tail.failed.is_some();
+        drop(tail);
+        if wakes {
+            self.wake.notify_one();
+        }
+        if failed {
+            // Readers that wait learn of it too.
+            self.moved.notify_waiters();
+        }
+        answers.tell();
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Tail> {
         match self.tail.lock() {
             Ok(tail) => tail,
@@ -127,6 +157,7 @@ impl Journal {
         let sequence = found.tail.place.sequence;
         let inner = Arc::new(Inner {
             config,
+            arrivals: Arrivals::default(),
             tail: Mutex::new(found.tail),
             wake: Condvar::new(),
             written: AtomicU64::new(sequence),
@@ -148,9 +179,9 @@ impl Journal {
 
     /// Adds a record and tells its position.
     ///
-    /// The write itself takes microseconds and happens on the calling thread.
-    /// A future that is dropped while it waits for the disk leaves its record
-    /// in the log.
+    /// Callers that are ready at the same time share one write, which one of
+    /// them does on its own thread; it takes microseconds. A future that is
+    /// dropped while it waits leaves its record in the log.
     ///
     /// # Errors
     ///
@@ -160,14 +191,15 @@ impl Journal {
     /// failed: then the record may or may not be in the log, and the journal
     /// answers nothing else until it is opened again.
     pub async fn append(&self, record: &[u8], durability: Durability) -> Result<Position, JournalError> {
-        let (position, wait) = self.begin_append(record, durability)?;
-        match wait {
-            None => Ok(position),
-            Some(done) => self.finish_append(position, &done.await),
-        }
+        check_size(record)?;
+        let (arrived, told) = Arrivals::leave(&self.inner, record, self.waits(durability));
+        // Whoever is ready leaves their record as well before one of us writes.
+        tokio::task::yield_now().await;
+        drop(arrived);
+        self.position(told.await)
     }
 
-    /// As [`Journal::append`], blocking the calling thread while it waits for the disk.
+    /// As [`Journal::append`], blocking the calling thread.
     ///
     /// # Errors
     ///
@@ -177,11 +209,10 @@ impl Journal {
     ///
     /// Within an asynchronous task.
     pub fn append_blocking(&self, record: &[u8], durability: Durability) -> Result<Position, JournalError> {
-        let (position, wait) = self.begin_append(record, durability)?;
-        match wait {
-            None => Ok(position),
-            Some(done) => self.finish_append(position, &done.blocking_recv()),
-        }
+        check_size(record)?;
+        let (arrived, told) = Arrivals::leave(&self.inner, record, self.waits(durability));
+        drop(arrived);
+        self.position(told.blocking_recv())
     }
 
     /// Waits until everything written so far is on disk; tells the last record that is.
@@ -190,7 +221,8 @@ impl Journal {
     ///
     /// [`JournalError::Closed`] and [`JournalError::Failed`].
     pub async fn sync(&self) -> Result<Position, JournalError> {
-        let (position, done) = {
+        self.inner.arrivals.write_all(&self.inner);
+        let told = {
             let mut tail = self.inner.lock();
             if let Some(why) = &tail.failed {
                 return Err(JournalError::Failed(why.clone()));
@@ -204,10 +236,10 @@ impl Journal {
             // What is not synced is either dirty or in the hands of a sync that
             // runs now; marking it dirty makes the syncer look once more.
             tail.dirty_since.get_or_insert_with(std::time::Instant::now);
-            (Position(sequence), receiver)
+            receiver
         };
         self.inner.wake.notify_one();
-        self.finish_append(position, &done.await)
+        self.position(told.await)
     }
 
     /// Reads records after `after`, oldest first.
@@ -286,6 +318,7 @@ impl Journal {
     ///
     /// [`JournalError::Failed`] if the disk failed now or before.
     pub async fn close(&self) -> Result<(), JournalError> {
+        self.inner.arrivals.write_all(&self.inner);
         let closed = {
             let mut tail = self.inner.lock();
             tail.closing = true;
@@ -308,52 +341,13 @@ impl Journal {
         }
     }
 
-    fn begin_append(
-        &self,
-        record: &[u8],
-        durability: Durability,
-    ) -> Result<(Position, Option<oneshot::Receiver<bool>>), JournalError> {
-        let waits = durability == Durability::Synced || self.inner.config.strict;
-        let mut tail = self.inner.lock();
-        let sequence = match tail.append(&self.inner, record) {
-            Ok(sequence) => sequence,
-            Err(error) => {
-                drop(tail);
-                if matches!(error, JournalError::Failed(_)) {
-                    // Readers that wait learn of it too.
-                    self.inner.moved.notify_waiters();
-                }
-                return Err(error);
-            }
-        };
-        let wait = waits.then(|| {
-            let (done, receiver) = oneshot::channel();
-            tail.waiters.push_back(Waiter { sequence, done });
-            receiver
-        });
-        let wakes = match tail.syncer {
-            Syncer::Idle => true,
-            Syncer::Dozing => waits,
-            Syncer::Gathering(expected) => tail.waiters.len() >= expected,
-            Syncer::Busy => false,
-        };
-        if wakes {
-            tail.syncer = Syncer::Busy;
-        }
-        drop(tail);
-        if wakes {
-            self.inner.wake.notify_one();
-        }
-        Ok((Position(sequence), wait))
+    fn waits(&self, durability: Durability) -> bool {
+        durability == Durability::Synced || self.inner.config.strict
     }
 
-    fn finish_append(
-        &self,
-        position: Position,
-        done: &Result<bool, oneshot::error::RecvError>,
-    ) -> Result<Position, JournalError> {
-        if *done == Ok(true) {
-            return Ok(position);
+    fn position(&self, told: Result<Told, oneshot::error::RecvError>) -> Result<Position, JournalError> {
+        if let Ok(told) = told {
+            return told.map(Position);
         }
         let tail = self.inner.lock();
         let why = tail
@@ -364,8 +358,16 @@ impl Journal {
     }
 }
 
+fn check_size(record: &[u8]) -> Result<(), JournalError> {
+    if record.len() > RECORD_BYTES_MAX {
+        return Err(JournalError::Oversized { bytes: record.len() });
+    }
+    Ok(())
+}
+
 impl Drop for Journal {
     fn drop(&mut self) {
+        self.inner.arrivals.write_all(&self.inner);
         self.inner.lock().closing = true;
         self.inner.wake.notify_one();
         let syncer = self.syncer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -403,6 +405,7 @@ pub(crate) async fn wait_beyond(inner: &Inner, position: Position) -> Result<Pos
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrivals::Arrival;
 
     /// A disk that fails cannot be had for a test, so the failure is reported from within.
     #[test]
@@ -418,12 +421,19 @@ mod tests {
 
         // Somebody waits for the disk when it fails.
         let mut tail = journal.inner.lock();
-        let sequence = tail.append(&journal.inner, b"doubtful").unwrap();
         let (done, receiver) = oneshot::channel();
-        tail.waiters.push_back(Waiter { sequence, done });
+        let mut batch = Batch {
+            bytes: b"doubtful".to_vec(),
+            arrivals: vec![Arrival {
+                length: 8,
+                waits: true,
+                done,
+            }],
+        };
+        tail.append(&journal.inner, &mut batch).tell();
         tail.fail("syncing: input/output error".to_owned());
         drop(tail);
-        let told = journal.finish_append(Position(sequence), &receiver.blocking_recv());
+        let told = journal.position(receiver.blocking_recv());
         assert!(matches!(told, Err(JournalError::Failed(_))));
 
         for durability in [Durability::Written, Durability::Synced] {

@@ -17,6 +17,7 @@
 //! index, which lives in the store and can be rebuilt from here; knowledge of
 //! what a record means.
 
+mod arrivals;
 mod checksum;
 mod compressed;
 mod config;

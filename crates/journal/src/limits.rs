@@ -29,6 +29,10 @@ pub(crate) const CLAIMED_MAX: u64 = i64::MAX as u64 / 2;
 /// the call is paid once in about a thousand records.
 pub(crate) const ALLOCATION_STEP_BYTES: u64 = 1024 * 1024;
 
+/// Records go to the file in writes of about this many bytes at most, so that
+/// the lock on the end of the log is held for a moment only.
+pub(crate) const RUN_BYTES_MAX: usize = 256 * 1024;
+
 /// Bytes of a sealed segment that are compressed as one unit. Reading one
 /// record of a sealed segment costs the decompression of one or two blocks.
 pub(crate) const BLOCK_BYTES: usize = 1024 * 1024;

@@ -241,7 +241,7 @@ impl Keeper {
         drop(tail);
         for waiter in told {
             // Whoever appended may have stopped waiting; the record is kept all the same.
-            let _ = waiter.done.send(true);
+            let _ = waiter.done.send(Ok(waiter.sequence));
         }
         self.inner.moved.notify_waiters();
         for (first, _) in sealed {

@@ -1,9 +1,10 @@
 //! The end of the log, where records are added.
 //!
-//! One short mutex guards it. The hash of a record needs the hash of the one
-//! before, so appends are serial by nature; writing under the same lock costs
-//! less than handing records to a thread (docs/decisions/0002-journal.md).
-//! Syncing never happens under this lock.
+//! One mutex guards it. The hash of a record needs the hash of the one
+//! before, so appends are serial by nature; one caller writes what others have
+//! left with it ([`crate::arrivals`]), in one write, which costs less than
+//! handing records to a thread (docs/decisions/0002-journal.md). Syncing never
+//! happens under this lock.
 //!
 //! Space: the file system gives blocks ahead of the end (without changing the
 //! file's length), always at least `reserve_bytes` more than the records need.
@@ -23,11 +24,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use crate::arrivals::{Batch, Told};
 use crate::disk;
 use crate::error::JournalError;
 use crate::frame::{self, CHAIN, Chain, FOOTER, FRAME_OVERHEAD, Footer, HEADER, Header};
 use crate::journal::Inner;
-use crate::limits::{ALLOCATION_STEP_BYTES, RECORD_BYTES_MAX};
+use crate::limits::{ALLOCATION_STEP_BYTES, RECORD_BYTES_MAX, RUN_BYTES_MAX};
 use crate::segment;
 
 /// How much room the journal has.
@@ -89,8 +91,30 @@ pub(crate) enum Syncer {
 
 pub(crate) struct Waiter {
     pub(crate) sequence: u64,
-    /// Told whether the record is on disk.
-    pub(crate) done: oneshot::Sender<bool>,
+    /// Told once the record is on disk; dropped if it will not be.
+    pub(crate) done: oneshot::Sender<Told>,
+}
+
+/// Records that are encoded behind the end and not written yet.
+struct Run {
+    /// The place behind the last of them.
+    end: Place,
+    /// Their bytes without frames.
+    record_bytes: u64,
+    waiting: Vec<(Waiter, bool)>,
+}
+
+/// Whoever is to be told what, once no lock is held.
+#[derive(Default)]
+pub(crate) struct Answers(Vec<(oneshot::Sender<Told>, Told)>);
+
+impl Answers {
+    /// Tells them. Whoever appended may have stopped waiting; the record is kept all the same.
+    pub(crate) fn tell(self) {
+        for (done, told) in self.0 {
+            let _ = done.send(told);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -115,7 +139,7 @@ pub(crate) struct Tail {
     pub(crate) space: Space,
     /// A rotation that found no space is not tried again before this offset.
     rotate_at: u64,
-    /// Holds one frame, behind the chain it continues.
+    /// Holds the frames of a run, behind the chain they continue.
     buffer: Vec<u8>,
     /// Since when there is something to sync.
     pub(crate) dirty_since: Option<Instant>,
@@ -158,44 +182,107 @@ impl Tail {
         }
     }
 
-    /// Writes one record; it is in the operating system's hands when this returns.
-    pub(crate) fn append(&mut self, inner: &Inner, record: &[u8]) -> Result<u64, JournalError> {
+    /// Writes the records of a batch; they are in the operating system's hands when this returns.
+    pub(crate) fn append(&mut self, inner: &Inner, batch: &mut Batch) -> Answers {
+        let mut answers = Answers(Vec::with_capacity(batch.arrivals.len()));
+        let mut run = self.begin_run();
+        let mut bytes = batch.bytes.as_slice();
+        for arrival in batch.arrivals.drain(..) {
+            let (record, rest) = bytes.split_at(arrival.length);
+            bytes = rest;
+            let size = (record.len() + FRAME_OVERHEAD) as u64;
+            if !self.fits(inner, &run.end, size) || self.buffer.len() >= RUN_BYTES_MAX {
+                self.write_run(inner, run, &mut answers);
+                if let Err(error) = self.make_fit(inner, size) {
+                    answers.0.push((arrival.done, Err(error)));
+                    run = self.begin_run();
+                    continue;
+                }
+                run = self.begin_run();
+            }
+            let sequence = run.end.sequence + 1;
+            run.end.chain = frame::append_record(&mut self.buffer, sequence, record);
+            run.end.sequence = sequence;
+            run.end.offset += size;
+            run.record_bytes += record.len() as u64;
+            let waiter = Waiter {
+                sequence,
+                done: arrival.done,
+            };
+            run.waiting.push((waiter, arrival.waits));
+        }
+        self.write_run(inner, run, &mut answers);
+        // Large records must not hold their memory for ever.
+        self.buffer.shrink_to(RUN_BYTES_MAX);
+        answers
+    }
+
+    fn begin_run(&mut self) -> Run {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&self.place.chain);
+        Run {
+            end: self.place,
+            record_bytes: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Writes a run, all of it or nothing, and settles what becomes of its records.
+    fn write_run(&mut self, inner: &Inner, run: Run, answers: &mut Answers) {
+        if run.waiting.is_empty() {
+            return;
+        }
+        if let Err(error) = self.file.write_all_at(&self.buffer[CHAIN..], self.place.offset) {
+            for (waiter, _) in run.waiting {
+                let told = self.write_failed(inner, &error);
+                answers.0.push((waiter.done, Err(told)));
+            }
+            return;
+        }
+        self.place = run.end;
+        self.dirty_since.get_or_insert_with(Instant::now);
+        self.counters.records += run.waiting.len() as u64;
+        self.counters.record_bytes += run.record_bytes;
+        inner.written.store(run.end.sequence, Ordering::Release);
+        for (waiter, waits) in run.waiting {
+            if waits {
+                self.waiters.push_back(waiter);
+            } else {
+                answers.0.push((waiter.done, Ok(waiter.sequence)));
+            }
+        }
+    }
+
+    /// Whether a record of `size` bytes with its frame may go to `end` as things are.
+    fn fits(&self, inner: &Inner, end: &Place, size: u64) -> bool {
+        self.failed.is_none()
+            && !self.closing
+            && !self.is_segment_over(inner, end, size)
+            && (!self.preallocates
+                || self.space == Space::Ample
+                    && end.offset + size + inner.config.reserve_bytes <= self.allocated)
+    }
+
+    /// Whether the segment is to end before a record of `size` bytes at `end`.
+    fn is_segment_over(&self, inner: &Inner, end: &Place, size: u64) -> bool {
+        end.offset + size + FOOTER as u64 > inner.config.segment_bytes_max
+            && end.offset > HEADER as u64
+            && end.offset >= self.rotate_at
+            && self.space == Space::Ample
+    }
+
+    /// Begins a segment or takes space, so that a record of `size` bytes may follow.
+    fn make_fit(&mut self, inner: &Inner, size: u64) -> Result<(), JournalError> {
         if let Some(why) = &self.failed {
             return Err(JournalError::Failed(why.clone()));
         }
         if self.closing {
             return Err(JournalError::Closed);
         }
-        if record.len() > RECORD_BYTES_MAX {
-            return Err(JournalError::Oversized { bytes: record.len() });
-        }
-        let size = (record.len() + FRAME_OVERHEAD) as u64;
-        if self.place.offset + size + FOOTER as u64 > inner.config.segment_bytes_max
-            && self.place.offset > HEADER as u64
-            && self.place.offset >= self.rotate_at
-            && self.space == Space::Ample
-        {
+        if self.is_segment_over(inner, &self.place, size) {
             self.rotate(inner)?;
         }
-        self.make_room(inner, size)?;
-
-        let sequence = self.place.sequence + 1;
-        let chain = frame::encode_record(&mut self.buffer, sequence, &self.place.chain, record);
-        if let Err(error) = self.file.write_all_at(&self.buffer[CHAIN..], self.place.offset) {
-            return Err(self.write_failed(inner, &error));
-        }
-        self.place.offset += size;
-        self.place.sequence = sequence;
-        self.place.chain = chain;
-        self.dirty_since.get_or_insert_with(Instant::now);
-        self.counters.records += 1;
-        self.counters.record_bytes += record.len() as u64;
-        inner.written.store(sequence, Ordering::Release);
-        // One large record must not hold its memory for ever.
-        if self.buffer.capacity() > 64 * 1024 {
-            self.buffer = Vec::with_capacity(4096);
-        }
-        Ok(sequence)
+        self.make_room(inner, size)
     }
 
     /// Stops the journal: nothing is accepted any more, and nobody is told that a record is safe.
@@ -285,7 +372,7 @@ impl Tail {
         Ok(())
     }
 
-    /// Cuts away what a failed write left. Only a lack of space is survived.
+    /// Cuts away what a failed write left, and counts one record as refused. Only a lack of space is survived.
     fn write_failed(&mut self, inner: &Inner, error: &io::Error) -> JournalError {
         if !disk::is_full(error) {
             return self.fail(format!("writing a record: {error}"));
