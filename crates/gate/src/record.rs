@@ -110,12 +110,11 @@ impl Record<'_> {
                 if at > 0 {
                     out.push(',');
                 }
-                // Writing to a String cannot fail.
-                let _ = write!(
-                    out,
-                    "{{\"accountId\":\"{}\",\"type\":\"{}\",\"ARN\":",
-                    touched.account, touched.kind
-                );
+                out.push_str("{\"accountId\":\"");
+                out.push_str(&touched.account.digits());
+                out.push_str("\",\"type\":\"");
+                out.push_str(touched.kind);
+                out.push_str("\",\"ARN\":");
                 json_text(&mut out, &touched.arn);
                 out.push('}');
             }
@@ -123,7 +122,9 @@ impl Record<'_> {
         }
         out.push_str(",\"eventType\":\"AwsApiCall\",\"managementEvent\":true");
         if let Some(account) = self.account {
-            let _ = write!(out, ",\"recipientAccountId\":\"{account}\"");
+            out.push_str(",\"recipientAccountId\":\"");
+            out.push_str(&account.digits());
+            out.push('"');
         }
         out.push_str(",\"eventCategory\":\"Management\"");
         if let Some(tls) = self.tls {
@@ -390,12 +391,13 @@ fn json_member(out: &mut String, name: &str, json: &str) {
 pub(crate) fn json_text(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest
-        .bytes()
-        .position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-    {
+    loop {
+        let at = wire::plain_bytes(rest.as_bytes());
+        let Some(byte) = rest.as_bytes().get(at) else {
+            break;
+        };
         out.push_str(&rest[..at]);
-        match rest.as_bytes()[at] {
+        match byte {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
             b'\n' => out.push_str("\\n"),

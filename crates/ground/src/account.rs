@@ -1,6 +1,7 @@
 //! The twelve-digit owner of everything.
 
 use std::fmt;
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,18 +43,35 @@ impl AccountId {
     pub fn from_number(number: u64) -> Option<AccountId> {
         (number < 1_000_000_000_000).then_some(AccountId(number))
     }
-}
 
-impl fmt::Display for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // By hand: accounts are spelled in every ARN, and padding by `{:012}` takes ten times as long.
+    /// The twelve digits, without a formatter: accounts are spelled several
+    /// times in every request, and padding by `{:012}` takes ten times as long.
+    pub fn digits(self) -> AccountDigits {
         let mut digits = [b'0'; AccountId::DIGITS];
         let mut rest = self.0;
         for digit in digits.iter_mut().rev() {
             *digit += u8::try_from(rest % 10).expect("a remainder of ten is a digit");
             rest /= 10;
         }
-        f.write_str(std::str::from_utf8(&digits).expect("digits are ASCII"))
+        AccountDigits(digits)
+    }
+}
+
+/// An account id as text.
+#[derive(Clone, Copy)]
+pub struct AccountDigits([u8; AccountId::DIGITS]);
+
+impl Deref for AccountDigits {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("digits are ASCII")
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.digits())
     }
 }
 

@@ -13,15 +13,20 @@ pub fn uuid(mut random: [u8; 16]) -> String {
     random[6] = (random[6] & 0x0f) | 0x40;
     random[8] = (random[8] & 0x3f) | 0x80;
     // Two of these are made for every request, so they are not left to `format!`.
-    let mut text = String::with_capacity(36);
-    for (at, byte) in random.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for byte in random {
+        // Hyphens stand here already.
+        if matches!(at, 8 | 13 | 18 | 23) {
+            at += 1;
         }
-        text.push(char::from(HEX[usize::from(byte >> 4)]));
-        text.push(char::from(HEX[usize::from(byte & 15)]));
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
     }
-    text
+    std::str::from_utf8(&text)
+        .expect("hexadecimal digits and hyphens are ASCII")
+        .to_owned()
 }
 
 /// A unique id of an IAM entity: `prefix` (`AIDA`, `AROA`, …) and 17 base32

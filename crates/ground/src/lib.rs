@@ -15,7 +15,7 @@ pub mod region;
 pub mod secret;
 pub mod time;
 
-pub use account::AccountId;
+pub use account::{AccountDigits, AccountId};
 pub use arn::Arn;
 pub use clock::Clock;
 pub use page::PageToken;

@@ -1,6 +1,7 @@
 //! The head of a request, as far as protocols read it.
 
 use http::HeaderMap;
+use http::header::{AsHeaderName, CONTENT_TYPE};
 
 /// Method, target and headers of an HTTP request.
 #[derive(Clone, Copy)]
@@ -17,7 +18,7 @@ pub struct RequestHead<'a> {
 
 impl RequestHead<'_> {
     /// A header's value, if it is there once and readable.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?;
         if values.next().is_some() {
@@ -28,13 +29,13 @@ impl RequestHead<'_> {
 
     /// The media type of the body, without parameters; `None` when not given.
     pub fn media_type(&self) -> Option<&str> {
-        let value = self.header("content-type")?;
+        let value = self.header(CONTENT_TYPE)?;
         Some(value.split(';').next().unwrap_or(value).trim())
     }
 
     /// Whether a body comes with this head, by its media type one of `allowed`, or unnamed.
     pub(crate) fn media_type_is(&self, allowed: &[&str]) -> bool {
-        if !self.headers.contains_key("content-type") {
+        if !self.headers.contains_key(CONTENT_TYPE) {
             return true;
         }
         self.media_type()

@@ -31,4 +31,5 @@ pub use answer::{Answer, encode};
 pub use decode::{DecodeFault, Malformed, decode};
 pub use fault::{WireFault, encode_fault};
 pub use head::RequestHead;
+pub use json::plain_bytes;
 pub use route::{RouteFault, Router};

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use http::HeaderName;
 use shape::{Location, OperationShape, Protocol, ServiceShape};
 
 use crate::fault::WireFault;
@@ -79,7 +80,7 @@ impl Router {
         scope_service: Option<&str>,
         body: &[u8],
     ) -> Result<&'static OperationShape, RouteFault> {
-        if head.headers.contains_key("x-amz-target") {
+        if head.headers.contains_key(&TARGET) {
             return self.by_target(head, scope_service);
         }
         let service = scope_service.and_then(|name| self.services.get(name).copied());
@@ -119,7 +120,7 @@ impl Router {
         head: &RequestHead<'_>,
         scope_service: Option<&str>,
     ) -> Result<&'static OperationShape, RouteFault> {
-        let target = head.header("x-amz-target").unwrap_or("");
+        let target = head.header(&TARGET).unwrap_or("");
         if let Some(&operation) = self.targets.get(target)
             && head.method == "POST"
             && is_root(head.path)
@@ -227,6 +228,9 @@ impl Router {
     }
 }
 
+/// The header in which awsJson names the operation.
+static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A parameter of the query string, or of a form in the body.
@@ -262,7 +266,7 @@ fn guess(head: &RequestHead<'_>, body: &[u8]) -> Protocol {
     match head.media_type() {
         Some("application/x-amz-json-1.0") => Protocol::Json10,
         Some("application/x-amz-json-1.1") => Protocol::Json11,
-        _ if head.headers.contains_key("x-amz-target") => Protocol::Json11,
+        _ if head.headers.contains_key(&TARGET) => Protocol::Json11,
         _ if parameter(head, body, "Action").is_some() => Protocol::Query,
         _ => Protocol::RestJson,
     }

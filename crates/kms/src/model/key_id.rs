@@ -63,20 +63,24 @@ impl KeyId {
     /// The sixteen bytes of the id. They do not tell the id of a multi-Region
     /// key from the UUID with the same digits; no key has such an id.
     pub fn bytes(&self) -> [u8; KeyId::BYTES] {
-        let mut digits = [0; 2 * KeyId::BYTES];
         let written = self.0.strip_prefix(MULTI_REGION).unwrap_or(&self.0);
-        let hexadecimal = written.bytes().filter(|byte| *byte != b'-');
-        for (digit, byte) in digits.iter_mut().zip(hexadecimal) {
-            *digit = byte;
-        }
-        let mut bytes = [0; KeyId::BYTES];
-        hex::decode_to_slice(digits, &mut bytes).expect("an id is parsed from 32 hexadecimal digits");
-        bytes
+        let mut digits = written.bytes().filter(|byte| *byte != b'-');
+        let mut digit = || digits.next().map_or(0, digit_value);
+        std::array::from_fn(|_| digit() << 4 | digit())
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The value of a hexadecimal digit in lower case, as ids are parsed from.
+pub(super) fn digit_value(digit: u8) -> u8 {
+    if digit.is_ascii_digit() {
+        digit - b'0'
+    } else {
+        digit - b'a' + 10
     }
 }
 

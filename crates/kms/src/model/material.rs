@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use store::TextKey;
 
 use crate::model::KeyId;
+use crate::model::key_id::digit_value;
 
 /// The id of one material of a key: 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,9 +38,9 @@ impl MaterialId {
 
     /// The bytes of the id.
     pub fn bytes(&self) -> [u8; MaterialId::BYTES] {
-        let mut bytes = [0; MaterialId::BYTES];
-        hex::decode_to_slice(&self.0, &mut bytes).expect("an id is parsed from 64 hexadecimal digits");
-        bytes
+        let mut digits = self.0.bytes();
+        let mut digit = || digits.next().map_or(0, digit_value);
+        std::array::from_fn(|_| digit() << 4 | digit())
     }
 
     /// The id as text.

@@ -7,3 +7,5 @@
 
 pub(crate) mod read;
 pub(crate) mod write;
+
+pub use write::plain_bytes;

@@ -142,31 +142,64 @@ fn blob(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Text in quotes.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut done = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        let escape: &[u8] = match byte {
-            b'"' => b"\\\"",
-            b'\\' => b"\\\\",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            b'\t' => b"\\t",
-            0x08 => b"\\b",
-            0x0c => b"\\f",
-            0..0x20 => b"\\u00",
-            _ => continue,
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, tail) = rest.split_at(plain_bytes(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = tail.split_first() else {
+            break;
         };
-        out.extend_from_slice(&bytes[done..at]);
-        out.extend_from_slice(escape);
-        if escape.len() == 4 {
-            const DIGITS: &[u8; 16] = b"0123456789abcdef";
-            out.push(DIGITS[usize::from(byte >> 4)]);
-            out.push(DIGITS[usize::from(byte & 15)]);
-        }
-        done = at + 1;
+        escape(out, byte);
+        rest = after;
     }
-    out.extend_from_slice(&bytes[done..]);
     out.push(b'"');
+}
+
+/// How many bytes at the beginning of a JSON string stand for themselves (RFC 8259, 7).
+pub fn plain_bytes(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES * 0x80;
+    let (words, _) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // A borrow can only come from a byte that is found itself, so the lowest bit found is right.
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let quote = quote.wrapping_sub(ONES) & !quote;
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let backslash = backslash.wrapping_sub(ONES) & !backslash;
+        let found = (control | quote | backslash) & HIGH;
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let done = words.len() * 8;
+    bytes[done..]
+        .iter()
+        .position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'))
+        .map_or(bytes.len(), |at| done + at)
+}
+
+fn escape(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let escape: &[u8] = match byte {
+        b'"' => b"\\\"",
+        b'\\' => b"\\\\",
+        b'\n' => b"\\n",
+        b'\r' => b"\\r",
+        b'\t' => b"\\t",
+        0x08 => b"\\b",
+        0x0c => b"\\f",
+        byte => &[
+            b'\\',
+            b'u',
+            b'0',
+            b'0',
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 15)],
+        ],
+    };
+    out.extend_from_slice(escape);
 }
 
 /// Any JSON.
@@ -214,6 +247,13 @@ mod tests {
         fn strings_survive(text in ".*") {
             let json = spelled(|out| string(out, &text));
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        /// Where a string must be escaped is found wherever it is.
+        #[test]
+        fn the_first_byte_to_escape_is_found(text in "[ -~é€\\x00-\\x1f]{0,40}") {
+            let naive = text.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\');
+            prop_assert_eq!(plain_bytes(text.as_bytes()), naive.unwrap_or(text.len()));
         }
 
         /// Blobs are canonical base64.
