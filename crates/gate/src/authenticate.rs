@@ -72,6 +72,9 @@ pub(crate) async fn authenticate(
 /// home region means that one; a name that no region can have does too, and
 /// then fails as a wrong scope.
 fn region_of(claim: &Claim<'_>, home: &Region) -> Region {
+    if claim.scope().region() == Some(home.as_str()) {
+        return home.clone();
+    }
     let named = claim.scope().region().and_then(|text| Region::parse(text).ok());
     named.unwrap_or_else(|| home.clone())
 }

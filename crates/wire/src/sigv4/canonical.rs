@@ -14,6 +14,8 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 
+use super::pieces::pieces;
+
 /// Bytes that are never percent-encoded (RFC 3986, "unreserved").
 const UNRESERVED: [bool; 256] = {
     let mut table = [false; 256];
@@ -195,7 +197,7 @@ fn hex_digit(byte: Option<&u8>) -> Option<u8> {
 /// Appends the canonical header lines for `signed_headers`; `false` if one of
 /// them is not in the request.
 pub(crate) fn write_headers(headers: &HeaderMap, signed_headers: &str, out: &mut Vec<u8>) -> bool {
-    for name in signed_headers.split(';') {
+    for name in pieces(signed_headers, b';') {
         let mut values = headers.get_all(sent_name(name)).iter();
         let Some(first) = values.next() else {
             return false;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::fault::Place;
 use super::payload::{self, CONTENT_SHA256, UNSIGNED_PAYLOAD, names, single_header};
+use super::pieces::{pieces, split_once};
 use super::scope::parse_credential;
 use super::{Algorithm, ChunkChain, Payload, PayloadHash, RequestParts, Scope, SigningKey};
 use super::{Mismatch, SignatureFault, canonical, limits};
@@ -76,18 +77,17 @@ impl<'a> Claim<'a> {
     }
 
     fn of_header(headers: &'a HeaderMap, text: &'a str) -> Result<Claim<'a>, SignatureFault> {
-        let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let (name, rest) = split_once(text, b' ').unwrap_or((text, ""));
         let algorithm = Algorithm::parse(name).ok_or_else(|| SignatureFault::AlgorithmUnsupported {
             place: Place::Header,
             given: name.chars().take(64).collect(),
         })?;
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
-        for piece in rest
-            .split(',')
+        for piece in pieces(rest, b',')
             .map(str::trim_ascii)
             .filter(|piece| !piece.is_empty())
         {
-            let Some((key, value)) = piece.split_once('=') else {
+            let Some((key, value)) = split_once(piece, b'=') else {
                 return Err(SignatureFault::PairMalformed {
                     digest: base64_digest(piece),
                 });

@@ -34,6 +34,7 @@ pub mod fault;
 pub mod key;
 pub mod limits;
 pub mod payload;
+mod pieces;
 pub mod scope;
 pub mod sign;
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::SignatureFault;
 use super::fault::Place;
 use super::limits::{CREDENTIAL_BYTES_MAX, REGION_SET_MAX};
+use super::pieces::pieces;
 
 /// The last element of every credential scope.
 pub(crate) const TERMINATOR: &str = "aws4_request";
@@ -158,7 +159,7 @@ fn split_credential<'a, 'b>(
         algorithm,
         given: text.to_owned(),
     };
-    let mut elements = text.split('/');
+    let mut elements = pieces(text, b'/');
     let mut element = || {
         elements
             .next()
