@@ -30,6 +30,7 @@ use crate::intent::Intents;
 use crate::jobs::{JobError, JobLeases};
 use crate::limits::{CONFLICT_RERUNS_MAX, CONFLICTS_BEFORE_TURN};
 use crate::metrics::{CallMetrics, Ending, Metrics, Refusal};
+use crate::node::{Node, Sharing};
 use crate::operator;
 use crate::record;
 use crate::table::{Done, Row, Service};
@@ -75,8 +76,8 @@ pub struct Parts {
     pub store: store::Store,
     /// The record.
     pub journal: journal::Journal,
-    /// This node's name among those that share the store: it makes up for its
-    /// own records after a crash, and for nobody else's.
+    /// This node's name among those that share the store, under which it finds
+    /// the records to make up for after a crash.
     pub node: String,
     /// Root key and what is derived from it.
     pub root_key: Arc<crypto::hierarchy::RootKey>,
@@ -106,6 +107,7 @@ pub struct Door {
     pub(crate) metrics: Metrics,
     pub(crate) intents: Intents,
     pub(crate) job_leases: JobLeases,
+    pub(crate) node: Node,
     /// Whether it has been recorded that the disk is full.
     told_full: AtomicBool,
 }
@@ -123,6 +125,15 @@ impl Door {
     ///
     /// [`OpenError`] if store or journal cannot be read.
     pub async fn open(parts: Parts) -> Result<Arc<Door>, OpenError> {
+        Door::open_among(parts, None).await
+    }
+
+    /// As [`Door::open`], as one of several nodes that share the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`Door::open`]; [`OpenError::NameHeld`] if another process has the node's name.
+    pub async fn open_among(parts: Parts, sharing: Option<Sharing>) -> Result<Arc<Door>, OpenError> {
         let shapes: Vec<&'static ServiceShape> = parts.services.iter().map(Service::shape).collect();
         let metrics = Metrics::new();
         let mut rows = HashMap::new();
@@ -132,6 +143,7 @@ impl Door {
                 rows.insert(key_of(row.operation), (at, row_at, counters));
             }
         }
+        let node = Node::claim(&parts, sharing).await?;
         let intents = Intents::recover(&parts).await?;
         Ok(Arc::new(Door {
             router: Router::new(&shapes),
@@ -141,6 +153,7 @@ impl Door {
             intents,
             told_full: AtomicBool::new(false),
             job_leases: JobLeases::new(id::uuid(parts.random.bytes())),
+            node,
             parts,
         }))
     }
@@ -168,6 +181,7 @@ impl Door {
     pub async fn close(&self) -> Result<(), OpenError> {
         let synced = self.parts.journal.sync().await?;
         self.intents.sweep(&self.parts.store, synced).await?;
+        self.node.leave(&self.parts.store).await?;
         self.parts.journal.close().await?;
         Ok(())
     }
@@ -424,6 +438,18 @@ pub enum OpenError {
     /// The journal cannot be read or written.
     #[error("the journal cannot be used")]
     Journal(#[from] journal::JournalError),
+    /// Another process has the node's name.
+    #[error(
+        "another process has the name of this node, {name}: it serves from a copy of this data directory, or was \
+         killed elsewhere. The name is free {seconds} s after that process has ended; remove the file `node` to \
+         serve under a name of its own"
+    )]
+    NameHeld {
+        /// The name.
+        name: String,
+        /// When it is free, after the other has ended.
+        seconds: u64,
+    },
     /// The store cannot be read or written.
     #[error("the store cannot be used")]
     Store(#[from] store::StoreError),

@@ -6,8 +6,9 @@
 //! sweep. Whatever is left when the door opens belongs to a process that died
 //! in between: its record is written then, marked by an `addendum`.
 //!
-//! Nodes that share a store look after their own intents only: the records of
-//! another are in that one's journal, or will be when it comes back.
+//! Nodes that share a store look after their own intents: the records of
+//! another are in that one's journal, or will be when it comes back. Of one
+//! that does not come back, [`crate::node`] says what happens.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,11 +16,11 @@ use std::sync::{Mutex, PoisonError};
 use ground::Timestamp;
 use journal::{Durability, Position};
 use serde::{Deserialize, Serialize};
-use store::{Prefix, Scope, Store, StoreError, Table, WriteTx};
+use store::{Lease, Prefix, Scope, Store, StoreError, Table, WriteTx};
 
 use crate::door::{OpenError, Parts};
 use crate::limits::{INTENTS_PER_COMMIT_MAX, INTENTS_PER_PAGE, RECOVERY_JOURNAL_BYTES_MAX};
-use crate::record::Record;
+use crate::record::{Record, json_text};
 
 /// Intents by node and event id.
 const INTENTS: Table<(String, String), Row> = Table::new("gate/intent", 1);
@@ -94,7 +95,7 @@ impl Intents {
             if gone.is_empty() {
                 return Ok(());
             }
-            remove(store, &self.node, gone).await?;
+            remove(store, &self.node, gone, None).await?;
         }
     }
 
@@ -117,12 +118,7 @@ impl Intents {
                 .collect();
             forget_recorded(parts, &mut missing)?;
             for row in missing.values() {
-                let record = row.record.strip_suffix('}').unwrap_or(&row.record);
-                let record = format!("{record},\"addendum\":{{\"reason\":\"SERVICE_OUTAGE\"}}}}");
-                parts
-                    .journal
-                    .append(record.as_bytes(), Durability::Written)
-                    .await?;
+                write(parts, row, None).await?;
             }
             if !missing.is_empty() {
                 parts.journal.sync().await?;
@@ -136,7 +132,7 @@ impl Intents {
                 .into_iter()
                 .map(|((_, event_id), _)| event_id)
                 .collect();
-            remove(&parts.store, &parts.node, done).await?;
+            remove(&parts.store, &parts.node, done, None).await?;
         }
     }
 
@@ -159,10 +155,72 @@ impl Intents {
     }
 }
 
-async fn remove(store: &Store, node: &str, event_ids: Vec<String>) -> Result<(), StoreError> {
+/// The first node after `after` that has intents.
+///
+/// # Errors
+///
+/// [`StoreError`]
+pub(crate) async fn next_node(store: &Store, after: Option<&str>) -> Result<Option<String>, StoreError> {
+    // No event id comes after this one.
+    let after = after.map(|node| (node.to_owned(), char::MAX.to_string()));
+    let view = store.view(Scope::global());
+    let page = view.scan(&INTENTS, &Prefix::all(), after.as_ref(), 1).await?;
+    Ok(page.items.into_iter().next().map(|((node, _), _)| node))
+}
+
+/// Writes the records of some intents of another node, whose name `lease` is
+/// for, and removes the intents; tells how many there were.
+///
+/// # Errors
+///
+/// [`OpenError`]; a conflict if the lease has passed to another meanwhile.
+pub(crate) async fn take_over_page(parts: &Parts, dead: &str, lease: &Lease) -> Result<usize, OpenError> {
+    let view = parts.store.view(Scope::global());
+    let theirs = Prefix::<(String, String)>::first(&dead.to_owned());
+    let page = view.scan(&INTENTS, &theirs, None, INTENTS_PER_PAGE).await?;
+    for (_, row) in &page.items {
+        write(parts, row, Some(dead)).await?;
+    }
+    parts.journal.sync().await?;
+    let written = page.items.len();
+    let done = page
+        .items
+        .into_iter()
+        .map(|((_, event_id), _)| event_id)
+        .collect();
+    remove(&parts.store, dead, done, Some(lease)).await?;
+    Ok(written)
+}
+
+/// Writes the record of an intent late, and says so in it (CloudTrail record
+/// contents, `addendum`), also whose it was if another node's.
+async fn write(parts: &Parts, row: &Row, node: Option<&str>) -> Result<(), OpenError> {
+    let mut record = row.record.strip_suffix('}').unwrap_or(&row.record).to_owned();
+    record.push_str(",\"addendum\":{\"reason\":\"SERVICE_OUTAGE\"");
+    if let Some(node) = node {
+        record.push_str(",\"node\":");
+        json_text(&mut record, node);
+    }
+    record.push_str("}}");
+    parts
+        .journal
+        .append(record.as_bytes(), Durability::Written)
+        .await?;
+    Ok(())
+}
+
+async fn remove(
+    store: &Store,
+    node: &str,
+    event_ids: Vec<String>,
+    lease: Option<&Lease>,
+) -> Result<(), StoreError> {
     let tx = store.view(Scope::global()).begin();
     for event_id in event_ids {
         tx.delete(&INTENTS, &(node.to_owned(), event_id));
+    }
+    if let Some(lease) = lease {
+        tx.require(lease);
     }
     store.commit(tx).await.map(|_| ())
 }

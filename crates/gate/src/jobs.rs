@@ -163,6 +163,9 @@ impl Door {
         {
             tracing::warn!(%error, "recorded intents were not removed; they will be");
         }
+        if let Err(error) = self.node.look_after(&self.parts).await {
+            tracing::warn!(%error, "looking after the nodes failed and will be tried again");
+        }
         let mut held = self.job_leases.held.lock().await;
         for job in self.parts.services.iter().flat_map(|service| &service.jobs) {
             if let Err(error) = self.run_job(job, &mut held).await {

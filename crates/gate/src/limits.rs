@@ -69,3 +69,13 @@ pub(crate) const JOB_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a job's lease lasts: a node that died keeps others from its jobs that long.
 pub(crate) const JOB_LEASE: Duration = Duration::from_secs(60);
+
+/// How often a starting node asks for its name before it is refused, and how
+/// long it waits in between: together longer than a takeover of a few thousand records.
+pub(crate) const NAME_TRIES: u32 = 50;
+
+/// See [`NAME_TRIES`].
+pub(crate) const NAME_TRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Nodes with intents that one look goes through; more are found by the next.
+pub(crate) const NODES_LOOKED_AT_MAX: usize = 256;

@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -26,6 +26,22 @@ pub(crate) fn read_text(path: &Path) -> Result<String> {
         bail!("{} is longer than {FILE_BYTES_MAX} bytes", path.display());
     }
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// What a file is known by, and a copy of it is not: it stays the same however
+/// often the file is read, moved within its file system or given other permissions.
+///
+/// # Errors
+///
+/// If there is no such file.
+pub(crate) fn identity(path: &Path) -> Result<String> {
+    let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let made = metadata
+        .created()
+        .ok()
+        .and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok())
+        .unwrap_or_default();
+    Ok(format!("{}-{}", metadata.ino(), made.as_nanos()))
 }
 
 /// Reads the bytes of a secret file; nobody but its owner may be able to.

@@ -3,9 +3,10 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ground::{AccountId, Region};
+use ground::{AccountId, Clock, Region};
 use serde::Deserialize;
 
 use crate::files;
@@ -47,12 +48,41 @@ impl Default for Settings {
 }
 
 /// `[store]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct StoreSettings {
     /// A PostgreSQL database instead of the file: the path of a file that
     /// holds its connection string, because the string holds a password.
     pub(crate) postgres_url_file: Option<PathBuf>,
+    /// How long a server that shares the database must have been silent before
+    /// another writes the records it left, in seconds from 2 to 86,400. The
+    /// same on every server. Default: 300.
+    pub(crate) takeover_seconds: TakeoverSeconds,
+}
+
+impl Default for StoreSettings {
+    fn default() -> StoreSettings {
+        StoreSettings {
+            postgres_url_file: None,
+            takeover_seconds: TakeoverSeconds(300),
+        }
+    }
+}
+
+/// A number of seconds from 2 (a node looks after its lease once a second) to a day.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "u32")]
+pub(crate) struct TakeoverSeconds(u32);
+
+impl TryFrom<u32> for TakeoverSeconds {
+    type Error = String;
+
+    fn try_from(seconds: u32) -> Result<TakeoverSeconds, String> {
+        match seconds {
+            2..=86_400 => Ok(TakeoverSeconds(seconds)),
+            _ => Err(format!("takeover_seconds is {seconds}, not from 2 to 86400")),
+        }
+    }
 }
 
 /// `[tls]`
@@ -98,6 +128,23 @@ impl StoreSettings {
         let url = std::str::from_utf8(url.expose()).context("the connection string is not UTF-8")?;
         Ok(store::Config::postgres(url.trim()))
     }
+
+    /// How this server stands among those that share its store; `None` if the
+    /// store is a file, which it has to itself.
+    ///
+    /// # Errors
+    ///
+    /// If the directory has no node's name yet.
+    pub(crate) fn sharing(&self, layout: &Layout<'_>) -> Result<Option<gate::Sharing>> {
+        if self.postgres_url_file.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(gate::Sharing {
+            place: layout.place()?,
+            takeover_after: Duration::from_secs(self.takeover_seconds.0.into()),
+            clock: Clock::system(),
+        }))
+    }
 }
 
 impl Settings {
@@ -142,5 +189,9 @@ mod tests {
         assert!(!settings.tls.off);
         assert!(toml::from_str::<Settings>("lisen = \"127.0.0.1:1\"").is_err());
         assert!(toml::from_str::<Settings>("[tls]\nverify = false").is_err());
+        for (seconds, taken) in [(1, false), (2, true), (86_400, true), (86_401, false)] {
+            let text = format!("[store]\ntakeover_seconds = {seconds}");
+            assert_eq!(toml::from_str::<Settings>(&text).is_ok(), taken, "{seconds}");
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct World {
     pub(crate) strict_audit: bool,
     /// The node's name among those that share the store.
     pub(crate) node: String,
+    /// How it stands among them; `None` where the store is this process's alone.
+    pub(crate) sharing: Option<gate::Sharing>,
     /// Accounts and the root credentials they must have.
     pub(crate) roots: Vec<(AccountId, RootCredential)>,
 }
@@ -67,7 +69,7 @@ impl World {
         accounts.keep().await?;
         let reset = (self.mode == Mode::Dev).then(|| accounts.reset());
         let identities = Arc::new(iam::Identities::new(store.clone(), Arc::clone(&self.root_key)));
-        let door = Door::open(gate::Parts {
+        let parts = gate::Parts {
             services: services(),
             directory: identities,
             store: store.clone(),
@@ -80,9 +82,10 @@ impl World {
             strict_audit: self.strict_audit,
             node: self.node,
             reset,
-        })
-        .await
-        .context("the door cannot be opened")?;
+        };
+        let door = Door::open_among(parts, self.sharing)
+            .await
+            .context("the door cannot be opened")?;
         Ok(Opened { door, store })
     }
 }
@@ -201,6 +204,12 @@ impl Layout<'_> {
         let name = id::uuid(random.public_bytes());
         files::write_private(&path, format!("{name}\n").as_bytes())?;
         Ok(name)
+    }
+
+    /// What tells the file with the node's name from a copy of it: its number in
+    /// the file system, and when it was made where that is known.
+    pub(crate) fn place(&self) -> Result<String> {
+        files::identity(&self.0.join("node"))
     }
 
     pub(crate) fn dev_root_key(&self) -> PathBuf {

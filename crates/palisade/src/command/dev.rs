@@ -142,6 +142,7 @@ impl Dev {
             durable: kept,
             strict_audit: self.audit_strict,
             node,
+            sharing: None,
             roots,
         };
         let opened = world.open().await?;

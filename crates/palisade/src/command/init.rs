@@ -91,6 +91,7 @@ impl Init {
             durable: true,
             strict_audit: false,
             node: id::uuid(Random::system().public_bytes()),
+            sharing: None,
             roots: vec![(self.account, root)],
         };
         super::serve::runtime()?.block_on(async { world.open().await?.close().await })?;

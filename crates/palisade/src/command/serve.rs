@@ -72,6 +72,7 @@ impl Serve {
             durable: true,
             strict_audit: settings.audit.strict,
             node: layout.node(&Random::system())?,
+            sharing: settings.store.sharing(&layout)?,
             roots: Vec::new(),
         };
         let opened = world.open().await?;

@@ -16,55 +16,92 @@ use crate::world::{copy_directory, leaf, operation};
 /// The bound on how long a removed policy may still bind elsewhere.
 const SEEN_ELSEWHERE_MAX: Duration = Duration::from_secs(1);
 
+/// A database, and two data directories initialised for it: `one` and `two`.
+struct Shared {
+    postgres: postgres::Server,
+    home: tempfile::TempDir,
+    launch: Launch,
+    root: Signer,
+}
+
+impl Shared {
+    /// With this in the configuration's `[store]`.
+    async fn new(store: &str) -> Shared {
+        let postgres = postgres::Server::start();
+        let url = postgres.database().await;
+        let home = tempfile::tempdir().unwrap();
+        let launch = Launch::new(PALISADE, home.path());
+        write_private(&home.path().join("url"), &format!("{url}\n"));
+        write_private(&home.path().join("passphrase"), "correct horse\n");
+        let config = format!("listen = \"127.0.0.1:0\"\n[store]\npostgres_url_file = \"url\"\n{store}");
+        std::fs::write(home.path().join("palisade.toml"), config).unwrap();
+        let told = launch.run(&[
+            "init",
+            "--config=palisade.toml",
+            "--data=one",
+            "--new-passphrase-file=passphrase",
+            "--shares-file=shares",
+            "--json",
+        ]);
+        assert_eq!(told.code(), 0, "{told:?}");
+        assert!(
+            !home.path().join("one/store.redb").exists(),
+            "the other store was made too"
+        );
+        let said = told.json();
+        let text = |name: &str| said[name].as_str().unwrap().to_owned();
+        let root = Signer::new(&text("access_key_id"), &text("secret_access_key"));
+        copy_directory(&home.path().join("one"), &home.path().join("two"));
+        Shared {
+            postgres,
+            home,
+            launch,
+            root,
+        }
+    }
+
+    fn serve(&self, data: &str) -> Server {
+        let data_argument = format!("--data={data}");
+        let log = self.home.path().join(format!("log-{data}"));
+        self.launch.serve(&arguments(&data_argument), &log)
+    }
+
+    fn records(&self, data: &str) -> Vec<serde_json::Value> {
+        crate::records::of(&self.home.path().join(data).join("journal"))
+    }
+}
+
+fn arguments(data: &str) -> [&str; 4] {
+    [
+        "serve",
+        "--config=palisade.toml",
+        data,
+        "--passphrase-file=passphrase",
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses() {
-    let postgres = postgres::Server::start();
-    let url = postgres.database().await;
-    let home = tempfile::tempdir().unwrap();
-    let launch = Launch::new(PALISADE, home.path());
-    write_private(&home.path().join("url"), &format!("{url}\n"));
-    write_private(&home.path().join("passphrase"), "correct horse\n");
-    let config = "listen = \"127.0.0.1:0\"\n[store]\npostgres_url_file = \"url\"\n";
-    std::fs::write(home.path().join("palisade.toml"), config).unwrap();
-    let told = launch.run(&[
-        "init",
-        "--config=palisade.toml",
-        "--data=one",
-        "--new-passphrase-file=passphrase",
-        "--shares-file=shares",
-        "--json",
-    ]);
-    assert_eq!(told.code(), 0, "{told:?}");
-    assert!(
-        !home.path().join("one/store.redb").exists(),
-        "the other store was made too"
-    );
-    let said = told.json();
-    let text = |name: &str| said[name].as_str().unwrap().to_owned();
-    let root = Signer::new(&text("access_key_id"), &text("secret_access_key"));
-    copy_directory(&home.path().join("one"), &home.path().join("two"));
-    let serve = |data: &str| -> Server {
-        let data_argument = format!("--data={data}");
-        let arguments = [
-            "serve",
-            "--config=palisade.toml",
-            &data_argument,
-            "--passphrase-file=passphrase",
-        ];
-        launch.serve(&arguments, &home.path().join(format!("log-{data}")))
-    };
+    let shared = Shared::new("").await;
+    let Shared {
+        postgres,
+        home,
+        launch,
+        root,
+    } = &shared;
+    let serve = |data: &str| shared.serve(data);
     let (one, two) = (serve("one"), serve("two"));
 
     // A key made on one is used on the other.
-    let key = leaf(&ok(&one, &root, "kms:CreateKey", json!({})).await, "KeyId");
+    let key = leaf(&ok(&one, root, "kms:CreateKey", json!({})).await, "KeyId");
     let input = json!({"KeyId": key, "Plaintext": "dHdv"});
-    let sealed = leaf(&ok(&two, &root, "kms:Encrypt", input).await, "CiphertextBlob");
-    let opened = ok(&one, &root, "kms:Decrypt", json!({"CiphertextBlob": sealed})).await;
+    let sealed = leaf(&ok(&two, root, "kms:Encrypt", input).await, "CiphertextBlob");
+    let opened = ok(&one, root, "kms:Decrypt", json!({"CiphertextBlob": sealed})).await;
     assert_eq!(leaf(&opened, "Plaintext"), "dHdv");
 
     // A policy removed on one binds on the other within a second, in both directions.
-    ok(&one, &root, "iam:CreateUser", json!({"UserName": "bob"})).await;
-    let made = ok(&two, &root, "iam:CreateAccessKey", json!({"UserName": "bob"})).await;
+    ok(&one, root, "iam:CreateUser", json!({"UserName": "bob"})).await;
+    let made = ok(&two, root, "iam:CreateAccessKey", json!({"UserName": "bob"})).await;
     let bob = Signer::new(&leaf(&made, "AccessKeyId"), &leaf(&made, "SecretAccessKey"));
     let policy = json!({"Version": "2012-10-17", "Statement":
         {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}})
@@ -76,11 +113,11 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
             (&two, &one)
         };
         let put = json!({"UserName": "bob", "PolicyName": "own", "PolicyDocument": policy});
-        ok(here, &root, "iam:PutUserPolicy", put).await;
+        ok(here, root, "iam:PutUserPolicy", put).await;
         wait_until(there, &bob, 200).await;
         ok(
             here,
-            &root,
+            root,
             "iam:DeleteUserPolicy",
             json!({"UserName": "bob", "PolicyName": "own"}),
         )
@@ -89,17 +126,17 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
         assert!(took < SEEN_ELSEWHERE_MAX, "bound elsewhere after {took:?}");
     }
     // So do a disabled key and a dead access key.
-    ok(&one, &root, "kms:DisableKey", json!({"KeyId": key})).await;
+    ok(&one, root, "kms:DisableKey", json!({"KeyId": key})).await;
     let started = Instant::now();
     let encrypt = json!({"KeyId": key, "Plaintext": "dHdv"});
-    while call(&two, &root, "kms:Encrypt", encrypt.clone()).await.status == 200 {
+    while call(&two, root, "kms:Encrypt", encrypt.clone()).await.status == 200 {
         assert!(
             started.elapsed() < SEEN_ELSEWHERE_MAX,
             "a disabled key still encrypts elsewhere"
         );
     }
     let delete = json!({"UserName": "bob", "AccessKeyId": bob.access_key_id});
-    ok(&two, &root, "iam:DeleteAccessKey", delete).await;
+    ok(&two, root, "iam:DeleteAccessKey", delete).await;
     let started = Instant::now();
     while call(&one, &bob, "kms:ListKeys", json!({})).await.code() != "UnrecognizedClientException" {
         assert!(
@@ -113,7 +150,7 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
         for at in 0..20 {
             ok(
                 server,
-                &root,
+                root,
                 "iam:CreateUser",
                 json!({"UserName": format!("{name}-{at}")}),
             )
@@ -121,19 +158,19 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
         }
     };
     tokio::join!(make(&one, "one"), make(&two, "two"));
-    let users = ok(&one, &root, "iam:ListUsers", json!({"MaxItems": 100}))
+    let users = ok(&one, root, "iam:ListUsers", json!({"MaxItems": 100}))
         .await
         .text();
     assert_eq!(users.matches("<UserName>").count(), 41, "{users}");
 
     // One ends without warning; the other goes on, and the first comes back.
     one.kill();
-    ok(&two, &root, "iam:CreateUser", json!({"UserName": "meanwhile"})).await;
+    ok(&two, root, "iam:CreateUser", json!({"UserName": "meanwhile"})).await;
     let one = serve("one");
-    ok(&one, &root, "iam:GetUser", json!({"UserName": "meanwhile"})).await;
+    ok(&one, root, "iam:GetUser", json!({"UserName": "meanwhile"})).await;
 
     // One that comes back disturbs nothing that the other has in hand.
-    let one = started_over_while_the_other_works(&root, one, &two, &serve).await;
+    let one = started_over_while_the_other_works(root, one, &two, &serve).await;
 
     // Who comes with another root key is turned away before anything is written.
     let foreign = launch.run(&[
@@ -148,7 +185,7 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
 
     // The database goes away and comes back: refused meanwhile, never wrong.
     postgres.crash();
-    let refused = call(&two, &root, "iam:CreateUser", json!({"UserName": "never"})).await;
+    let refused = call(&two, root, "iam:CreateUser", json!({"UserName": "never"})).await;
     assert!(refused.status >= 500, "{}", refused.text());
     assert!(
         !refused.text().contains("127.0.0.1"),
@@ -157,7 +194,7 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
     );
     postgres.restart();
     let give_up = Instant::now() + Duration::from_secs(30);
-    while call(&two, &root, "iam:CreateUser", json!({"UserName": "after"}))
+    while call(&two, root, "iam:CreateUser", json!({"UserName": "after"}))
         .await
         .status
         != 200
@@ -165,7 +202,7 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
         assert!(Instant::now() < give_up, "it does not come back");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    ok(&one, &root, "iam:GetUser", json!({"UserName": "after"})).await;
+    ok(&one, root, "iam:GetUser", json!({"UserName": "after"})).await;
     assert!(one.stop().success());
     assert!(two.stop().success());
     // Each server records its own calls, also after a crash, and nobody else's.
@@ -213,5 +250,70 @@ async fn wait_until(server: &Server, signer: &Signer, status: u16) -> Duration {
         }
         assert!(started.elapsed() < Duration::from_secs(10), "{}", answer.text());
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_server_left_unsaid_is_in_the_record_of_the_other() {
+    let shared = Shared::new("takeover_seconds = 2\n").await;
+    let two = shared.serve("two");
+    let mut made = 0;
+    // The last change of a killed server is unsettled, unless its sweep came in between.
+    let taken = loop {
+        assert!(made < 100, "no intent was ever left behind");
+        let one = shared.serve("one");
+        for _ in 0..10 {
+            let name = format!("user-{made}");
+            ok(&one, &shared.root, "iam:CreateUser", json!({"UserName": name})).await;
+            made += 1;
+        }
+        one.kill();
+        let taken = taken_over(&shared, Duration::from_secs(10)).await;
+        if !taken.is_empty() {
+            break taken;
+        }
+    };
+    let own = shared.records("one");
+    let node = std::fs::read_to_string(shared.home.path().join("one/node")).unwrap();
+    for record in &taken {
+        assert_eq!(record["addendum"]["node"], node.trim(), "{record}");
+        assert_eq!(record["eventName"], "CreateUser");
+        if let Some(twin) = own.iter().find(|own| own["eventID"] == record["eventID"]) {
+            assert_eq!(twin["requestID"], record["requestID"]);
+        }
+    }
+    // The server comes back: it writes nothing twice, and has lost nothing.
+    let one = shared.serve("one");
+    ok(&one, &shared.root, "iam:GetUser", json!({"UserName": "user-0"})).await;
+    // A copy of its directory is not it.
+    copy_directory(&shared.home.path().join("one"), &shared.home.path().join("copy"));
+    let copy = shared.launch.run(&arguments("--data=copy"));
+    assert_eq!(copy.code(), 1, "{copy:?}");
+    assert!(copy.stderr.contains("another process has the name"), "{copy:?}");
+    assert!(one.stop().success());
+    assert!(two.stop().success());
+    let mut users = BTreeSet::new();
+    for data in ["one", "two"] {
+        let mut event_ids = BTreeSet::new();
+        for record in shared.records(data) {
+            assert!(event_ids.insert(record["eventID"].to_string()), "twice: {record}");
+            if record["eventName"] == "CreateUser" {
+                users.insert(record["requestParameters"]["userName"].to_string());
+            }
+        }
+    }
+    assert_eq!(users.len(), made);
+}
+
+/// What `two` has written for `one`; nothing if it has not within `patience`.
+async fn taken_over(shared: &Shared, patience: Duration) -> Vec<serde_json::Value> {
+    let started = Instant::now();
+    loop {
+        let mut records = shared.records("two");
+        records.retain(|record| record["addendum"]["node"].is_string());
+        if !records.is_empty() || started.elapsed() > patience {
+            return records;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

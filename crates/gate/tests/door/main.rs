@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod nodes;
+
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -163,9 +166,21 @@ struct World {
 
 async fn world() -> World {
     let directory = tempfile::tempdir().unwrap();
+    let door = Door::open(parts(&directory.path().join("journal")).await)
+        .await
+        .unwrap();
+    World {
+        address: serve(&door).await,
+        door,
+        _directory: directory,
+    }
+}
+
+/// A door with an empty store, and a journal in `journal`.
+async fn parts(journal: &Path) -> Parts {
     let journal = journal::Config {
         durable: false,
-        ..journal::Config::new(directory.path().join("journal"))
+        ..journal::Config::new(journal)
     };
     let table = Table::new(&kms_api::SERVICE, Service::default())
         .on::<kms_api::Encrypt>(encrypt)
@@ -173,7 +188,7 @@ async fn world() -> World {
         .on::<kms_api::ListKeys>(list_keys)
         .on::<kms_api::EnableKey>(enable_key);
     let random = crypto::Random::system();
-    let door = Door::open(Parts {
+    Parts {
         services: vec![table.done()],
         directory: Arc::new(TwoCallers),
         store: store::Store::open(store::Config::memory()).await.unwrap(),
@@ -186,19 +201,27 @@ async fn world() -> World {
         strict_audit: false,
         node: "test".to_owned(),
         reset: None,
-    })
-    .await
-    .unwrap();
+    }
+}
+
+/// Serves on a free port for as long as the test runs.
+async fn serve(door: &Arc<Door>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = Arc::clone(&door);
+    let serving = Arc::clone(door);
     #[expect(clippy::disallowed_methods, reason = "the test serves beside itself")]
     tokio::spawn(async move { gate::serve(serving, listener, None, std::future::pending()).await });
-    World {
-        address,
-        door,
-        _directory: directory,
-    }
+    address
+}
+
+/// What a door has recorded, oldest first.
+fn records_of(door: &Door) -> Vec<serde_json::Value> {
+    let newest_first = door.journal().newest_first(1 << 20).unwrap();
+    let mut records: Vec<_> = newest_first
+        .map(|entry| serde_json::from_slice(&entry.unwrap().record).unwrap())
+        .collect();
+    records.reverse();
+    records
 }
 
 impl World {
@@ -213,12 +236,7 @@ impl World {
     }
 
     fn records(&self) -> Vec<serde_json::Value> {
-        let newest_first = self.door.journal().newest_first(1 << 20).unwrap();
-        let mut records: Vec<_> = newest_first
-            .map(|entry| serde_json::from_slice(&entry.unwrap().record).unwrap())
-            .collect();
-        records.reverse();
-        records
+        records_of(&self.door)
     }
 }
 
