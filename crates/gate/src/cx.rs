@@ -18,6 +18,7 @@ use wire::{DecodeFault, RequestHead};
 
 use crate::access::{Access, AuthorizeError, Denied, Permit};
 use crate::authenticate::Authenticated;
+use crate::copies::{self, Copies};
 use crate::decision::{Question, Weighed};
 use crate::directory::{Caller, CallerPolicies};
 use crate::door::{Door, Peer};
@@ -51,6 +52,8 @@ struct Gathered {
     touched: Vec<Touched>,
     notes: Vec<(&'static str, String)>,
     weighed: Vec<Weighed>,
+    /// Other accounts whose policies were asked, each once.
+    owners: Vec<AccountId>,
     intent: Option<Intent>,
 }
 
@@ -214,7 +217,16 @@ impl Cx {
             .weigh(action, arn, owner, policy, grants, keys, hidden)
             .await?;
         let denied = weighed.denied().map(str::to_owned);
-        self.gather(|gathered| gathered.weighed.push(weighed));
+        let asked = match weighed.asked_owner() {
+            Some(owner) if self.account_exists(owner).await? => Some(owner),
+            Some(_) | None => None,
+        };
+        self.gather(|gathered| {
+            gathered.weighed.push(weighed);
+            gathered
+                .owners
+                .extend(asked.filter(|owner| !gathered.owners.contains(owner)));
+        });
         match denied {
             Some(text) => Err(Denied { text }.into()),
             None => {
@@ -317,7 +329,7 @@ impl Cx {
     ) -> Result<T, E> {
         let mut tx = self.view.begin();
         let value = change(&mut tx).await?;
-        let intent = self.with_record(None, None, |record| Intent::new(&self.event_id, record));
+        let intent = Intent::new(&self.event_id, self.now, self.records(None, None));
         self.door
             .intents
             .add_to(&mut tx, &intent, self.door.parts.journal.synced());
@@ -360,24 +372,12 @@ impl Cx {
         }
     }
 
-    /// The record of this call, as one line of JSON.
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method's path fixes the record's lifetime"
-    )]
-    pub(crate) fn record_json(&self, error: Option<(&str, Option<&str>)>, elements: Option<&str>) -> String {
-        self.with_record(error, elements, |record| record.to_json())
-    }
-
-    fn with_record<T>(
-        &self,
-        error: Option<(&str, Option<&str>)>,
-        elements: Option<&str>,
-        show: impl FnOnce(&Record<'_>) -> T,
-    ) -> T {
+    /// The record of this call, each copy as one line of JSON.
+    pub(crate) fn records(&self, error: Option<(&str, Option<&str>)>, elements: Option<&str>) -> Copies {
         let gathered = self.gathered();
-        let decision = crate::decision::summary(&gathered.weighed);
-        show(&Record {
+        let decision = crate::decision::summary(&self.request_id, &gathered.weighed);
+        let shared = (!gathered.owners.is_empty()).then(|| copies::shared_event_id(&self.event_id));
+        let own = Record {
             user_identity: Some(self.caller.identity_json()),
             time: self.now,
             event_source: self.operation.service.event_source,
@@ -391,12 +391,14 @@ impl Cx {
             additional: &gathered.notes,
             request_id: &self.request_id,
             event_id: &self.event_id,
+            shared_event_id: shared.as_deref(),
             read_only: self.operation.read_only,
             resources: &gathered.touched,
             account: Some(self.caller.account),
             tls: self.peer.tls.as_deref(),
             decision: decision.as_deref(),
-        })
+        };
+        copies::of(&own, &self.caller, &gathered.owners, &gathered.weighed)
     }
 
     pub(crate) fn take_intent(&self) -> Option<Intent> {

@@ -74,6 +74,8 @@ pub(crate) struct Weighed {
     because: String,
     /// The refusal in AWS's words; `None` if allowed.
     denied: Option<String>,
+    /// What a foreign owner of the resource is told, if its policies were asked.
+    told_to_owner: Option<String>,
 }
 
 impl Weighed {
@@ -92,16 +94,23 @@ impl Weighed {
             Decision::Deny(denial) => Some(policy::denial_text(&request, denial)),
         };
         let because = question.because(&decision);
+        let told_to_owner = question.is_foreign().then(|| told_to_owner(&decision)).flatten();
         drop(grants);
         Weighed {
             question,
             because,
             denied,
+            told_to_owner,
         }
     }
 
     pub(crate) fn denied(&self) -> Option<&str> {
         self.denied.as_deref()
+    }
+
+    /// The foreign account whose policies were asked.
+    pub(crate) fn asked_owner(&self) -> Option<AccountId> {
+        self.told_to_owner.as_ref().and(self.question.owner)
     }
 
     /// Every policy and statement weighed, and the smallest change that would allow.
@@ -129,14 +138,7 @@ impl Weighed {
 
     /// The decision for the record: what decided, and of a refusal the trace.
     fn summary(&self, out: &mut String) {
-        out.push_str("{\"action\":");
-        json_text(out, self.question.action);
-        out.push_str(",\"resource\":");
-        json_text(out, &self.question.resource);
-        out.push_str(",\"allowed\":");
-        out.push_str(if self.denied.is_none() { "true" } else { "false" });
-        out.push_str(",\"because\":");
-        json_text(out, &self.because);
+        self.head(out, &self.because);
         if self.denied.is_some()
             && let Ok(trace) = serde_json::to_string(&self.trace())
         {
@@ -144,6 +146,30 @@ impl Weighed {
             out.push_str(&trace);
         }
         out.push('}');
+    }
+
+    /// What was asked and what decided, with the object left open.
+    fn head(&self, out: &mut String, because: &str) {
+        out.push_str("{\"action\":");
+        json_text(out, self.question.action);
+        out.push_str(",\"resource\":");
+        json_text(out, &self.question.resource);
+        out.push_str(",\"allowed\":");
+        out.push_str(if self.denied.is_none() { "true" } else { "false" });
+        out.push_str(",\"because\":");
+        json_text(out, because);
+    }
+}
+
+/// What the owner of a resource is told of a foreign caller: what its own
+/// policies said. `None` if the caller's account refused before they were asked.
+fn told_to_owner(decision: &Decision<'_>) -> Option<String> {
+    match decision {
+        Decision::Allow(Allowance::Statement { policy_type, .. }) if !is_owners(*policy_type) => {
+            Some("allowed by both accounts".to_owned())
+        }
+        Decision::Deny(denial) if !is_owners(denial.policy_type()) => None,
+        Decision::Allow(_) | Decision::Deny(_) => Some(decision.to_string()),
     }
 }
 
@@ -179,13 +205,14 @@ fn hide_owners_side(trace: &mut Trace, because: &str) {
     });
 }
 
-/// The record's `palisade` member; `None` if nothing was weighed.
-pub(crate) fn summary(weighed: &[Weighed]) -> Option<String> {
+/// The record's `palisade` member; `None` if nothing was weighed. `decision`
+/// is the id under which `why` tells more: the request's, which the caller has.
+pub(crate) fn summary(request_id: &str, weighed: &[Weighed]) -> Option<String> {
     if weighed.is_empty() {
         return None;
     }
     let mut out = String::with_capacity(256);
-    out.push_str("{\"decisions\":[");
+    begin_summary(&mut out, request_id);
     for (at, weighed) in weighed.iter().enumerate() {
         if at > 0 {
             out.push(',');
@@ -194,6 +221,35 @@ pub(crate) fn summary(weighed: &[Weighed]) -> Option<String> {
     }
     out.push_str("]}");
     Some(out)
+}
+
+/// The `palisade` member of the copy that `owner` gets.
+pub(crate) fn summary_for_owner(request_id: &str, owner: AccountId, weighed: &[Weighed]) -> Option<String> {
+    let mut out = String::with_capacity(256);
+    begin_summary(&mut out, request_id);
+    let mut any = false;
+    for weighed in weighed
+        .iter()
+        .filter(|weighed| weighed.question.owner == Some(owner))
+    {
+        let Some(because) = &weighed.told_to_owner else {
+            continue;
+        };
+        if any {
+            out.push(',');
+        }
+        any = true;
+        weighed.head(&mut out, because);
+        out.push('}');
+    }
+    out.push_str("]}");
+    any.then_some(out)
+}
+
+fn begin_summary(out: &mut String, request_id: &str) {
+    out.push_str("{\"decision\":");
+    json_text(out, request_id);
+    out.push_str(",\"decisions\":[");
 }
 
 /// What `why` tells of one decision.

@@ -418,13 +418,13 @@ impl Door {
         error: Option<(&str, Option<&str>)>,
         elements: Option<&str>,
     ) -> Result<(), journal::JournalError> {
-        let text = cx.record_json(error, elements);
+        let copies = cx.records(error, elements);
         let durability = if self.parts.strict_audit {
             journal::Durability::Synced
         } else {
             journal::Durability::Written
         };
-        let position = self.parts.journal.append(text.as_bytes(), durability).await?;
+        let position = copies.append(&self.parts.journal, durability).await?;
         if let Some(intent) = cx.take_intent() {
             self.intents.settled(intent, position);
         }

@@ -18,9 +18,10 @@ use journal::{Durability, Position};
 use serde::{Deserialize, Serialize};
 use store::{Lease, Prefix, Scope, Store, StoreError, Table, WriteTx};
 
+use crate::copies::Copies;
 use crate::door::{OpenError, Parts};
 use crate::limits::{INTENTS_PER_COMMIT_MAX, INTENTS_PER_PAGE, RECOVERY_JOURNAL_BYTES_MAX};
-use crate::record::{Record, json_text};
+use crate::record::json_text;
 
 /// Intents by node and event id.
 const INTENTS: Table<(String, String), Row> = Table::new("gate/intent", 1);
@@ -36,16 +37,18 @@ struct Row {
 pub(crate) struct Intent {
     event_id: String,
     row: Row,
+    /// Those of the owners' copies.
+    copies: Vec<Intent>,
 }
 
 impl Intent {
-    pub(crate) fn new(event_id: &str, record: &Record<'_>) -> Intent {
+    pub(crate) fn new(event_id: &str, time: Timestamp, copies: Copies) -> Intent {
+        let of_owners = copies.owners.into_iter();
         Intent {
-            event_id: event_id.to_owned(),
-            row: Row {
-                time: record.time,
-                record: record.to_json(),
-            },
+            copies: of_owners
+                .map(|(event_id, record)| Intent::of_event(&event_id, time, record))
+                .collect(),
+            ..Intent::of_event(event_id, time, copies.own)
         }
     }
 
@@ -54,6 +57,7 @@ impl Intent {
         Intent {
             event_id: event_id.to_owned(),
             row: Row { time, record },
+            copies: Vec::new(),
         }
     }
 
@@ -72,16 +76,21 @@ impl Intents {
     /// Adds a call's intent to its commit, and takes the settled ones of earlier calls away.
     pub(crate) fn add_to(&self, tx: &mut WriteTx, intent: &Intent, synced: Position) {
         let global = Scope::global();
-        let key = (self.node.clone(), intent.event_id.clone());
-        tx.cross_account_put(&global, &INTENTS, &key, &intent.row);
+        for intent in std::iter::once(intent).chain(&intent.copies) {
+            let key = (self.node.clone(), intent.event_id.clone());
+            tx.cross_account_put(&global, &INTENTS, &key, &intent.row);
+        }
         for event_id in self.take(synced) {
             tx.cross_account_delete(&global, &INTENTS, &(self.node.clone(), event_id));
         }
     }
 
-    /// The record of this intent is in the journal at `position`.
+    /// The record of this intent is in the journal, and those of its copies, up to `position`.
     pub(crate) fn settled(&self, intent: Intent, position: Position) {
-        self.lock().push((intent.event_id, position));
+        let copies = intent.copies.into_iter().map(|copy| (copy.event_id, position));
+        let mut settled = self.lock();
+        settled.extend(copies);
+        settled.push((intent.event_id, position));
     }
 
     /// Removes what is settled when no commit came by to do it.

@@ -19,6 +19,7 @@
 mod access;
 mod authenticate;
 mod body;
+mod copies;
 mod cx;
 mod decision;
 mod directory;

@@ -255,7 +255,8 @@ fn from_journal(door: &Door, wanted: &str) -> Option<(AccountId, Region, serde_j
         let Ok(read) = serde_json::from_slice::<serde_json::Value>(&entry.record) else {
             continue;
         };
-        if read["requestID"] != wanted {
+        // The copy of a foreign resource's owner tells only the owner's side.
+        if read["requestID"] != wanted || read["userIdentity"]["type"] == "AWSAccount" {
             continue;
         }
         let account = AccountId::parse(read["recipientAccountId"].as_str()?).ok()?;

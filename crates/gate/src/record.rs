@@ -28,6 +28,7 @@ pub struct Touched {
 }
 
 /// Everything a record says.
+#[derive(Clone, Copy)]
 pub(crate) struct Record<'a> {
     /// The caller's `userIdentity`, already JSON; `None` before authentication.
     pub(crate) user_identity: Option<&'a str>,
@@ -45,6 +46,8 @@ pub(crate) struct Record<'a> {
     pub(crate) additional: &'a [(&'static str, String)],
     pub(crate) request_id: &'a str,
     pub(crate) event_id: &'a str,
+    /// Only of a call that several accounts are told of.
+    pub(crate) shared_event_id: Option<&'a str>,
     pub(crate) read_only: bool,
     pub(crate) resources: &'a [Touched],
     pub(crate) account: Option<AccountId>,
@@ -125,6 +128,9 @@ impl Record<'_> {
             out.push_str(",\"recipientAccountId\":\"");
             out.push_str(&account.digits());
             out.push('"');
+        }
+        if let Some(shared) = self.shared_event_id {
+            text_member(&mut out, "sharedEventID", shared);
         }
         out.push_str(",\"eventCategory\":\"Management\"");
         if let Some(tls) = self.tls {
@@ -373,7 +379,7 @@ fn lower_camel(out: &mut String, name: &str) {
     out.push_str(letters.as_str());
 }
 
-fn text_member(out: &mut String, name: &str, text: &str) {
+pub(crate) fn text_member(out: &mut String, name: &str, text: &str) {
     out.push_str(",\"");
     out.push_str(name);
     out.push_str("\":");
@@ -451,6 +457,7 @@ mod tests {
             additional: &[("keyMaterialId", "00".into())],
             request_id: "r",
             event_id: "e",
+            shared_event_id: None,
             read_only: true,
             resources: &[Touched {
                 kind: "AWS::KMS::Key",

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod copies;
 mod nodes;
 
 use std::net::SocketAddr;
@@ -83,7 +84,7 @@ impl Directory for TwoCallers {
     }
 
     fn account_exists(&self, wanted: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(async move { Ok(wanted == account()) })
+        Box::pin(async move { Ok(wanted == account() || wanted == copies::owner()) })
     }
 }
 
@@ -186,7 +187,8 @@ async fn parts(journal: &Path) -> Parts {
         .on::<kms_api::Encrypt>(encrypt)
         .on::<kms_api::DescribeKey>(describe_key)
         .on::<kms_api::ListKeys>(list_keys)
-        .on::<kms_api::EnableKey>(enable_key);
+        .on::<kms_api::EnableKey>(enable_key)
+        .on::<kms_api::DisableKey>(copies::disable_key);
     let random = crypto::Random::system();
     Parts {
         services: vec![table.done()],

@@ -15,20 +15,20 @@ const TAKEOVER_AFTER: Duration = Duration::from_secs(300);
 const STEP: Duration = Duration::from_secs(101);
 
 /// Several nodes, one store, one clock.
-struct Nodes {
+pub(crate) struct Nodes {
     store: Store,
     clock: Clock,
     directory: tempfile::TempDir,
 }
 
-struct Node {
+pub(crate) struct Node {
     address: SocketAddr,
     door: Arc<Door>,
     clock: Clock,
 }
 
 impl Nodes {
-    async fn new() -> Nodes {
+    pub(crate) async fn new() -> Nodes {
         Nodes {
             store: Store::open(store::Config::memory()).await.unwrap(),
             clock: Clock::virtual_from(Timestamp::from_seconds(1_800_000_000)),
@@ -58,36 +58,36 @@ impl Nodes {
         })
     }
 
-    async fn node(&self, name: &str) -> Node {
+    pub(crate) async fn node(&self, name: &str) -> Node {
         self.open(name, name).await.unwrap()
     }
 
-    fn step(&self) {
+    pub(crate) fn step(&self) {
         self.clock.advance(STEP).unwrap();
     }
 }
 
 impl Node {
     /// Makes a change. Its intent stays in the store until the node next looks.
-    async fn change(&self) -> serde_json::Value {
+    pub(crate) async fn change(&self, operation: &str, key: &str) -> serde_json::Value {
         let signer = Signer {
             time: Some(self.clock.now()),
             ..root()
         };
-        let call = json_call("TrentService.EnableKey", &json!({"KeyId": "k"}));
+        let call = json_call(&format!("TrentService.{operation}"), &json!({"KeyId": key}));
         let answer = post(self.address, "kms", Some(&signer), call).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         self.records().pop().unwrap()
     }
 
     /// Looks after its jobs, as a node does once a second.
-    async fn look(&self) {
+    pub(crate) async fn look(&self) {
         let order = (Vec::new(), br#"{"advance_seconds": 0}"#.to_vec());
         let answer = send(self.address, "POST", "/_palisade/clock", "", None, order).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
-    fn records(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn records(&self) -> Vec<serde_json::Value> {
         records_of(&self.door)
     }
 }
@@ -100,8 +100,8 @@ async fn the_records_of_a_node_that_is_gone_are_written_by_exactly_one_other() {
         nodes.node("left").await,
         nodes.node("right").await,
     );
-    let first = gone.change().await;
-    let last = gone.change().await;
+    let first = gone.change("EnableKey", "k").await;
+    let last = gone.change("EnableKey", "k").await;
     for _ in 0..2 {
         nodes.step();
         tokio::join!(left.look(), right.look());
@@ -143,12 +143,12 @@ async fn a_node_that_shows_itself_is_never_robbed() {
     for _ in 0..8 {
         nodes.step();
         slow.look().await;
-        slow.change().await;
+        slow.change("EnableKey", "k").await;
         other.look().await;
         assert_eq!(other.records().len(), 0);
     }
     // Both were out of reach of the store for long: the first that is back does not rob the other.
-    slow.change().await;
+    slow.change("EnableKey", "k").await;
     nodes.clock.advance(TAKEOVER_AFTER * 4).unwrap();
     other.look().await;
     assert_eq!(other.records().len(), 0);

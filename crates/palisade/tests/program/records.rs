@@ -1,13 +1,13 @@
 //! The record of a call: there is one, it says what was, and only one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use serde_json::{Value, json};
 use shape::{Kind, OperationShape};
 use testkit::client::Answer;
 
-use crate::world::{Actor, copy_directory, full_name};
+use crate::world::{AWAY, Actor, HOME, copy_directory, full_name};
 
 /// A call that was authenticated.
 pub(crate) struct Sent {
@@ -36,7 +36,8 @@ pub(crate) fn of(directory: &Path) -> Vec<Value> {
     records
 }
 
-/// Every call has exactly one record, and it is right.
+/// Every call has exactly one record in its caller's account, and one in each
+/// other account whose policies it was put to; and they are right.
 pub(crate) fn check(sent: &[Sent], records: &[Value]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut by_request: HashMap<&str, Vec<&Value>> = HashMap::new();
@@ -63,18 +64,78 @@ pub(crate) fn check(sent: &[Sent], records: &[Value]) -> Vec<String> {
             sent.answer.status,
             sent.answer.code()
         );
-        match by_request
-            .get(sent.answer.request_id().as_str())
-            .map(Vec::as_slice)
-        {
-            None => problems.push(format!("{what}: no record")),
-            Some([record]) => {
+        let found = by_request.get(sent.answer.request_id().as_str());
+        let (own, copies): (Vec<&Value>, Vec<&Value>) = found
+            .into_iter()
+            .flatten()
+            .partition(|record| record["recipientAccountId"] == sent.actor.account);
+        match &own[..] {
+            [] => problems.push(format!("{what}: no record")),
+            [record] => {
                 problems.extend(differences(sent, record).map(|found| format!("{what}: {found}")));
+                problems.extend(
+                    wrong_copies(sent, record, &copies)
+                        .into_iter()
+                        .map(|found| format!("{what}: {found}")),
+                );
             }
-            Some(several) => problems.push(format!("{what}: {} records", several.len())),
+            several => problems.push(format!("{what}: {} records", several.len())),
         }
     }
     problems
+}
+
+/// The accounts whose policies a call was put to have a copy each, and nobody else.
+fn wrong_copies(sent: &Sent, own: &Value, copies: &[&Value]) -> Vec<String> {
+    let mut expected = BTreeSet::new();
+    for decision in own["palisade"]["decisions"].as_array().into_iter().flatten() {
+        let resource = decision["resource"].as_str().unwrap_or_default();
+        let owner = resource.split(':').nth(4).unwrap_or_default();
+        // IAM looks for what is named in the caller's account alone, whatever ARN it is given.
+        let elsewhere = sent.operation.service.name != "iam" && own["recipientAccountId"] != owner;
+        let asked =
+            decision["allowed"] == true || decision["because"] == "denied by the owner of the resource";
+        if asked && elsewhere && [HOME, AWAY].contains(&owner) {
+            expected.insert(owner);
+        }
+    }
+    let recipients: BTreeSet<&str> = copies
+        .iter()
+        .filter_map(|copy| copy["recipientAccountId"].as_str())
+        .collect();
+    let mut found = Vec::new();
+    if recipients != expected || copies.len() != expected.len() {
+        found.push(format!("copies for {recipients:?}, not {expected:?}"));
+    }
+    if copies.is_empty() != own["sharedEventID"].is_null() {
+        found.push(format!("sharedEventID is {}", own["sharedEventID"]));
+    }
+    let caller = &own["userIdentity"];
+    let foreign =
+        json!({"type": "AWSAccount", "principalId": caller["principalId"], "accountId": caller["accountId"]});
+    for copy in copies {
+        for same in [
+            "sharedEventID",
+            "eventName",
+            "errorCode",
+            "requestParameters",
+            "responseElements",
+        ] {
+            if copy[same] != own[same] {
+                found.push(format!("the copy's {same} is {}, not {}", copy[same], own[same]));
+            }
+        }
+        if copy["userIdentity"] != foreign {
+            found.push(format!("the copy's userIdentity is {}", copy["userIdentity"]));
+        }
+        if copy.to_string().contains("\"trace\"") {
+            found.push(format!(
+                "the copy tells the caller's policies: {}",
+                copy["palisade"]
+            ));
+        }
+    }
+    found
 }
 
 fn differences(sent: &Sent, record: &Value) -> impl Iterator<Item = String> {
