@@ -12,7 +12,7 @@ use crypto::hierarchy::DomainKey;
 use ground::{AccountId, Region, Timestamp, id};
 use http::HeaderMap;
 use policy::{Attached, Context, ResourcePolicyKind};
-use shape::{OperationShape, Structure};
+use shape::{OperationShape, Structure, Violations};
 use store::{Scope, StoreError, View, WriteTx};
 use wire::{DecodeFault, RequestHead};
 
@@ -25,7 +25,6 @@ use crate::door::{Door, Peer};
 use crate::fault::{Fault, FaultKind};
 use crate::intent::Intent;
 use crate::record::{self, Record, Touched};
-use crate::table::Done;
 
 /// The context of one call.
 pub struct Cx {
@@ -361,8 +360,25 @@ impl Cx {
         decoded.map_err(|fault| decode_fault(&fault, operation))
     }
 
+    /// Checks an input that was made inside the process, as [`Cx::decode`]
+    /// checks one that came over the wire.
+    pub(crate) fn check(
+        &self,
+        operation: &'static OperationShape,
+        input: &dyn Structure,
+    ) -> Result<(), Fault> {
+        let mut violations = Violations::default();
+        shape::check::structure(input, &shape::Path::ROOT, &mut violations);
+        let parameters = record::parameters(input);
+        self.gather(|gathered| gathered.parameters = parameters);
+        if violations.is_empty() {
+            return Ok(());
+        }
+        Err(decode_fault(&DecodeFault::Invalid(violations), operation))
+    }
+
     /// An answer that nobody authorized does not leave: the handler is at fault.
-    pub(crate) fn refuse_unauthorized(&self, outcome: Result<Done, Fault>) -> Result<Done, Fault> {
+    pub(crate) fn refuse_unauthorized<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
         match outcome {
             Ok(_) if !self.authorized.load(Ordering::Relaxed) => Err(Fault::server(
                 "InternalFailure",

@@ -1,5 +1,6 @@
 //! The walk of a request: bound, route, authenticate, dispatch, record, answer.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::metrics::{CallMetrics, Ending, Metrics, Refusal};
 use crate::node::{Node, Sharing};
 use crate::operator;
 use crate::record;
-use crate::table::{Done, Row, Service};
+use crate::table::{Done, DoneWithin, Invoke, Row, Service};
 use crate::tell::{refusal, tell, unimplemented, wire_fault};
 
 /// Where a request came from.
@@ -184,6 +185,11 @@ impl Door {
         self.node.leave(&self.parts.store).await?;
         self.parts.journal.close().await?;
         Ok(())
+    }
+
+    /// The handler of an operation, if a service has one.
+    pub(crate) fn handler(&self, operation: &'static OperationShape) -> Option<&dyn Invoke> {
+        Some(self.route(operation)?.row.handler.as_ref())
     }
 
     fn route(&self, operation: &'static OperationShape) -> Option<Route<'_>> {
@@ -341,7 +347,7 @@ impl Door {
 
     /// Admits a call only while its record is sure to find room. The reserve
     /// is for calls that were admitted before, and for one record that says so.
-    async fn admit(&self, now: Timestamp) -> Result<(), Fault> {
+    pub(crate) async fn admit(&self, now: Timestamp) -> Result<(), Fault> {
         if self.parts.journal.space() == Space::Ample {
             self.told_full.store(false, Ordering::Relaxed);
             return Ok(());
@@ -370,16 +376,7 @@ impl Door {
     async fn finish(&self, cx: &Cx, outcome: Result<Done, Fault>) -> Answer {
         let operation = cx.operation();
         let fault = outcome.as_ref().err().map(|fault| wire_fault(fault, operation));
-        if let Err(fault) = &outcome
-            && let Some(detail) = &fault.detail
-        {
-            tracing::error!(
-                request_id = cx.request_id(),
-                operation = operation.name,
-                detail,
-                "call failed"
-            );
-        }
+        log_detail(cx, outcome.as_ref().err());
         let elements = outcome
             .as_ref()
             .ok()
@@ -410,6 +407,32 @@ impl Door {
         }
         cx.keep_decisions();
         answer
+    }
+
+    /// Writes the record of a call from inside, then lets its output go.
+    pub(crate) async fn record_within(
+        &self,
+        cx: &Cx,
+        outcome: Result<DoneWithin, Fault>,
+    ) -> Result<Box<dyn Any + Send>, Fault> {
+        log_detail(cx, outcome.as_ref().err());
+        let told = outcome
+            .as_ref()
+            .err()
+            .map(|fault| wire_fault(fault, cx.operation()));
+        let error = told
+            .as_ref()
+            .map(|fault| (fault.code.as_ref(), fault.message.as_deref()));
+        let elements = outcome
+            .as_ref()
+            .ok()
+            .and_then(|(_, elements)| elements.as_deref());
+        self.record(cx, error, elements).await.map_err(|error| {
+            self.metrics.unrecorded.inc();
+            Fault::server("ServiceUnavailable", &error).with_status(503)
+        })?;
+        cx.keep_decisions();
+        outcome.map(|(output, _)| output)
     }
 
     async fn record(
@@ -453,6 +476,18 @@ pub enum OpenError {
     /// The store cannot be read or written.
     #[error("the store cannot be used")]
     Store(#[from] store::StoreError),
+}
+
+/// What the caller is not told, the log is.
+fn log_detail(cx: &Cx, fault: Option<&Fault>) {
+    if let Some(detail) = fault.and_then(|fault| fault.detail.as_ref()) {
+        tracing::error!(
+            request_id = cx.request_id(),
+            operation = cx.operation().name,
+            detail,
+            "call failed"
+        );
+    }
 }
 
 /// A static row's address is its identity.

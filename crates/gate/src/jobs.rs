@@ -8,6 +8,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crypto::Random;
+use crypto::hierarchy::DomainKey;
 use futures_util::future::BoxFuture;
 use ground::{AccountId, Clock, Region, Timestamp, id};
 use journal::Durability;
@@ -73,6 +75,16 @@ impl JobCx {
     /// The store, all accounts of it.
     pub fn store(&self) -> &Store {
         &self.door.parts.store
+    }
+
+    /// The key that seals `purpose` in an account and region.
+    pub fn domain_key(&self, account: AccountId, region: &Region, purpose: &'static str) -> DomainKey {
+        self.door.parts.root_key.domain(account, region, purpose)
+    }
+
+    /// Randomness for ids and keys.
+    pub fn random(&self) -> &Random {
+        &self.door.parts.random
     }
 
     /// Commits a change together with the intent to record `event`, then
@@ -154,6 +166,15 @@ impl JobLeases {
 }
 
 impl Door {
+    /// What a job would be given now: for the operator's own set-up, whose
+    /// changes are recorded as things that happen by themselves are.
+    pub fn set_up(self: &Arc<Self>) -> JobCx {
+        JobCx {
+            door: Arc::clone(self),
+            now: self.parts.clock.now(),
+        }
+    }
+
     /// Runs every job that is this node's to run, once.
     pub(crate) async fn run_jobs(self: &Arc<Self>) {
         if let Err(error) = self
@@ -182,11 +203,7 @@ impl Door {
         if !self.job_leases.has(held, &self.parts.store, job).await? {
             return Ok(());
         }
-        let cx = JobCx {
-            door: Arc::clone(self),
-            now: self.parts.clock.now(),
-        };
-        (job.run)(&cx).await
+        (job.run)(&self.set_up()).await
     }
 
     /// Looks after the jobs until dropped.

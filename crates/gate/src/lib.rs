@@ -36,6 +36,7 @@ mod record;
 mod table;
 mod tell;
 mod tls;
+mod within;
 
 pub use access::{Access, AuthorizeError, Denied, Permit};
 pub use cx::Cx;

@@ -3,6 +3,7 @@
 //! Reading a service's table tells what it does; an operation that is not in
 //! it is refused from its schema alone and listed as missing in `COVERAGE.md`.
 
+use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -156,8 +157,20 @@ pub(crate) struct Done {
     pub(crate) response_elements: Option<String>,
 }
 
+/// What a successful handler leaves for a caller inside the process: its
+/// output, and the record's `responseElements`.
+pub(crate) type DoneWithin = (Box<dyn Any + Send>, Option<String>);
+
 /// A handler with its types forgotten.
 pub(crate) trait Invoke: Send + Sync {
+    /// Checks an input that came over no wire, notes its parameters for the
+    /// record and runs. `input` is the operation's own, and so is the output.
+    fn invoke_within<'a>(
+        &'a self,
+        cx: &'a Cx,
+        input: Box<dyn Any + Send>,
+    ) -> BoxFuture<'a, Result<DoneWithin, Fault>>;
+
     /// Decodes, notes the parameters for the record, runs and encodes.
     fn invoke<'a>(
         &'a self,
@@ -179,6 +192,25 @@ where
     O: Operation,
     H: for<'a> Handler<'a, S, O>,
 {
+    fn invoke_within<'a>(
+        &'a self,
+        cx: &'a Cx,
+        input: Box<dyn Any + Send>,
+    ) -> BoxFuture<'a, Result<DoneWithin, Fault>> {
+        let input = *input
+            .downcast::<O::Input>()
+            .expect("an operation is called with its own input");
+        if let Err(fault) = cx.check(O::SHAPE, &input) {
+            return Box::pin(std::future::ready(Err(fault)));
+        }
+        let run = self.handler.call(&self.state, cx, input);
+        Box::pin(async move {
+            let output = run.await?;
+            let response_elements = (!O::SHAPE.read_only).then(|| record::elements(&output)).flatten();
+            Ok((Box::new(output) as Box<dyn Any + Send>, response_elements))
+        })
+    }
+
     fn invoke<'a>(
         &'a self,
         cx: &'a Cx,

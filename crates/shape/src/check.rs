@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::value::{List, Map, Value};
+use crate::value::{List, Map, Structure, Value};
 use crate::{Kind, Shape};
 
 /// Where in the input a value stands: `tags.1.member.tagKey`.
@@ -263,6 +263,39 @@ pub fn value(shape: &Shape, value: Value<'_>, path: &Path<'_>, violations: &mut 
                 }
             }
         }
+        _ => {}
+    }
+}
+
+/// Checks a structure that is there already, with everything inside it, as the
+/// filler checks one that is being read: for inputs that were made in the
+/// process and came over no wire.
+pub fn structure(value: &dyn Structure, path: &Path<'_>, violations: &mut Violations) {
+    for (at, member) in value.shape().members.iter().enumerate() {
+        let path = path.member(member.name);
+        match value.get(at) {
+            Some(found) => whole(member.shape, found, &path, violations),
+            None if member.required => violations.missing(&path),
+            None => {}
+        }
+    }
+}
+
+/// Checks one value and everything inside it.
+fn whole(shape: &Shape, found: Value<'_>, path: &Path<'_>, violations: &mut Violations) {
+    value(shape, found, path, violations);
+    match (&shape.kind, found) {
+        (Kind::List { item, .. }, Value::List(list)) if !is_scalar(item) => {
+            for at in 0..list.len() {
+                if let Some(inner) = list.item(at) {
+                    whole(item, inner, &path.item(at), violations);
+                }
+            }
+        }
+        (Kind::Map { value: item, .. }, Value::Map(map)) if !is_scalar(item) => {
+            map.each(&mut |key, inner| whole(item, inner, &path.key(key), violations));
+        }
+        (_, Value::Structure(inner)) => structure(inner, path, violations),
         _ => {}
     }
 }

@@ -30,9 +30,9 @@ pub use value::{Enumeration, List, Map, Slot, Structure, Value};
 /// Implemented by an empty generated type named as the operation.
 pub trait Operation: Send + Sync + 'static {
     /// What the caller sends.
-    type Input: Structure + Default;
+    type Input: Structure + Default + 'static;
     /// What the caller gets; [`Unit`] when the operation answers nothing.
-    type Output: Structure;
+    type Output: Structure + 'static;
     /// The static description.
     const SHAPE: &'static OperationShape;
 }

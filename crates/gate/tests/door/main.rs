@@ -436,3 +436,71 @@ async fn a_body_beyond_the_limit_is_refused() {
         (413, "RequestEntityTooLarge")
     );
 }
+
+/// A call from inside meets everything that one from outside meets, but for the signature.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_from_inside_is_checked_authorized_and_recorded() {
+    let world = world().await;
+    let region = Region::us_east_1();
+    let enable = |key: &'static str| {
+        move || kms_api::EnableKeyInput {
+            key_id: key.to_owned(),
+        }
+    };
+    let door = &world.door;
+    // Overtaken on its first run, it runs again, and is recorded once.
+    door.call_within::<kms_api::EnableKey>(ROOT, &region, enable("k"))
+        .await
+        .unwrap();
+    let refused = [
+        (USER, "k", "AccessDeniedException"),
+        ("AKIANOBODYNOBODYNOBO", "k", "InvalidClientTokenId"),
+        (ROOT, "", "ValidationException"),
+    ];
+    for (who, key, code) in refused {
+        let told = door
+            .call_within::<kms_api::EnableKey>(who, &region, enable(key))
+            .await;
+        assert_eq!(told.unwrap_err().code, code, "{who} {key}");
+    }
+    let describe = || DescribeKeyInput {
+        key_id: "k".to_owned(),
+        ..DescribeKeyInput::default()
+    };
+    let forgot = door
+        .call_within::<kms_api::DescribeKey>(ROOT, &region, describe)
+        .await;
+    assert_eq!(forgot.err().unwrap().code, "InternalFailure");
+    let panicked = door
+        .call_within::<kms_api::ListKeys>(ROOT, &region, ListKeysInput::default)
+        .await;
+    assert_eq!(panicked.err().unwrap().code, "InternalFailure");
+    let missing = door
+        .call_within::<kms_api::ListGrants>(ROOT, &region, Default::default)
+        .await;
+    assert_eq!(missing.err().unwrap().code, "UnknownOperationException");
+
+    let records = world.records();
+    let told: Vec<_> = records
+        .iter()
+        .map(|record| {
+            (
+                record["eventName"].as_str().unwrap(),
+                record["errorCode"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("EnableKey", None),
+            ("EnableKey", Some("AccessDeniedException")),
+            ("EnableKey", Some("ValidationException")),
+            ("DescribeKey", Some("InternalFailure")),
+            ("ListKeys", Some("InternalFailure")),
+            ("ListGrants", Some("UnknownOperationException")),
+        ]
+    );
+    assert_eq!(records[0]["userAgent"], "palisade (within the process)");
+    assert_eq!(records[0]["requestParameters"], json!({"keyId": "k"}));
+}
