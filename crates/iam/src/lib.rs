@@ -3,7 +3,7 @@
 //! Users, groups, roles and their policies live in an account outside every
 //! region. [`service`] and [`sts_service`] are the tables of operations;
 //! [`Identities`] is what the door asks about callers; [`bootstrap_account`]
-//! makes accounts.
+//! makes accounts, [`bootstrap_access_key`] access keys that the operator chose.
 //!
 //! Invariants:
 //! - whatever outlives a deletion is keyed by unique id, and ids are never
@@ -29,7 +29,7 @@ mod sts;
 
 use gate::{Service, Table};
 
-pub use bootstrap::{BootstrapError, RootCredential, bootstrap_account};
+pub use bootstrap::{BootstrapError, RootCredential, bootstrap_access_key, bootstrap_account};
 pub use directory::Identities;
 pub use error::Error;
 

@@ -15,6 +15,7 @@
 //! a request asks of these is refused, never ignored.
 
 pub mod access;
+mod bootstrap;
 pub mod error;
 pub mod jobs;
 pub mod limits;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+pub use bootstrap::{BootstrapError, Bootstrapped, FixedKey, bootstrap_key, is_default_policy};
 pub use error::Error;
 
 /// The service. What it knows is in the store; of its own it has only what

@@ -65,3 +65,8 @@ pub struct PageLimit {
     /// The most a caller may ask for.
     pub max: usize,
 }
+
+/// Longest description of a key in characters, where no model checks it.
+///
+/// Source: KMS API Reference, `CreateKey`, `Description`.
+pub const DESCRIPTION_LENGTH_MAX: usize = 8192;

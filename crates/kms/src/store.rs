@@ -40,7 +40,7 @@ pub(crate) const DELETIONS: Table<Due, ()> = Table::new("kms/deletion", 1);
 pub(crate) type Due = (Timestamp, AccountId, Region, KeyId);
 
 /// Purpose of the domain key that seals material.
-const MATERIAL_PURPOSE: &str = "kms/material";
+pub(crate) const MATERIAL_PURPOSE: &str = "kms/material";
 
 /// Finds the key a management operation names: by id or key ARN, in the
 /// caller's own account. A foreign ARN is not looked at: nobody manages
@@ -242,6 +242,12 @@ pub fn seal(cx: &Cx, key: &Key, backing: &BackingKey) -> Result<Material, Error>
 
 /// Writes a new key and its material.
 pub fn insert_key(tx: &mut WriteTx, _may_create: &Permit<()>, key: &Key, material: &Material) {
+    insert_chosen_key(tx, key, material);
+}
+
+/// Writes a key that the operator chose and its material. No permit: nobody
+/// asks, and only [`crate::bootstrap_key`] calls it.
+pub(crate) fn insert_chosen_key(tx: &mut WriteTx, key: &Key, material: &Material) {
     tx.put(&KEYS, &key.id, key);
     tx.put(&MATERIALS, &(key.id.clone(), key.material.clone()), material);
 }

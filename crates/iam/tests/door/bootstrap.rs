@@ -8,7 +8,7 @@ use ground::{AccountId, Secret, Timestamp};
 use iam::{BootstrapError, Identities, RootCredential, bootstrap_account};
 use store::Store;
 
-use crate::world::{AWAY, HOME};
+use crate::world::{AWAY, HOME, World};
 
 struct Office {
     store: Store,
@@ -150,4 +150,56 @@ async fn only_users_and_roles_have_an_id_behind_their_arn() {
     ] {
         assert_eq!(identities.principal_id(arn).await.unwrap(), None, "{arn}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_gets_the_access_key_that_the_operator_chose() {
+    let world = World::new().await;
+    for user in ["alice", "bob"] {
+        world
+            .call("root", "iam", "CreateUser", &[("UserName", user)])
+            .await;
+    }
+    let home = AccountId::parse(HOME).unwrap();
+    let give = async |user: &str, key_id: &str, secret: &str| {
+        let cx = world.door().set_up();
+        iam::bootstrap_access_key(&cx, home, user, key_id, &Secret::new(secret.to_owned())).await
+    };
+    // Twice is once.
+    for _ in 0..2 {
+        give("alice", "AKIAALICE", "first").await.unwrap();
+    }
+    let listed = world
+        .call("root", "iam", "ListAccessKeys", &[("UserName", "alice")])
+        .await;
+    assert_eq!(listed.text().matches("AKIAALICE").count(), 1, "{}", listed.text());
+
+    type Wrong = BootstrapError;
+    assert!(matches!(
+        give("alice", "AKIAALICE", "other").await,
+        Err(Wrong::SecretDiffers(_))
+    ));
+    assert!(matches!(
+        give("bob", "AKIAALICE", "first").await,
+        Err(Wrong::KeyTaken(_))
+    ));
+    assert!(matches!(
+        give("nobody", "AKIANOBODY", "s").await,
+        Err(Wrong::UserMissing(_))
+    ));
+    assert!(matches!(give("alice", "a/b", "s").await, Err(Wrong::BadKeyId(_))));
+    assert!(matches!(give("alice", "AKIAX", "").await, Err(Wrong::BadSecret)));
+    give("alice", "AKIAALICE2", "second").await.unwrap();
+    assert!(matches!(
+        give("alice", "AKIAALICE3", "third").await,
+        Err(Wrong::TooManyKeys(_))
+    ));
+
+    let records = world.records();
+    let made: Vec<_> = records
+        .iter()
+        .filter(|record| record["eventName"] == "BootstrapAccessKey")
+        .map(|record| record["serviceEventDetails"]["accessKeyId"].as_str().unwrap())
+        .collect();
+    assert_eq!(made, ["AKIAALICE", "AKIAALICE2"]);
 }

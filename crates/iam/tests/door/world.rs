@@ -96,6 +96,11 @@ impl World {
         }
     }
 
+    /// The door, for what the operator does without a socket.
+    pub(crate) fn door(&self) -> &Arc<Door> {
+        &self.door
+    }
+
     /// Moves the clock.
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds)).unwrap();

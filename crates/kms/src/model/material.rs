@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use crypto::hierarchy::{DomainKey, MaterialRecord};
 use crypto::key::{BackingKey, KeySpec};
 use crypto::{Error, Random};
-use ground::Timestamp;
+use ground::{Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::TextKey;
 
@@ -29,6 +29,17 @@ impl MaterialId {
     /// A fresh id.
     pub fn generate(random: &Random) -> MaterialId {
         MaterialId::from_bytes(random.bytes())
+    }
+
+    /// The id of material that was given from outside: the same for the same
+    /// material of the same key, so that its ciphertexts open wherever both are.
+    pub fn of_given(key: &KeyId, material: &Secret<Vec<u8>>) -> MaterialId {
+        let parts = [
+            b"palisade/kms/given-material/1".as_slice(),
+            key.as_str().as_bytes(),
+            material.expose(),
+        ];
+        MaterialId::from_bytes(crypto::sha256(&parts))
     }
 
     /// The id of these bytes.

@@ -7,6 +7,7 @@
 )]
 
 mod behaviour;
+mod bootstrap;
 mod conversation;
 mod data_key_pairs;
 mod world;

@@ -255,6 +255,11 @@ impl World {
         }
     }
 
+    /// The door, for what the operator does without a socket.
+    pub(crate) fn door(&self) -> &Arc<Door> {
+        &self.door
+    }
+
     /// Calls an operation.
     pub(crate) async fn call(&self, who: Who, operation: &str, body: Value) -> Answer {
         self.call_in(REGION, who, operation, body).await
