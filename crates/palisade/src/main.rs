@@ -5,6 +5,7 @@ mod client;
 mod command;
 mod credentials;
 mod files;
+mod seed;
 mod settings;
 mod world;
 

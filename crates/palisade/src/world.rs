@@ -1,7 +1,7 @@
 //! Wiring: from settings to an open door.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::{Context, Result, bail};
 use crypto::Random;
@@ -12,6 +12,7 @@ use iam::RootCredential;
 use store::{Scope, Store, StoreError, Table};
 
 use crate::files;
+use crate::seed::Seed;
 
 /// What a world is built from.
 pub(crate) struct World {
@@ -32,6 +33,8 @@ pub(crate) struct World {
     pub(crate) sharing: Option<gate::Sharing>,
     /// Accounts and the root credentials they must have.
     pub(crate) roots: Vec<(AccountId, RootCredential)>,
+    /// What must be there beside them; dev alone has one.
+    pub(crate) seed: Option<Seed>,
 }
 
 /// An open door and what must be closed behind it.
@@ -64,10 +67,14 @@ impl World {
             root_key: Arc::clone(&self.root_key),
             random: self.random.clone(),
             clock: self.clock.clone(),
+            home: self.home.clone(),
             roots: self.roots,
+            seed: self.seed,
+            door: OnceLock::new(),
         };
         accounts.keep().await?;
-        let reset = (self.mode == Mode::Dev).then(|| accounts.reset());
+        let accounts = Arc::new(accounts);
+        let reset = (self.mode == Mode::Dev).then(|| reset(Arc::clone(&accounts)));
         let identities = Arc::new(iam::Identities::new(store.clone(), Arc::clone(&self.root_key)));
         let parts = gate::Parts {
             services: services(),
@@ -86,7 +93,14 @@ impl World {
         let door = Door::open_among(parts, self.sharing)
             .await
             .context("the door cannot be opened")?;
-        Ok(Opened { door, store })
+        let opened = Opened { door, store };
+        // A door holds its reset, so a reset must not hold the door.
+        accounts.door.get_or_init(|| Arc::downgrade(&opened.door));
+        if let Err(problem) = accounts.sow().await {
+            opened.close().await?;
+            return Err(problem);
+        }
+        Ok(opened)
     }
 }
 
@@ -138,7 +152,11 @@ struct Accounts {
     root_key: Arc<RootKey>,
     random: Random,
     clock: Clock,
+    home: Region,
     roots: Vec<(AccountId, RootCredential)>,
+    seed: Option<Seed>,
+    /// The door behind which the seed goes, once it is open.
+    door: OnceLock<Weak<Door>>,
 }
 
 impl Accounts {
@@ -159,18 +177,32 @@ impl Accounts {
         Ok(())
     }
 
-    /// Empties the store and makes the accounts anew.
-    fn reset(self) -> gate::Reset {
-        let accounts = Arc::new(self);
-        Box::new(move || {
-            let accounts = Arc::clone(&accounts);
-            Box::pin(async move {
-                accounts.store.cross_account_erase(&[]).await?;
-                accounts.keep().await?;
-                Ok(())
-            })
-        })
+    /// Brings in what the seed wants and is not there yet.
+    async fn sow(&self) -> Result<()> {
+        let door = self.door.get().and_then(Weak::upgrade);
+        let (Some(seed), Some(door)) = (&self.seed, door) else {
+            return Ok(());
+        };
+        let roots: Vec<(AccountId, String)> = self
+            .roots
+            .iter()
+            .map(|(account, root)| (*account, root.access_key_id.clone()))
+            .collect();
+        seed.apply(&door, &roots, &self.home).await
     }
+}
+
+/// Empties the store and makes accounts and seed anew.
+fn reset(accounts: Arc<Accounts>) -> gate::Reset {
+    Box::new(move || {
+        let accounts = Arc::clone(&accounts);
+        Box::pin(async move {
+            accounts.store.cross_account_erase(&[]).await?;
+            accounts.keep().await?;
+            accounts.sow().await?;
+            Ok(())
+        })
+    })
 }
 
 /// Every service, in the order of `COVERAGE.md`.

@@ -18,8 +18,27 @@ use iam::RootCredential;
 use super::Output;
 use super::env::Running;
 use crate::files;
+use crate::seed::Seed;
 use crate::settings::{parse_account, parse_region};
 use crate::world::{Layout, World};
+
+/// What `--help` ends with.
+pub(crate) const EXAMPLES: &str = r#"Example: palisade dev --data ./palisade-data --credential AKIAEXAMPLE:secret:111122223333
+
+A seed (palisade dev --seed seed.toml; all of it in docs/dev-seed.md):
+
+  [[account]]
+  id = "123456789012"
+  root = { id = "AKIAROOTEXAMPLE", secret = "a root secret" }
+
+  [[account.user]]
+  name = "alice"
+  access_key = [{ id = "AKIAALICEEXAMPLE", secret = "another secret" }]
+  inline.may-encrypt = '{"Statement": {"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*"}}'
+
+  [[account.key]]
+  id = "1234abcd-12ab-34cd-56ef-1234567890ab"
+  aliases = ["alias/app"]"#;
 
 /// Runs everything at once.
 #[derive(Args)]
@@ -36,6 +55,9 @@ pub(crate) struct Dev {
     /// A root credential of your own, as KEY:SECRET:ACCOUNT; may be given several times.
     #[arg(long = "credential", value_name = "KEY:SECRET:ACCOUNT", value_parser = parse_credential)]
     credentials: Vec<GivenCredential>,
+    /// Users, access keys, roles, policies and KMS keys with fixed ids and secrets (docs/dev-seed.md).
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
     /// The machine's clock, or one that moves only by POST /_palisade/clock.
     #[arg(long, value_enum, default_value_t = ClockKind::System)]
     clock: ClockKind,
@@ -89,6 +111,8 @@ impl Dev {
 
     async fn serve(self, output: Output, started: Instant) -> Result<()> {
         let random = Random::system();
+        // Whatever is wrong with the seed's text must show before anything is made.
+        let seed = self.seed.as_deref().map(Seed::read).transpose()?;
         let throw_away = match &self.data {
             Some(_) => None,
             None => Some(
@@ -111,13 +135,19 @@ impl Dev {
         } else {
             RootKey::generate(&random)
         };
-        let credential = match self.credentials.first() {
-            Some(given) => given.clone(),
-            None => self.own_credential(kept, &layout, &random)?,
+        let seeded: Vec<(AccountId, RootCredential)> = seed
+            .as_ref()
+            .map(|seed| seed.roots().collect())
+            .unwrap_or_default();
+        let credential = match (self.credentials.first(), self.seeded_root(&seeded)) {
+            (Some(given), _) => given.clone(),
+            (None, Some(seeded)) => seeded,
+            (None, None) => self.own_credential(kept, &layout, &random)?,
         };
         let roots = std::iter::once(&credential)
             .chain(&self.credentials)
             .map(GivenCredential::root)
+            .chain(seeded)
             .collect();
 
         let listener = super::serve::bind(self.listen).await?;
@@ -144,6 +174,7 @@ impl Dev {
             node,
             sharing: None,
             roots,
+            seed,
         };
         let opened = world.open().await?;
         let stop = super::serve::told_to_stop()?;
@@ -183,6 +214,16 @@ impl Dev {
         jobs.abort();
         Running::forget(address.port());
         opened.close().await
+    }
+
+    /// The credential that the seed gives the default account.
+    fn seeded_root(&self, seeded: &[(AccountId, RootCredential)]) -> Option<GivenCredential> {
+        let (account, root) = seeded.iter().find(|(account, _)| *account == self.account)?;
+        Some(GivenCredential {
+            access_key_id: root.access_key_id.clone(),
+            secret_access_key: root.secret.expose().clone(),
+            account: *account,
+        })
     }
 
     /// The credential of the default account: the kept one, or a new one.
@@ -254,6 +295,7 @@ fn kept_root_key(layout: &Layout<'_>, random: &Random) -> Result<RootKey> {
     Ok(root_key)
 }
 
+/// Opens the root key with the key file that lies beside it.
 fn unlock_with_file(slots: &Path, key: &Path) -> Result<RootKey> {
     let document = KeySlots::parse(files::read_text(slots)?.as_bytes())?;
     let bytes = files::read_secret(key)?;

@@ -93,6 +93,7 @@ impl Init {
             node: id::uuid(Random::system().public_bytes()),
             sharing: None,
             roots: vec![(self.account, root)],
+            seed: None,
         };
         super::serve::runtime()?.block_on(async { world.open().await?.close().await })?;
         // Written last: a directory with slots is initialised, one without is not.

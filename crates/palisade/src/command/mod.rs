@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Runs everything at once with a throw-away root key and store, and prints what to paste.
     #[command(
-        after_help = "Example: palisade dev --data ./palisade-data --credential AKIAEXAMPLE:secret:111122223333"
+        after_help = dev::EXAMPLES
     )]
     Dev(dev::Dev),
     /// Runs the same program durable and sealed; needs `palisade init` first.

@@ -74,6 +74,7 @@ impl Serve {
             node: layout.node(&Random::system())?,
             sharing: settings.store.sharing(&layout)?,
             roots: Vec::new(),
+            seed: None,
         };
         let opened = world.open().await?;
         let stop = told_to_stop()?;
