@@ -237,6 +237,30 @@ resource "aws_iam_role_policy" "inline" {
   policy = data.aws_iam_policy_document.use.json
 }
 
+resource "aws_iam_instance_profile" "service" {
+  name = "service"
+  path = "/machines/"
+  role = local.second ? aws_iam_role.app.name : aws_iam_role.service.name
+  tags = { Team = local.second ? "blue" : "red" }
+}
+
+# The account.
+
+resource "aws_iam_account_alias" "alias" {
+  account_alias = local.second ? "palisade-renamed" : "palisade"
+}
+
+resource "aws_iam_account_password_policy" "strict" {
+  minimum_password_length        = local.second ? 16 : 12
+  require_lowercase_characters   = true
+  require_numbers                = true
+  require_uppercase_characters   = true
+  require_symbols                = local.second
+  allow_users_to_change_password = true
+  max_password_age               = 90
+  password_reuse_prevention      = 5
+}
+
 # Policies.
 
 data "aws_iam_policy_document" "use" {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ground::{Region, Timestamp};
 use wire::sigv4::{Claim, PayloadHash, RequestParts, SignatureFault};
 
-use crate::directory::{Caller, Credential, CredentialFault, Directory, Presented};
+use crate::directory::{Caller, Credential, CredentialFault, Directory, Presented, Use};
 
 /// A caller whose signature has been proven, and where it was good for.
 pub(crate) struct Authenticated {
@@ -62,6 +62,14 @@ pub(crate) async fn authenticate(
     } else {
         region
     };
+    let at = Use {
+        service: service.signing_name,
+        region: &region,
+        at: now,
+    };
+    if credential.is_news(&at) {
+        directory.used(&credential, at);
+    }
     Ok(Authenticated {
         caller: Arc::clone(&credential.caller),
         region,

@@ -4,10 +4,12 @@
 //! The door sits below every service, so it cannot name one; this trait is
 //! the one thing it needs of identity.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::future::BoxFuture;
-use ground::{AccountId, Secret, Timestamp};
+use ground::{AccountId, Region, Secret, Timestamp};
 use policy::{Attached, GrantAllow, Level, Policies, Principal, ResourcePolicy, ResourcePolicyKind};
 use store::StoreError;
 use wire::sigv4::{Scope, SigningKey};
@@ -38,6 +40,22 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Whether the account exists here.
     fn account_exists(&self, account: AccountId) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Hears that a signature with this credential was proven: once a minute,
+    /// service and region, so that who asks for the last use can be told, and
+    /// the calls between cost nothing. Must not block.
+    fn used(&self, _credential: &Credential, _at: Use<'_>) {}
+}
+
+/// Where and when a credential was used.
+#[derive(Debug, Clone, Copy)]
+pub struct Use<'a> {
+    /// The service, as signatures name it: `kms`.
+    pub service: &'static str,
+    /// The region that the call acted in.
+    pub region: &'a Region,
+    /// The time of the request.
+    pub at: Timestamp,
 }
 
 /// The credential as a request names it.
@@ -75,6 +93,8 @@ pub struct Credential {
     pub caller: Arc<Caller>,
     /// Signing keys derived from the secret.
     pub signing: SigningKeys,
+    /// Digest of the last use that identity heard of.
+    told: AtomicU64,
 }
 
 impl Credential {
@@ -85,7 +105,22 @@ impl Credential {
             secret,
             caller,
             signing: SigningKeys::default(),
+            told: AtomicU64::new(0),
         }
+    }
+
+    /// Whether this use is another than the last one asked about: of another
+    /// minute, service or region. Two calls at once may both be told that it is.
+    pub(crate) fn is_news(&self, at: &Use<'_>) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (at.at.seconds() / 60, at.service, at.region.as_str()).hash(&mut hasher);
+        // Zero stands for none.
+        let digest = hasher.finish() | 1;
+        if self.told.load(Ordering::Relaxed) == digest {
+            return false;
+        }
+        self.told.store(digest, Ordering::Relaxed);
+        true
     }
 }
 

@@ -1,7 +1,7 @@
 //! Jobs: what happens by itself when its time has come.
 //!
 //! Every node looks after its jobs once a second; a lease in the store lets
-//! exactly one of them run a job. A job that fails is tried again at the next
+//! exactly one of them run a job, but for those about what a node alone knows. A job that fails is tried again at the next
 //! look. Under a virtual clock, jobs run before the call that moved the clock
 //! is answered, so that a test sees what time has done.
 
@@ -26,6 +26,8 @@ pub type JobError = Box<dyn std::error::Error + Send + Sync>;
 /// Something a service does by itself.
 pub struct Job {
     pub(crate) name: &'static str,
+    /// Whether it is about what each node has in its own memory.
+    of_each_node: bool,
     pub(crate) run: Run,
 }
 
@@ -39,7 +41,18 @@ impl Job {
     ) -> Job {
         Job {
             name,
+            of_each_node: false,
             run: Box::new(run),
+        }
+    }
+
+    /// The same, run by every node rather than by one at a time: for what a
+    /// node remembers and others cannot see.
+    #[must_use]
+    pub fn of_each_node(self) -> Job {
+        Job {
+            of_each_node: true,
+            ..self
         }
     }
 }
@@ -200,7 +213,7 @@ impl Door {
         job: &Job,
         held: &mut HashMap<&'static str, Lease>,
     ) -> Result<(), JobError> {
-        if !self.job_leases.has(held, &self.parts.store, job).await? {
+        if !job.of_each_node && !self.job_leases.has(held, &self.parts.store, job).await? {
             return Ok(());
         }
         (job.run)(&self.set_up()).await

@@ -42,7 +42,7 @@ pub use access::{Access, AuthorizeError, Denied, Permit};
 pub use cx::Cx;
 pub use directory::{
     Caller, CallerPolicies, Credential, CredentialFault, Directory, Presented, Session, SessionIssuer,
-    SigningKeys,
+    SigningKeys, Use,
 };
 pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
 pub use fault::Fault;

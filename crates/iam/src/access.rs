@@ -12,7 +12,7 @@ use gate::{Access, Cx, Permit};
 use policy::{Value, Who};
 
 use crate::error::Error;
-use crate::model::{EntityKind, Group, ManagedPolicy, PolicyArn, Role, Tags, User, arn};
+use crate::model::{EntityKind, Group, InstanceProfile, ManagedPolicy, PolicyArn, Role, Tags, User, arn};
 use crate::store::{Entity, KeyHolder, Policy, rows};
 
 /// What a request says beside the name: the source of its condition keys.
@@ -159,6 +159,51 @@ pub(crate) async fn group(cx: &Cx, name: &str, asking: Asking<'_>) -> Result<Per
     existing(ask(cx, access).await?, || missing("group", name))
 }
 
+/// The role called `name`, to be handed to `service`: the caller must be
+/// allowed to pass it (IAM User Guide, "Granting a user permissions to pass a
+/// role to an AWS service").
+pub(crate) async fn passed_role(
+    cx: &Cx,
+    name: &str,
+    service: &'static str,
+) -> Result<Permit<Arc<Role>>, Error> {
+    let role = rows(cx).role(name).await?;
+    let arn = match &role {
+        Some(role) => role.arn(cx.account()),
+        None => arn(cx.account(), "role", "/", name),
+    };
+    let tags = role.as_ref().map(|role| role.tags.clone()).unwrap_or_default();
+    let access = Access::to(role, arn)
+        .doing("iam:PassRole")
+        .recorded_as("AWS::IAM::Role")
+        .key("iam:PassedToService", Some(service.to_owned()));
+    existing(ask(cx, with_resource_tags(access, &tags)).await?, || {
+        missing("role", name)
+    })
+}
+
+/// The instance profile called `name`.
+pub(crate) async fn instance_profile(
+    cx: &Cx,
+    name: &str,
+    asking: Asking<'_>,
+) -> Result<Permit<Arc<InstanceProfile>>, Error> {
+    let profile = rows(cx).instance_profile(name).await?;
+    let arn = match &profile {
+        Some(profile) => profile.arn(cx.account()),
+        None => arn(cx.account(), "instance-profile", "/", name),
+    };
+    let tags = profile
+        .as_ref()
+        .map(|profile| profile.tags.clone())
+        .unwrap_or_default();
+    let access = Access::to(profile, arn).recorded_as("AWS::IAM::InstanceProfile");
+    let access = asking.add_to(with_resource_tags(access, &tags), None);
+    existing(ask(cx, access).await?, || {
+        Error::NoSuch(format!("Instance Profile {name} cannot be found."))
+    })
+}
+
 /// The user, role or group called `name`.
 pub(crate) async fn entity(
     cx: &Cx,
@@ -225,6 +270,7 @@ pub(crate) async fn new<T>(
     // To make a thing with tags is to tag it too.
     if asking.tags.is_some_and(|tags| !tags.is_empty()) {
         let tagging = match kind {
+            "instance-profile" => "iam:TagInstanceProfile",
             "policy" => "iam:TagPolicy",
             "role" => "iam:TagRole",
             _ => "iam:TagUser",
@@ -237,6 +283,7 @@ pub(crate) async fn new<T>(
 fn recorded_kind(kind: &str) -> &'static str {
     match kind {
         "group" => "AWS::IAM::Group",
+        "instance-profile" => "AWS::IAM::InstanceProfile",
         "policy" => "AWS::IAM::Policy",
         "role" => "AWS::IAM::Role",
         _ => "AWS::IAM::User",
@@ -257,8 +304,13 @@ pub(crate) async fn list(cx: &Cx, kind: &'static str, path_prefix: &str) -> Resu
 
 /// An operation about no resource.
 pub(crate) async fn account_wide(cx: &Cx) -> Result<(), Error> {
-    ask(cx, Access::to((), "*")).await?;
+    of_account(cx, ()).await?;
     Ok(())
+}
+
+/// What the account as a whole is about to have.
+pub(crate) async fn of_account<T>(cx: &Cx, thing: T) -> Result<Permit<T>, Error> {
+    ask(cx, Access::to(thing, "*")).await
 }
 
 /// Whose access keys a request means: those of the user it names, or else of
@@ -279,6 +331,19 @@ pub(crate) async fn key_holder(cx: &Cx, user_name: Option<&str>) -> Result<Permi
         Who::User { .. } => Ok(calling_user(cx).await?.map(KeyHolder::User)),
         _ => Err(no_user()),
     }
+}
+
+/// Permission to ask about an access key: of that user, or of root or nobody.
+pub(crate) async fn key_of(cx: &Cx, user: Option<&User>) -> Result<(), Error> {
+    let access = match user {
+        None => Access::to((), "*"),
+        Some(user) => {
+            let access = Access::to((), user.arn(cx.account())).recorded_as("AWS::IAM::User");
+            with_resource_tags(access, &user.tags)
+        }
+    };
+    ask(cx, access).await?;
+    Ok(())
 }
 
 /// The user who signed the request.

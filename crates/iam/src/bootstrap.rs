@@ -117,7 +117,14 @@ pub async fn bootstrap_account(
             }
             let has_account = tx.get(&ACCOUNT, &()).await?.is_some();
             if !has_account {
-                tx.put(&ACCOUNT, &(), &Account { created: now });
+                tx.put(
+                    &ACCOUNT,
+                    &(),
+                    &Account {
+                        created: now,
+                        alias: None,
+                    },
+                );
             }
             let place = (owner.owner_id.clone(), key_id.clone());
             let key = tx.get(&ACCESS_KEYS, &place).await?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crypto::RootKey;
 use futures_util::future::BoxFuture;
 use gate::{
-    Caller, CallerPolicies, Credential, CredentialFault, Directory, Presented, Session, SessionIssuer,
+    Caller, CallerPolicies, Credential, CredentialFault, Directory, Presented, Session, SessionIssuer, Use,
 };
 use ground::{AccountId, Arn, Region, Timestamp, id};
 use policy::{Attached, Context, Document, DocumentKind, Holder, Parent, Principal, Who};
@@ -23,6 +23,7 @@ use quick_cache::sync::Cache;
 use store::{Scope, Store, StoreError, View};
 
 use crate::aws_managed;
+use crate::last_used::LastUses;
 use crate::limits::{CREDENTIALS_CACHED, PRINCIPALS_CACHED};
 use crate::model::{CaseOfKeys, Generation, Tag};
 use crate::ops::access_key;
@@ -48,6 +49,7 @@ pub struct Identities {
     sessions: Cache<[u8; 32], Arc<Known>>,
     /// Policies by unique id of the user or role.
     policies: Cache<String, Arc<Assembled>>,
+    uses: Arc<LastUses>,
 }
 
 /// A credential that was looked up, and what it was true under.
@@ -76,7 +78,13 @@ impl Identities {
             keys: Cache::new(CREDENTIALS_CACHED),
             sessions: Cache::new(CREDENTIALS_CACHED),
             policies: Cache::new(PRINCIPALS_CACHED),
+            uses: Arc::default(),
         }
+    }
+
+    /// What is used, for [`crate::service`] to tell and to write down.
+    pub fn last_uses(&self) -> Arc<LastUses> {
+        Arc::clone(&self.uses)
     }
 
     fn view(&self, account: AccountId) -> View {
@@ -272,6 +280,10 @@ impl Directory for Identities {
 
     fn account_exists(&self, account: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { Ok(self.view(account).get(&ACCOUNT, &()).await?.is_some()) })
+    }
+
+    fn used(&self, credential: &Credential, at: Use<'_>) {
+        self.uses.note(credential, at);
     }
 }
 

@@ -66,6 +66,9 @@ pub enum Error {
         /// Above one hundred.
         percent: usize,
     },
+    /// There is no such thing, in the words for it.
+    #[error("{0}")]
+    NoSuch(String),
     /// A managed policy of that name exists.
     #[error("A policy called {0} already exists. Duplicate names are not allowed.")]
     PolicyExists(String),
@@ -84,6 +87,9 @@ pub enum Error {
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// There is such a thing, in the words for it.
+    #[error("{0}")]
+    Taken(String),
     /// The entity belongs to AWS or to a service.
     #[error("{0}")]
     Unmodifiable(String),
@@ -110,12 +116,13 @@ impl From<&Error> for Fault {
             Error::AccessKeyMissing(_)
             | Error::LoginProfileMissing(_)
             | Error::Missing { .. }
+            | Error::NoSuch(_)
             | Error::PolicyMissing(_)
             | Error::PolicyNotAttachable(_)
             | Error::PolicyNotAttached(_)
             | Error::VersionMissing { .. } => ("NoSuchEntity", 404),
             Error::DeleteConflict(_) => ("DeleteConflict", 409),
-            Error::Exists { .. } | Error::PolicyExists(_) => ("EntityAlreadyExists", 409),
+            Error::Exists { .. } | Error::PolicyExists(_) | Error::Taken(_) => ("EntityAlreadyExists", 409),
             Error::InvalidInput(_) => ("InvalidInput", 400),
             Error::InvalidParameterValue(_) => ("InvalidParameterValue", 400),
             Error::InvalidToken => ("InvalidClientTokenId", 403),

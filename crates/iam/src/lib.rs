@@ -12,7 +12,7 @@
 //! - secrets are sealed under the account's own key and shown once.
 //!
 //! Absent by design: passwords, second factors, SAML and OIDC providers,
-//! instance profiles, service-linked roles and organisations. Those that
+//! service-linked roles and organisations. Those that
 //! clients look for before they delete a user are listed as the none there
 //! are; what is not in the tables below is refused.
 
@@ -21,27 +21,37 @@ mod aws_managed;
 mod bootstrap;
 mod directory;
 mod error;
+mod last_used;
 mod limits;
 mod model;
 mod ops;
 mod store;
 mod sts;
 
+use std::sync::Arc;
+
 use gate::{Service, Table};
 
 pub use bootstrap::{BootstrapError, RootCredential, bootstrap_access_key, bootstrap_account};
 pub use directory::Identities;
 pub use error::Error;
+pub use last_used::LastUses;
 
-/// The state that IAM's handlers share: none, everything is in the store.
-pub struct Iam;
+/// The state that IAM's handlers share; all else is in the store.
+pub struct Iam {
+    /// What this node has seen used and not yet written down.
+    uses: Arc<LastUses>,
+}
 
 /// The state that STS's handlers share: none, tokens carry everything.
 pub struct Sts;
 
-/// The operations of IAM.
-pub fn service() -> Service {
-    Table::new(&iam_api::SERVICE, Iam)
+/// The operations of IAM. `uses` are those of the [`Identities`] that the door asks.
+pub fn service(uses: Arc<LastUses>) -> Service {
+    let iam = Iam {
+        uses: Arc::clone(&uses),
+    };
+    Table::new(&iam_api::SERVICE, iam)
         // Users.
         .on::<iam_api::CreateUser>(ops::user::create_user)
         .on::<iam_api::GetUser>(ops::user::get_user)
@@ -53,6 +63,7 @@ pub fn service() -> Service {
         .on::<iam_api::ListAccessKeys>(ops::access_key::list_access_keys)
         .on::<iam_api::UpdateAccessKey>(ops::access_key::update_access_key)
         .on::<iam_api::DeleteAccessKey>(ops::access_key::delete_access_key)
+        .on::<iam_api::GetAccessKeyLastUsed>(ops::access_key::get_access_key_last_used)
         // Groups.
         .on::<iam_api::CreateGroup>(ops::group::create_group)
         .on::<iam_api::GetGroup>(ops::group::get_group)
@@ -70,7 +81,16 @@ pub fn service() -> Service {
         .on::<iam_api::UpdateRoleDescription>(ops::role::update_role_description)
         .on::<iam_api::UpdateAssumeRolePolicy>(ops::role::update_assume_role_policy)
         .on::<iam_api::DeleteRole>(ops::role::delete_role)
-        .on::<iam_api::ListInstanceProfilesForRole>(ops::role::list_instance_profiles_for_role)
+        // Instance profiles.
+        .on::<iam_api::CreateInstanceProfile>(ops::instance_profile::create_instance_profile)
+        .on::<iam_api::GetInstanceProfile>(ops::instance_profile::get_instance_profile)
+        .on::<iam_api::ListInstanceProfiles>(ops::instance_profile::list_instance_profiles)
+        .on::<iam_api::ListInstanceProfilesForRole>(ops::instance_profile::list_instance_profiles_for_role)
+        .on::<iam_api::AddRoleToInstanceProfile>(ops::instance_profile::add_role_to_instance_profile)
+        .on::<iam_api::RemoveRoleFromInstanceProfile>(
+            ops::instance_profile::remove_role_from_instance_profile,
+        )
+        .on::<iam_api::DeleteInstanceProfile>(ops::instance_profile::delete_instance_profile)
         // Managed policies.
         .on::<iam_api::CreatePolicy>(ops::managed_policy::create_policy)
         .on::<iam_api::GetPolicy>(ops::managed_policy::get_policy)
@@ -120,10 +140,12 @@ pub fn service() -> Service {
         .on::<iam_api::TagPolicy>(ops::tag::tag_policy)
         .on::<iam_api::UntagPolicy>(ops::tag::untag_policy)
         .on::<iam_api::ListPolicyTags>(ops::tag::list_policy_tags)
+        .on::<iam_api::TagInstanceProfile>(ops::tag::tag_instance_profile)
+        .on::<iam_api::UntagInstanceProfile>(ops::tag::untag_instance_profile)
+        .on::<iam_api::ListInstanceProfileTags>(ops::tag::list_instance_profile_tags)
         // What cannot be created here, and is told to be missing.
         .on::<iam_api::DeleteLoginProfile>(ops::uncreatable::delete_login_profile)
         .on::<iam_api::GetLoginProfile>(ops::uncreatable::get_login_profile)
-        .on::<iam_api::ListInstanceProfiles>(ops::uncreatable::list_instance_profiles)
         .on::<iam_api::ListMFADevices>(ops::uncreatable::list_mfa_devices)
         .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
@@ -131,7 +153,16 @@ pub fn service() -> Service {
         .on::<iam_api::ListVirtualMFADevices>(ops::uncreatable::list_virtual_mfa_devices)
         // The account.
         .on::<iam_api::GetAccountSummary>(ops::account::get_account_summary)
-        .on::<iam_api::ListAccountAliases>(ops::account::list_account_aliases)
+        .on::<iam_api::GetAccountAuthorizationDetails>(
+            ops::authorization_details::get_account_authorization_details,
+        )
+        .on::<iam_api::CreateAccountAlias>(ops::account_alias::create_account_alias)
+        .on::<iam_api::DeleteAccountAlias>(ops::account_alias::delete_account_alias)
+        .on::<iam_api::ListAccountAliases>(ops::account_alias::list_account_aliases)
+        .on::<iam_api::GetAccountPasswordPolicy>(ops::password_policy::get_account_password_policy)
+        .on::<iam_api::UpdateAccountPasswordPolicy>(ops::password_policy::update_account_password_policy)
+        .on::<iam_api::DeleteAccountPasswordPolicy>(ops::password_policy::delete_account_password_policy)
+        .job(last_used::flushing(uses))
         .done()
 }
 

@@ -3,6 +3,8 @@
 //! Quotas are AWS's defaults (IAM User Guide, "IAM and AWS STS quotas"), not
 //! the maxima that a support case may raise them to.
 
+use std::time::Duration;
+
 /// Users in an account.
 pub(crate) const USERS_MAX: u32 = 5_000;
 /// Groups in an account.
@@ -11,7 +13,7 @@ pub(crate) const GROUPS_MAX: u32 = 300;
 pub(crate) const ROLES_MAX: u32 = 1_000;
 /// Customer managed policies in an account.
 pub(crate) const POLICIES_MAX: u32 = 1_500;
-/// Instance profiles in an account; told by `GetAccountSummary`.
+/// Instance profiles in an account.
 pub(crate) const INSTANCE_PROFILES_MAX: u32 = 1_000;
 /// Server certificates in an account; told by `GetAccountSummary`.
 pub(crate) const SERVER_CERTIFICATES_MAX: u32 = 20;
@@ -76,6 +78,19 @@ pub(crate) const PACKED_SESSION_MAX: usize = 2 * SESSION_POLICY_PLAIN_MAX;
 /// Longest session token that is looked at, in characters. Ours: the largest
 /// session we issue stays below it.
 pub(crate) const SESSION_TOKEN_MAX: usize = 16 * 1024;
+
+/// Fewest characters of a password where the request sets no number (IAM API
+/// Reference, UpdateAccountPasswordPolicy).
+pub(crate) const PASSWORD_LENGTH_MIN: u32 = 6;
+
+/// How long a use may be known to one node only. Ours; AWS tells last uses to
+/// within hours.
+pub(crate) const LAST_USED_FLUSHED_AFTER: Duration = Duration::from_secs(60);
+/// Keys and roles whose last use one node remembers until then. Ours: what is
+/// beyond is not noted.
+pub(crate) const LAST_USES_NOTED_MAX: usize = 65_536;
+/// Last uses written in one commit. Ours.
+pub(crate) const LAST_USES_PER_COMMIT_MAX: usize = 500;
 
 /// Credentials kept ready in memory, long-term and temporary.
 pub(crate) const CREDENTIALS_CACHED: usize = 8_192;

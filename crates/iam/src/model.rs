@@ -6,7 +6,9 @@
 //! - documents are kept byte for byte and parsed once per cached record.
 
 mod document;
+mod instance_profile;
 mod name;
+pub(crate) mod password_policy;
 mod tags;
 mod trust;
 
@@ -14,7 +16,9 @@ use ground::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use document::Text;
+pub(crate) use instance_profile::InstanceProfile;
 pub(crate) use name::{PolicyArn, fold};
+pub(crate) use password_policy::PasswordPolicy;
 pub(crate) use tags::{CaseOfKeys, Tag, Tags};
 pub(crate) use trust::TrustPolicy;
 
@@ -22,6 +26,9 @@ pub(crate) use trust::TrustPolicy;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) created: Timestamp,
+    /// A name for it that no other account has.
+    #[serde(default)]
+    pub(crate) alias: Option<String>,
 }
 
 /// An IAM user.
@@ -201,7 +208,8 @@ impl Uses {
     }
 }
 
-/// A managed policy on an entity.
+/// One thing is on another, and there is nothing more to say: a managed policy
+/// on an entity, a role in an instance profile.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Attachment {}
 
@@ -238,6 +246,8 @@ pub(crate) struct Summary {
     pub(crate) roles: u32,
     pub(crate) policies: u32,
     pub(crate) policy_versions: u32,
+    #[serde(default)]
+    pub(crate) instance_profiles: u32,
 }
 
 /// Changes with every change of the account's identities.

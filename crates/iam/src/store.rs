@@ -13,6 +13,9 @@
 //! Absent by design: reads within a write. A handler reads first; its commit
 //! fails if anything it read has changed.
 
+mod account;
+mod instance_profile;
+
 use std::sync::Arc;
 
 use gate::{Cx, Permit};
@@ -22,12 +25,19 @@ use store::{Prefix, Scope, StoreError, Table, View, WriteTx};
 
 use crate::aws_managed;
 use crate::error::Error;
+use crate::last_used::LastUse;
 use crate::limits::{
     ATTACHED_POLICIES_MAX, GROUPS_PER_USER_MAX, INLINE_POLICIES_READ_MAX, VERSIONS_PER_POLICY_MAX,
 };
 use crate::model::{
     AccessKey, Account, Attachment, EntityKind, Generation, Group, InlinePolicy, KeyOwner, ManagedPolicy,
     Membership, Named, PolicyArn, PolicyVersion, Role, Summary, Usage, UsedBy, User, Uses, fold,
+};
+
+pub(crate) use account::{cross_account_alias_owner, delete_password_policy, put_alias, put_password_policy};
+pub(crate) use instance_profile::{
+    INSTANCE_PROFILES, delete_instance_profile, put_instance_profile, put_role_into_profile,
+    take_role_out_of_profile,
 };
 
 /// The account itself.
@@ -62,6 +72,8 @@ pub(crate) const MEMBERS: Table<(String, String), Membership> = Table::new("iam/
 pub(crate) const MEMBERSHIPS: Table<(String, String), Membership> = Table::new("iam/user-group", 1);
 /// By id of the owner (the account id for root), and key id.
 pub(crate) const ACCESS_KEYS: Table<(String, String), AccessKey> = Table::new("iam/access-key", 1);
+/// By id of the access key or role.
+pub(crate) const LAST_USED: Table<String, LastUse> = Table::new("iam/last-used", 1);
 /// In the scope all accounts share: by key id.
 pub(crate) const KEY_OWNERS: Table<String, KeyOwner> = Table::new("iam/access-key-owner", 1);
 
@@ -443,6 +455,7 @@ pub(crate) fn put_role(tx: &mut WriteTx, role: &Permit<Role>) {
 pub(crate) fn delete_role(tx: &mut WriteTx, role: &Permit<Arc<Role>>) {
     tx.delete(&ROLES, &fold(&role.name));
     tx.delete(&NAMES, &role.id);
+    tx.delete(&LAST_USED, &role.id);
 }
 
 /// Keeps a group, new or changed, under its name.
@@ -592,5 +605,6 @@ pub(crate) fn put_access_key(
 /// Removes an access key.
 pub(crate) fn delete_access_key(tx: &mut WriteTx, holder: &Permit<KeyHolder>, key_id: &str) {
     tx.delete(&ACCESS_KEYS, &(holder.owner_id(), key_id.to_owned()));
+    tx.delete(&LAST_USED, &key_id.to_owned());
     tx.cross_account_delete(&Scope::global(), &KEY_OWNERS, &key_id.to_owned());
 }

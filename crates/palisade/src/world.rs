@@ -77,7 +77,7 @@ impl World {
         let reset = (self.mode == Mode::Dev).then(|| reset(Arc::clone(&accounts)));
         let identities = Arc::new(iam::Identities::new(store.clone(), Arc::clone(&self.root_key)));
         let parts = gate::Parts {
-            services: services(),
+            services: services(identities.last_uses()),
             directory: identities,
             store: store.clone(),
             journal,
@@ -206,8 +206,8 @@ fn reset(accounts: Arc<Accounts>) -> gate::Reset {
 }
 
 /// Every service, in the order of `COVERAGE.md`.
-pub(crate) fn services() -> Vec<gate::Service> {
-    vec![iam::service(), iam::sts_service(), kms::service()]
+pub(crate) fn services(uses: Arc<iam::LastUses>) -> Vec<gate::Service> {
+    vec![iam::service(uses), iam::sts_service(), kms::service()]
 }
 
 /// The names inside a data directory.

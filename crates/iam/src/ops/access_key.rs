@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use gate::Cx;
 use ground::{AccountId, Region, Secret, Timestamp, id};
 use iam_api::{
-    AccessKey as ApiAccessKey, AccessKeyMetadata, CreateAccessKeyInput, CreateAccessKeyOutput,
-    DeleteAccessKeyInput, ListAccessKeysInput, ListAccessKeysOutput, StatusType, UpdateAccessKeyInput,
+    AccessKey as ApiAccessKey, AccessKeyLastUsed, AccessKeyMetadata, CreateAccessKeyInput,
+    CreateAccessKeyOutput, DeleteAccessKeyInput, GetAccessKeyLastUsedInput, GetAccessKeyLastUsedOutput,
+    ListAccessKeysInput, ListAccessKeysOutput, StatusType, UpdateAccessKeyInput,
 };
 use shape::Unit;
 
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::limits::ACCESS_KEYS_PER_USER_MAX;
 use crate::model::AccessKey;
 use crate::ops::page::Paging;
-use crate::store::{self, rows, written_at};
+use crate::store::{self, cross_account_key_owner, rows, written_at};
 
 /// What access key secrets are sealed for, in the account and `us-east-1`.
 pub(crate) const SEALED_FOR: &str = "iam/access-key";
@@ -173,6 +174,37 @@ pub(crate) async fn delete_access_key(
     }
     store::write(cx, |tx| store::delete_access_key(tx, &holder, &wanted.1)).await?;
     Ok(Unit)
+}
+
+/// Whose a key is, and when it was last used. A key of another account is told
+/// to be missing, like one that nobody has.
+pub(crate) async fn get_access_key_last_used(
+    iam: &Iam,
+    cx: &Cx,
+    input: GetAccessKeyLastUsedInput,
+) -> Result<GetAccessKeyLastUsedOutput, Error> {
+    let key_id = input.access_key_id;
+    let owner = cross_account_key_owner(cx.view(), &key_id).await?;
+    let owner = owner.filter(|owner| owner.account == cx.account());
+    let rows = rows(cx);
+    let user = match &owner {
+        Some(owner) => rows.user_by_id(&owner.owner_id).await?,
+        None => None,
+    };
+    access::key_of(cx, user.as_deref()).await?;
+    if owner.is_none() {
+        return Err(Error::AccessKeyMissing(key_id));
+    }
+    let last = iam.uses.last_use(&rows, &key_id).await?;
+    let unused = || "N/A".to_owned();
+    Ok(GetAccessKeyLastUsedOutput {
+        user_name: user.map(|user| user.name.clone()),
+        access_key_last_used: Some(AccessKeyLastUsed {
+            last_used_date: last.as_ref().map(|last| last.at),
+            service_name: last.as_ref().map_or_else(unused, |last| last.service.clone()),
+            region: last.map_or_else(unused, |last| last.region),
+        }),
+    })
 }
 
 #[cfg(test)]

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use gate::Cx;
-use iam_api::{GetAccountSummaryOutput, ListAccountAliasesInput, ListAccountAliasesOutput, SummaryKeyType};
+use iam_api::{GetAccountSummaryOutput, SummaryKeyType};
 use shape::Unit;
 
 use crate::Iam;
 use crate::access;
 use crate::error::Error;
 use crate::limits;
-use crate::ops::page::Paging;
 use crate::store::rows;
 
 /// Quotas, and how much of them is used. What cannot exist here (MFA devices,
@@ -50,6 +49,7 @@ pub(crate) async fn get_account_summary(
             SummaryKeyType::SigningCertificatesPerUserQuota => limits::SIGNING_CERTIFICATES_PER_USER_MAX,
             SummaryKeyType::ServerCertificatesQuota => limits::SERVER_CERTIFICATES_MAX,
             SummaryKeyType::InstanceProfilesQuota => limits::INSTANCE_PROFILES_MAX,
+            SummaryKeyType::InstanceProfiles => summary.instance_profiles,
             SummaryKeyType::AccountAccessKeysPresent => root_keys_present,
             SummaryKeyType::GlobalEndpointTokenVersion => 2,
             SummaryKeyType::ServerCertificates
@@ -58,7 +58,6 @@ pub(crate) async fn get_account_summary(
             | SummaryKeyType::AccountMFAEnabled
             | SummaryKeyType::AccountPasswordPresent
             | SummaryKeyType::AccountSigningCertificatesPresent
-            | SummaryKeyType::InstanceProfiles
             | SummaryKeyType::Providers => 0,
         };
         (key.as_str().to_owned(), i32::try_from(value).unwrap_or(i32::MAX))
@@ -71,19 +70,4 @@ pub(crate) async fn get_account_summary(
 
 fn count(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
-}
-
-/// Accounts have no aliases here: `CreateAccountAlias` is not served, so there is none.
-pub(crate) async fn list_account_aliases(
-    _iam: &Iam,
-    cx: &Cx,
-    input: ListAccountAliasesInput,
-) -> Result<ListAccountAliasesOutput, Error> {
-    access::account_wide(cx).await?;
-    Paging::new("ListAccountAliases", "", input.marker.as_deref(), input.max_items)?;
-    Ok(ListAccountAliasesOutput {
-        account_aliases: Vec::new(),
-        is_truncated: Some(false),
-        marker: None,
-    })
 }

@@ -4,7 +4,8 @@ use ground::AccountId;
 use iam_api as api;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::model::{Group, ManagedPolicy, PolicyVersion, Role, Tags, User, Uses};
+use crate::last_used::LastUse;
+use crate::model::{Group, InstanceProfile, ManagedPolicy, PolicyVersion, Role, Tags, User, Uses};
 use crate::{aws_managed, model};
 
 /// Everything but RFC 3986's unreserved characters is encoded, as IAM encodes documents.
@@ -94,6 +95,40 @@ pub(crate) fn role(account: AccountId, role: &Role, trust: &str) -> api::Role {
         permissions_boundary: boundary(role.boundary.as_ref()),
         tags: tags(&role.tags),
         ..listed_role(account, role, trust)
+    }
+}
+
+/// The role in an instance profile: without description and session duration.
+pub(crate) fn role_of_profile(account: AccountId, role: &Role, trust: &str) -> api::Role {
+    api::Role {
+        description: None,
+        max_session_duration: None,
+        ..listed_role(account, role, trust)
+    }
+}
+
+/// When a role was last used; empty if it never was.
+pub(crate) fn role_last_used(last: Option<LastUse>) -> api::RoleLastUsed {
+    api::RoleLastUsed {
+        last_used_date: last.as_ref().map(|last| last.at),
+        region: last.map(|last| last.region),
+    }
+}
+
+/// An instance profile, without its tags.
+pub(crate) fn instance_profile(
+    account: AccountId,
+    profile: &InstanceProfile,
+    role: Option<api::Role>,
+) -> api::InstanceProfile {
+    api::InstanceProfile {
+        path: profile.path.clone(),
+        instance_profile_name: profile.name.clone(),
+        instance_profile_id: profile.id.clone(),
+        arn: profile.arn(account),
+        create_date: profile.created,
+        roles: role.into_iter().collect(),
+        tags: None,
     }
 }
 

@@ -2,13 +2,17 @@
 
 pub(crate) mod access_key;
 pub(crate) mod account;
+pub(crate) mod account_alias;
 pub(crate) mod answer;
 pub(crate) mod attached_policy;
+pub(crate) mod authorization_details;
 pub(crate) mod boundary;
 pub(crate) mod group;
 pub(crate) mod inline_policy;
+pub(crate) mod instance_profile;
 pub(crate) mod managed_policy;
 pub(crate) mod page;
+pub(crate) mod password_policy;
 pub(crate) mod policy_document;
 pub(crate) mod role;
 pub(crate) mod tag;

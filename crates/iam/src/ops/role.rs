@@ -3,9 +3,8 @@
 use gate::Cx;
 use ground::id;
 use iam_api::{
-    CreateRoleInput, CreateRoleOutput, DeleteRoleInput, GetRoleInput, GetRoleOutput,
-    ListInstanceProfilesForRoleInput, ListInstanceProfilesForRoleOutput, ListRolesInput, ListRolesOutput,
-    RoleLastUsed, UpdateAssumeRolePolicyInput, UpdateRoleDescriptionInput, UpdateRoleDescriptionOutput,
+    CreateRoleInput, CreateRoleOutput, DeleteRoleInput, GetRoleInput, GetRoleOutput, ListRolesInput,
+    ListRolesOutput, UpdateAssumeRolePolicyInput, UpdateRoleDescriptionInput, UpdateRoleDescriptionOutput,
     UpdateRoleInput, UpdateRoleOutput,
 };
 use shape::Unit;
@@ -87,13 +86,13 @@ fn seconds(asked: Option<i32>) -> u32 {
         .unwrap_or(MAX_SESSION_DURATION_DEFAULT_SECONDS)
 }
 
-pub(crate) async fn get_role(_iam: &Iam, cx: &Cx, input: GetRoleInput) -> Result<GetRoleOutput, Error> {
+pub(crate) async fn get_role(iam: &Iam, cx: &Cx, input: GetRoleInput) -> Result<GetRoleOutput, Error> {
     let role = access::role(cx, &input.role_name, Asking::NOTHING).await?;
     let trust = policy_document::trust_text(&rows(cx), &role).await?;
     let mut answered = answer::role(cx.account(), &role, &trust);
-    // When a role was last used is not kept, so nothing is told of it; but the
-    // element is there, since clients read it of every role.
-    answered.role_last_used = Some(RoleLastUsed::default());
+    // The element is there even if the role was never used: clients read it of every role.
+    let last = iam.uses.last_use(&rows(cx), &role.id).await?;
+    answered.role_last_used = Some(answer::role_last_used(last));
     Ok(GetRoleOutput { role: answered })
 }
 
@@ -181,6 +180,11 @@ pub(crate) async fn delete_role(_iam: &Iam, cx: &Cx, input: DeleteRoleInput) -> 
             "Cannot delete entity, must detach all policies first.",
         ));
     }
+    if !rows.profiles_of(&role).await?.is_empty() {
+        return Err(Error::DeleteConflict(
+            "Cannot delete entity, must remove roles from instance profile first.",
+        ));
+    }
     let mut summary = rows.summary().await?;
     summary.roles = summary.roles.saturating_sub(1);
     let bounding = boundary::ended(&rows, EntityKind::Role, &role.id, role.boundary.clone()).await?;
@@ -192,25 +196,4 @@ pub(crate) async fn delete_role(_iam: &Iam, cx: &Cx, input: DeleteRoleInput) -> 
     })
     .await?;
     Ok(Unit)
-}
-
-/// There are no instance profiles here, so no role is in one: the list is
-/// empty because it is, not because it is not looked at.
-pub(crate) async fn list_instance_profiles_for_role(
-    _iam: &Iam,
-    cx: &Cx,
-    input: ListInstanceProfilesForRoleInput,
-) -> Result<ListInstanceProfilesForRoleOutput, Error> {
-    let role = access::role(cx, &input.role_name, Asking::NOTHING).await?;
-    Paging::new(
-        "ListInstanceProfilesForRole",
-        &role.id,
-        input.marker.as_deref(),
-        input.max_items,
-    )?;
-    Ok(ListInstanceProfilesForRoleOutput {
-        instance_profiles: Vec::new(),
-        is_truncated: Some(false),
-        marker: None,
-    })
 }

@@ -1,17 +1,18 @@
-//! Tags of users, roles and managed policies.
+//! Tags of users, roles, managed policies and instance profiles.
 
 use gate::Cx;
 use iam_api::{
-    ListPolicyTagsInput, ListPolicyTagsOutput, ListRoleTagsInput, ListRoleTagsOutput, ListUserTagsInput,
-    ListUserTagsOutput, Tag, TagPolicyInput, TagRoleInput, TagUserInput, UntagPolicyInput, UntagRoleInput,
-    UntagUserInput,
+    ListInstanceProfileTagsInput, ListInstanceProfileTagsOutput, ListPolicyTagsInput, ListPolicyTagsOutput,
+    ListRoleTagsInput, ListRoleTagsOutput, ListUserTagsInput, ListUserTagsOutput, Tag,
+    TagInstanceProfileInput, TagPolicyInput, TagRoleInput, TagUserInput, UntagInstanceProfileInput,
+    UntagPolicyInput, UntagRoleInput, UntagUserInput,
 };
 use shape::Unit;
 
 use crate::Iam;
 use crate::access::{self, Asking};
 use crate::error::Error;
-use crate::model::{CaseOfKeys, ManagedPolicy, Role, Tags, User};
+use crate::model::{CaseOfKeys, InstanceProfile, ManagedPolicy, Role, Tags, User};
 use crate::ops::answer;
 use crate::ops::page::{Listed, Paging};
 use crate::store::{self, Policy};
@@ -146,6 +147,59 @@ pub(crate) async fn list_policy_tags(
     };
     let listed = list(&input.policy_arn, tags, input.marker.as_deref(), input.max_items)?;
     Ok(ListPolicyTagsOutput {
+        is_truncated: listed.is_truncated(),
+        tags: listed.items,
+        marker: listed.marker,
+    })
+}
+
+pub(crate) async fn tag_instance_profile(
+    _iam: &Iam,
+    cx: &Cx,
+    input: TagInstanceProfileInput,
+) -> Result<Unit, Error> {
+    let given = Tags::of_request(answer::tags_of(Some(input.tags)), CaseOfKeys::Matters)?;
+    let profile = access::instance_profile(cx, &input.instance_profile_name, adding(&given)).await?;
+    let mut tags = profile.tags.clone();
+    tags.add(given, CaseOfKeys::Matters)?;
+    let profile = profile.map(|profile| InstanceProfile {
+        tags,
+        ..(*profile).clone()
+    });
+    store::write(cx, |tx| store::put_instance_profile(tx, &profile)).await?;
+    Ok(Unit)
+}
+
+pub(crate) async fn untag_instance_profile(
+    _iam: &Iam,
+    cx: &Cx,
+    input: UntagInstanceProfileInput,
+) -> Result<Unit, Error> {
+    let asking = removing(&input.tag_keys);
+    let profile = access::instance_profile(cx, &input.instance_profile_name, asking).await?;
+    let mut tags = profile.tags.clone();
+    tags.remove(&input.tag_keys, CaseOfKeys::Matters);
+    let profile = profile.map(|profile| InstanceProfile {
+        tags,
+        ..(*profile).clone()
+    });
+    store::write(cx, |tx| store::put_instance_profile(tx, &profile)).await?;
+    Ok(Unit)
+}
+
+pub(crate) async fn list_instance_profile_tags(
+    _iam: &Iam,
+    cx: &Cx,
+    input: ListInstanceProfileTagsInput,
+) -> Result<ListInstanceProfileTagsOutput, Error> {
+    let profile = access::instance_profile(cx, &input.instance_profile_name, Asking::NOTHING).await?;
+    let listed = list(
+        &profile.id,
+        &profile.tags,
+        input.marker.as_deref(),
+        input.max_items,
+    )?;
+    Ok(ListInstanceProfileTagsOutput {
         is_truncated: listed.is_truncated(),
         tags: listed.items,
         marker: listed.marker,

@@ -1,6 +1,5 @@
 //! Things of IAM that nothing here can create: passwords, second factors, SSH
-//! keys, signing certificates, credentials of single services, and instance
-//! profiles.
+//! keys, signing certificates and credentials of single services.
 //!
 //! Clients look for all of these before they delete a user, and audits look
 //! for them at any time. The lists are empty because there is nothing to list,
@@ -16,10 +15,9 @@
 use gate::Cx;
 use iam_api::{
     AssignmentStatusType, DeleteLoginProfileInput, GetLoginProfileInput, GetLoginProfileOutput,
-    ListInstanceProfilesInput, ListInstanceProfilesOutput, ListMFADevicesInput, ListMFADevicesOutput,
-    ListSSHPublicKeysInput, ListSSHPublicKeysOutput, ListServiceSpecificCredentialsInput,
-    ListServiceSpecificCredentialsOutput, ListSigningCertificatesInput, ListSigningCertificatesOutput,
-    ListVirtualMFADevicesInput, ListVirtualMFADevicesOutput,
+    ListMFADevicesInput, ListMFADevicesOutput, ListSSHPublicKeysInput, ListSSHPublicKeysOutput,
+    ListServiceSpecificCredentialsInput, ListServiceSpecificCredentialsOutput, ListSigningCertificatesInput,
+    ListSigningCertificatesOutput, ListVirtualMFADevicesInput, ListVirtualMFADevicesOutput,
 };
 use shape::Unit;
 
@@ -135,26 +133,6 @@ pub(crate) async fn list_service_specific_credentials(
     }
     Ok(ListServiceSpecificCredentialsOutput {
         service_specific_credentials: Some(Vec::new()),
-        is_truncated: Some(false),
-        marker: None,
-    })
-}
-
-pub(crate) async fn list_instance_profiles(
-    _iam: &Iam,
-    cx: &Cx,
-    input: ListInstanceProfilesInput,
-) -> Result<ListInstanceProfilesOutput, Error> {
-    let prefix = input.path_prefix.as_deref().unwrap_or("/");
-    Paging::new(
-        "ListInstanceProfiles",
-        prefix,
-        input.marker.as_deref(),
-        input.max_items,
-    )?;
-    access::list(cx, "instance-profile", prefix).await?;
-    Ok(ListInstanceProfilesOutput {
-        instance_profiles: Vec::new(),
         is_truncated: Some(false),
         marker: None,
     })

@@ -32,4 +32,9 @@ cases!(
     sessions,
     accounts,
     uncreatable,
+    instance_profiles,
+    account_alias,
+    password_policy,
+    last_used,
+    authorization_details,
 );

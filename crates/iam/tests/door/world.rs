@@ -64,9 +64,10 @@ impl World {
             );
         }
         let clock = Clock::virtual_from(START);
+        let identities = Arc::new(Identities::new(store.clone(), Arc::clone(&root_key)));
         let door = Door::open(Parts {
-            services: vec![iam::service(), iam::sts_service()],
-            directory: Arc::new(Identities::new(store.clone(), Arc::clone(&root_key))),
+            services: vec![iam::service(identities.last_uses()), iam::sts_service()],
+            directory: identities,
             store,
             journal: journal::Journal::open(journal).unwrap().0,
             root_key,

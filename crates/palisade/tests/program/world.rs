@@ -29,7 +29,11 @@ const ROOT_SECRET: &str = "the-root-secret-that-nobody-may-see";
 /// The services of the program, by the tables themselves. The program's own
 /// `coverage` must name the same.
 pub(crate) fn services() -> Vec<gate::Service> {
-    vec![iam::service(), iam::sts_service(), kms::service()]
+    vec![
+        iam::service(std::sync::Arc::default()),
+        iam::sts_service(),
+        kms::service(),
+    ]
 }
 
 /// Every registered operation.
