@@ -58,7 +58,7 @@ pub(crate) struct Record<'a> {
 
 impl Record<'_> {
     /// The record as one line of JSON, at most [`journal::limits::RECORD_BYTES_MAX`] bytes.
-    pub(crate) fn to_json(&self) -> String {
+    pub(crate) fn to_json(self) -> String {
         let text = self.spell(self.request_parameters, self.response_elements, self.decision);
         if text.len() <= journal::limits::RECORD_BYTES_MAX {
             return text;
