@@ -36,7 +36,7 @@ pub struct Cx {
     request_id: String,
     event_id: String,
     peer: Arc<Peer>,
-    user_agent: Option<String>,
+    user_agent: Option<Arc<str>>,
     view: View,
     /// Whether the handler asked for permission, and got it, at least once.
     authorized: AtomicBool,
@@ -84,7 +84,7 @@ impl Cx {
             request_id: request_id.to_owned(),
             event_id: id::uuid(door.parts.random.public_bytes()),
             peer: Arc::clone(peer),
-            user_agent: user_agent.map(str::to_owned),
+            user_agent: user_agent.map(Arc::from),
             authorized: AtomicBool::new(false),
             policies: OnceLock::new(),
             gathered: Mutex::default(),
@@ -307,10 +307,10 @@ impl Cx {
         keys.insert("aws:currenttime", self.now);
         keys.insert("aws:epochtime", self.now);
         keys.insert("aws:securetransport", self.peer.tls.is_some());
-        keys.insert("aws:requestedregion", self.region.to_string());
+        keys.insert("aws:requestedregion", self.region.clone());
         keys.insert("aws:sourceip", self.peer.address.ip());
         keys.insert("aws:viaawsservice", false);
-        keys.insert("aws:resourceaccount", owner.unwrap_or(self.account()).to_string());
+        keys.insert("aws:resourceaccount", owner.unwrap_or(self.account()));
         keys.insert_if_known("aws:useragent", self.user_agent.clone());
     }
 

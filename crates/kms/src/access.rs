@@ -63,7 +63,7 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     let foreign = sought.owner != cx.account();
     let mut access = Access::to((), sought.arn.as_str())
         .owned_by(sought.owner)
-        .key("kms:calleraccount", Some(cx.account().to_string()));
+        .key("kms:calleraccount", Some(cx.account()));
     if foreign {
         access = access.hiding_existence();
     } else {
@@ -229,7 +229,7 @@ pub fn later_policy(cx: &Cx, key: &Key, policy: Arc<Attached>) -> Access<()> {
     of_key(Access::to((), key.arn()), key)
         .owned_by(key.account)
         .doing("kms:PutKeyPolicy")
-        .key("kms:calleraccount", Some(cx.account().to_string()))
+        .key("kms:calleraccount", Some(cx.account()))
         .with_policy(policy, ResourcePolicyKind::KmsKey)
 }
 

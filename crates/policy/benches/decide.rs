@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ground::{AccountId, Timestamp};
+use ground::{AccountId, Region, Timestamp};
 use policy::{
     Attached, Context, Document, DocumentKind, Holder, Policies, Principal, Request, ResourcePolicy,
     ResourcePolicyKind, decide, explain,
@@ -23,12 +23,16 @@ const KEY: &str = "arn:aws:kms:eu-west-1:111111111111:key/1234abcd-12ab-34cd-56e
 
 fn main() {
     let account = AccountId::parse("111111111111").expect("twelve digits were written");
+    let region = Region::parse("eu-west-1").expect("a region was written");
     let user = Principal::user(account, "AIDAQAAAAAAAEXAMPLE23", "/", "bob");
     let identity: Vec<Attached> = (0..10)
         .map(|number| attached(&identity_policy(number), number))
         .collect();
     let conditional: Vec<Attached> = (0..10)
-        .map(|number| attached(&conditional_policy(number), number))
+        .map(|number| attached(&conditional_policy(number, false), number))
+        .collect();
+    let third_fails: Vec<Attached> = (0..10)
+        .map(|number| attached(&conditional_policy(number, true), number))
         .collect();
     let key_policy = Attached::inline(
         "default",
@@ -38,7 +42,7 @@ fn main() {
             DocumentKind::KmsKey,
         ),
     );
-    let context = request_context();
+    let context = request_context(account, region.clone());
     let with_key = ResourcePolicy {
         policy: &key_policy,
         kind: ResourcePolicyKind::KmsKey,
@@ -58,6 +62,10 @@ fn main() {
         resource: Some(with_key),
         ..Policies::default()
     };
+    let third = Policies {
+        identity: &third_fails,
+        ..conditions
+    };
     let ask = |action| Request::new(&user, action, KEY, Some(account), &context);
 
     measure("allowed by the last of 100 statements", || {
@@ -72,8 +80,11 @@ fn main() {
     measure("100 statements with conditions on the same action", || {
         decide(&ask("kms:Encrypt"), &conditions).is_allow()
     });
+    measure("the same, failing at the third condition only", || {
+        decide(&ask("kms:Encrypt"), &third).is_allow()
+    });
     measure("the key policy alone, and making the context", || {
-        let context = request_context();
+        let context = request_context(account, region.clone());
         let request = Request::new(&user, "kms:Encrypt", KEY, Some(account), &context);
         decide(&request, &keyed).is_allow()
     });
@@ -82,7 +93,27 @@ fn main() {
     });
 }
 
+/// Measures, unless the command line names other words: `cargo bench -p policy -- third`.
+///
+/// With a number too, makes that many decisions and tells no time, for tools
+/// that count instructions.
 fn measure(what: &str, mut decision: impl FnMut() -> bool) {
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    if words
+        .iter()
+        .any(|word| word.parse::<u32>().is_err() && !what.contains(word.as_str()))
+    {
+        return;
+    }
+    if let Some(counted) = words.iter().find_map(|word| word.parse::<u32>().ok()) {
+        for _ in 0..counted {
+            black_box(decision());
+        }
+        return;
+    }
     let decisions = if what.starts_with("explain") {
         DECISIONS / 20
     } else {
@@ -160,12 +191,20 @@ fn identity_policy(number: usize) -> String {
     )
 }
 
-/// Ten statements that all fit but for their conditions; the very last one fits altogether.
-fn conditional_policy(number: usize) -> String {
+/// Ten statements that all fit but for one of their conditions, the first or
+/// the third; the very last one fits altogether.
+fn conditional_policy(number: usize, third_fails: bool) -> String {
     let statement = |index: usize| {
         let team = if number == 9 && index == 9 { "blue" } else { "red" };
+        let team = format!(r#""StringEquals":{{"aws:ResourceTag/team":"{team}"}}"#);
+        let others = r#""Bool":{"aws:SecureTransport":"true"},"IpAddress":{"aws:SourceIp":"203.0.113.0/24"}"#;
+        let conditions = if third_fails {
+            format!("{others},{team}")
+        } else {
+            format!("{team},{others}")
+        };
         format!(
-            r#"{{"Effect":"Allow","Action":"kms:*","Resource":"arn:aws:kms:*:111111111111:key/*","Condition":{{"StringEquals":{{"aws:ResourceTag/team":"{team}"}},"Bool":{{"aws:SecureTransport":"true"}},"IpAddress":{{"aws:SourceIp":"203.0.113.0/24"}}}}}}"#
+            r#"{{"Effect":"Allow","Action":"kms:*","Resource":"arn:aws:kms:*:111111111111:key/*","Condition":{{{conditions}}}}}"#
         )
     };
     let statements: Vec<String> = (0..10).map(statement).collect();
@@ -176,19 +215,19 @@ fn conditional_policy(number: usize) -> String {
 }
 
 /// What the door knows of every request, and a service of its own.
-fn request_context() -> Context<'static> {
+fn request_context(account: AccountId, region: Region) -> Context<'static> {
     let mut context = Context::with_capacity(16);
     context
         .insert("aws:currenttime", Timestamp(1_767_225_600_000))
         .insert("aws:epochtime", Timestamp(1_767_225_600_000))
         .insert("aws:securetransport", true)
-        .insert("aws:requestedregion", "eu-west-1")
+        .insert("aws:requestedregion", region)
         .insert("aws:useragent", "aws-cli/2.31.0")
         .insert("aws:sourceip", std::net::IpAddr::from([203, 0, 113, 9]))
         .insert("aws:viaawsservice", false)
-        .insert("aws:resourceaccount", "111111111111")
+        .insert("aws:resourceaccount", account)
         .insert("aws:resourcetag/team", "blue")
-        .insert("kms:calleraccount", "111111111111")
+        .insert("kms:calleraccount", account)
         .insert("kms:keyspec", "SYMMETRIC_DEFAULT")
         .insert("kms:encryptionalgorithm", "SYMMETRIC_DEFAULT");
     context

@@ -5,15 +5,21 @@
 //! must not be given an empty value, or `Null` and the negated operators turn
 //! round.
 //!
+//! A context is made for every call, mostly to be asked two or three things. So
+//! making it costs one allocation for all keys: names that are constants are
+//! borrowed, and a value is turned into text only when a statement reads it.
+//!
 //! Absent by design: the keys that follow from who asks (`aws:PrincipalArn`
 //! and kin). [`crate::Principal`] answers those, and nothing put here can
 //! contradict it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use ground::Timestamp;
+use ground::{AccountId, Region, Timestamp};
 
+use crate::limits::CONTEXT_KEYS_EXPECTED;
 use crate::principal::{OwnKey, Principal};
 
 /// The value of one condition key in one request.
@@ -21,6 +27,12 @@ use crate::principal::{OwnKey, Principal};
 pub enum Value<'a> {
     /// Text: also ARNs, and numbers or dates that arrived as text.
     Text(Cow<'a, str>),
+    /// Text that others hold too, such as the user agent of the connection.
+    Shared(Arc<str>),
+    /// Where the key is a region.
+    Region(Region),
+    /// Where the key is an account: its twelve digits.
+    Account(AccountId),
     /// `true` or `false`.
     Bool(bool),
     /// A whole number.
@@ -43,6 +55,24 @@ impl<'a> From<&'a str> for Value<'a> {
 impl From<String> for Value<'_> {
     fn from(text: String) -> Self {
         Value::Text(Cow::Owned(text))
+    }
+}
+
+impl From<Arc<str>> for Value<'_> {
+    fn from(text: Arc<str>) -> Self {
+        Value::Shared(text)
+    }
+}
+
+impl From<Region> for Value<'_> {
+    fn from(region: Region) -> Self {
+        Value::Region(region)
+    }
+}
+
+impl From<AccountId> for Value<'_> {
+    fn from(account: AccountId) -> Self {
+        Value::Account(account)
     }
 }
 
@@ -78,22 +108,36 @@ impl<'a, T: Into<Cow<'a, str>>> FromIterator<T> for Value<'a> {
 
 /// Condition keys and their values, as the door and the service found them.
 ///
-/// A few dozen at most, so they are kept in a row and searched in order.
+/// A few dozen at most, so they are kept in a row and searched in order. Each
+/// has a [`Tag`], so that the search seldom looks at a name that is not the
+/// one it wants, and a key that is absent is mostly known to be so at once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Context<'a> {
-    entries: Vec<(Cow<'a, str>, Value<'a>)>,
+    entries: Vec<Entry<'a>>,
+    seen: TagSet,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Entry<'a> {
+    tag: Tag,
+    key: Cow<'a, str>,
+    value: Value<'a>,
 }
 
 impl<'a> Context<'a> {
     /// A context that says nothing.
     pub const fn new() -> Context<'a> {
-        Context { entries: Vec::new() }
+        Context {
+            entries: Vec::new(),
+            seen: TagSet(0),
+        }
     }
 
     /// A context with room for `keys` keys.
     pub fn with_capacity(keys: usize) -> Context<'a> {
         Context {
             entries: Vec::with_capacity(keys),
+            seen: TagSet(0),
         }
     }
 
@@ -103,10 +147,16 @@ impl<'a> Context<'a> {
     pub fn insert(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) -> &mut Context<'a> {
         let key = fold(key.into());
         let value = value.into();
-        match self.entries.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, known)) => *known = value,
-            None => self.entries.push((key, value)),
+        let tag = Tag::of(&key);
+        if let Some(at) = self.position(tag, &key) {
+            self.entries[at].value = value;
+            return self;
         }
+        if self.entries.is_empty() {
+            self.entries.reserve(CONTEXT_KEYS_EXPECTED);
+        }
+        self.seen.add(tag);
+        self.entries.push(Entry { tag, key, value });
         self
     }
 
@@ -124,19 +174,63 @@ impl<'a> Context<'a> {
 
     /// What is said of `key`, in any case.
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
-        self.get_folded(&fold(Cow::Borrowed(key)))
+        let key = fold(Cow::Borrowed(key));
+        self.position(Tag::of(&key), &key)
+            .map(|at| &self.entries[at].value)
     }
 
     /// Every key, in lower case, and its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
-        self.entries.iter().map(|(key, value)| (&**key, value))
+        self.entries.iter().map(|entry| (&*entry.key, &entry.value))
     }
 
-    pub(crate) fn get_folded(&self, folded: &str) -> Option<&Value<'a>> {
+    fn look_up(&self, key: &Key) -> Option<&Value<'a>> {
+        self.position(key.tag, &key.folded)
+            .map(|at| &self.entries[at].value)
+    }
+
+    fn position(&self, tag: Tag, folded: &str) -> Option<usize> {
+        if !self.seen.may_hold(tag) {
+            return None;
+        }
         self.entries
             .iter()
-            .find(|(key, _)| key == folded)
-            .map(|(_, value)| value)
+            .position(|entry| entry.tag == tag && entry.key == folded)
+    }
+}
+
+/// A number that two names seldom share: their length and their last four
+/// bytes, which cost nothing to find. Equal names have equal tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tag(u64);
+
+impl Tag {
+    fn of(folded: &str) -> Tag {
+        let end = folded
+            .as_bytes()
+            .last_chunk()
+            .map_or(0, |end| u64::from(u32::from_le_bytes(*end)));
+        Tag((folded.len() as u64) << 32 | end)
+    }
+}
+
+/// Which tags a context has, each as one of 64 bits: what is not in the set is
+/// certainly absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct TagSet(u64);
+
+impl TagSet {
+    /// The upper bits of a product by an odd constant depend on every bit of the tag.
+    fn bit(tag: Tag) -> u64 {
+        1 << (tag.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
+    }
+
+    fn add(&mut self, tag: Tag) {
+        self.0 |= TagSet::bit(tag);
+    }
+
+    fn may_hold(self, tag: Tag) -> bool {
+        self.0 & TagSet::bit(tag) != 0
     }
 }
 
@@ -157,6 +251,7 @@ fn fold(key: Cow<'_, str>) -> Cow<'_, str> {
 pub(crate) struct Key {
     pub(crate) text: Box<str>,
     folded: Box<str>,
+    tag: Tag,
     own: Option<OwnKey>,
 }
 
@@ -166,6 +261,7 @@ impl Key {
         Key {
             text: text.into(),
             own: OwnKey::named(&folded),
+            tag: Tag::of(&folded),
             folded: folded.into(),
         }
     }
@@ -183,9 +279,9 @@ impl<'a> Scope<'a> {
     pub(crate) fn look_up(self, key: &Key) -> Option<Seen<'a>> {
         let seen = match key.own {
             Some(own) => self.principal.own(own)?,
-            None => match self.principal.keys().get_folded(&key.folded) {
+            None => match self.principal.keys().look_up(key) {
                 Some(value) => Seen::of(value),
-                None => Seen::of(self.context.get_folded(&key.folded)?),
+                None => Seen::of(self.context.look_up(key)?),
             },
         };
         match seen {
@@ -206,6 +302,7 @@ pub(crate) enum Seen<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Single<'a> {
     Text(&'a str),
+    Account(AccountId),
     Bool(bool),
     Integer(i64),
     Date(Timestamp),
@@ -216,6 +313,9 @@ impl<'a> Seen<'a> {
     fn of(value: &'a Value<'_>) -> Seen<'a> {
         match value {
             Value::Text(text) => Seen::One(Single::Text(text)),
+            Value::Shared(text) => Seen::One(Single::Text(text)),
+            Value::Region(region) => Seen::One(Single::Text(region.as_str())),
+            Value::Account(account) => Seen::One(Single::Account(*account)),
             Value::Bool(flag) => Seen::One(Single::Bool(*flag)),
             Value::Integer(number) => Seen::One(Single::Integer(*number)),
             Value::Date(moment) => Seen::One(Single::Date(*moment)),
@@ -244,6 +344,7 @@ impl<'a> Single<'a> {
     pub(crate) fn text(self) -> Cow<'a, str> {
         match self {
             Single::Text(text) => Cow::Borrowed(text),
+            Single::Account(account) => Cow::Owned(account.to_string()),
             Single::Bool(true) => Cow::Borrowed("true"),
             Single::Bool(false) => Cow::Borrowed("false"),
             Single::Integer(number) => Cow::Owned(number.to_string()),
@@ -266,6 +367,32 @@ mod tests {
         assert_eq!(context.get("aws:requestTAG/ÉQUIPE"), Some(&"b".into()));
         assert_eq!(context.iter().count(), 1);
         assert_eq!(context.get("aws:requesttag/other"), None);
+    }
+
+    /// Names of one length and one ending share a tag and must still be told apart.
+    #[test]
+    fn keys_with_the_same_tag_are_different_keys() {
+        assert_eq!(Tag::of("x:one/team"), Tag::of("x:two/team"));
+        let mut context = Context::new();
+        context.insert("x:one/team", "a").insert("x:two/team", "b");
+        assert_eq!(context.get("X:One/Team"), Some(&"a".into()));
+        assert_eq!(context.get("x:two/team"), Some(&"b".into()));
+        assert_eq!(context.get("x:six/team"), None);
+        assert_eq!(context.get("abc"), None);
+    }
+
+    #[test]
+    fn every_value_has_its_text() {
+        let account = AccountId::parse("012345678901").unwrap();
+        let text = |value: Value<'_>| match Seen::of(&value) {
+            Seen::One(single) => single.text().into_owned(),
+            Seen::Many(_) => panic!("one value was given"),
+        };
+        assert_eq!(text(account.into()), "012345678901");
+        assert_eq!(text(Region::parse("eu-west-1").unwrap().into()), "eu-west-1");
+        assert_eq!(text(Arc::<str>::from("agent/1").into()), "agent/1");
+        assert_eq!(text(Timestamp(0).into()), "1970-01-01T00:00:00Z");
+        assert_eq!(text(true.into()), "true");
     }
 
     #[test]

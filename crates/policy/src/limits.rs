@@ -28,3 +28,9 @@ pub const VALUES_MAX: usize = 8_192;
 ///
 /// Source: ours; the longest action AWS published by 2026 has 77 characters.
 pub(crate) const ACTION_INLINE_BYTES: usize = 96;
+
+/// Keys for which a context makes room at once: the eight of every call and
+/// those of a KMS key. More cost a second allocation.
+///
+/// Source: ours.
+pub(crate) const CONTEXT_KEYS_EXPECTED: usize = 20;

@@ -237,6 +237,7 @@ fn number_of(single: Single<'_>) -> Option<Decimal> {
         Single::Integer(number) => Some(Decimal::from_integer(number)),
         Single::Date(moment) => Some(Decimal::from_integer(moment.seconds())),
         Single::Text(text) => Decimal::parse(text),
+        Single::Account(account) => Decimal::parse(&account.to_string()),
         Single::Bool(_) | Single::Ip(_) => None,
     }
 }
@@ -246,6 +247,7 @@ fn date_of(single: Single<'_>) -> Option<Timestamp> {
         Single::Date(date) => Some(date),
         Single::Integer(seconds) => Some(Timestamp::from_seconds(seconds)),
         Single::Text(text) => moment(text),
+        Single::Account(account) => moment(&account.to_string()),
         Single::Bool(_) | Single::Ip(_) => None,
     }
 }
