@@ -1,15 +1,17 @@
 //! Reading a request's body within its bounds.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use wire::WireFault;
 
-use crate::limits::{BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX, BODY_TIME_MAX};
+use crate::limits::{BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX};
 
-/// Reads the body within its bounds. What is too large is still read a while
+/// Reads the body within its bounds and `time_max`. What is too large is still read a while
 /// and thrown away, so that a client that only listens after sending hears why.
-pub(crate) async fn read(mut body: Incoming) -> Result<Bytes, WireFault> {
+pub(crate) async fn read(mut body: Incoming, time_max: Duration) -> Result<Bytes, WireFault> {
     let read = async {
         let mut kept = BytesMut::new();
         let mut seen = 0;
@@ -31,7 +33,7 @@ pub(crate) async fn read(mut body: Incoming) -> Result<Bytes, WireFault> {
             Ok(kept.freeze())
         }
     };
-    let outcome = tokio::time::timeout(BODY_TIME_MAX, read)
+    let outcome = tokio::time::timeout(time_max, read)
         .await
         .unwrap_or(Err(BadBody::TooSlow));
     outcome.map_err(|bad| match bad {
@@ -47,7 +49,7 @@ pub(crate) async fn read(mut body: Incoming) -> Result<Bytes, WireFault> {
         BadBody::TooSlow => {
             let message = format!(
                 "The request body did not arrive within {} seconds",
-                BODY_TIME_MAX.as_secs()
+                time_max.as_secs_f32()
             );
             WireFault::client(408, "RequestTimeout", message)
         }

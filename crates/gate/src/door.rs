@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crypto::Random;
@@ -200,15 +200,16 @@ impl Door {
         })
     }
 
-    /// Answers one request, whatever it is.
+    /// Answers one request, whatever it is. Its body may take `body_time_max`.
     pub async fn answer(
         self: &Arc<Self>,
         request: Request<Incoming>,
         peer: &Arc<Peer>,
+        body_time_max: Duration,
     ) -> Response<Full<Bytes>> {
         let (mut head, body) = request.into_parts();
         let request_id = id::uuid(self.parts.random.public_bytes());
-        let body = match body::read(body).await {
+        let body = match body::read(body, body_time_max).await {
             Ok(body) => body,
             Err(fault) => {
                 self.metrics.refuse(Refusal::Body);

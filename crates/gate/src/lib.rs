@@ -25,6 +25,7 @@ mod decision;
 mod directory;
 mod door;
 mod fault;
+mod first_bytes;
 mod intent;
 mod jobs;
 mod limits;
@@ -47,7 +48,8 @@ pub use directory::{
 pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
 pub use fault::Fault;
 pub use jobs::{Event, Job, JobCx, JobError};
-pub use listen::serve;
+pub use limits::Limits;
+pub use listen::{allow_open_files, serve, serve_within};
 pub use node::Sharing;
 pub use operator::SIGNING_NAME;
 pub use record::Touched;

@@ -2,6 +2,35 @@
 
 use std::time::Duration;
 
+/// What a listener bounds in number and time. Ours, but for the idle time,
+/// which is that of AWS's own load balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most connections open at once; one more is closed at once.
+    pub connections: usize,
+    /// Longest time a TLS handshake may take.
+    pub handshake_time: Duration,
+    /// Longest time a request's head may take, also the idle time of a
+    /// kept-alive HTTP/1.1 connection and the time between HTTP/2 pings.
+    pub header_time: Duration,
+    /// Longest time from the first to the last byte of a body.
+    pub body_time: Duration,
+    /// Longest time that open requests get to finish at shutdown.
+    pub shutdown_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 10_000,
+            handshake_time: Duration::from_secs(10),
+            header_time: Duration::from_secs(60),
+            body_time: Duration::from_secs(30),
+            shutdown_time: Duration::from_secs(20),
+        }
+    }
+}
+
 /// Longest request body of a service that takes no objects, in bytes. Ours:
 /// the largest modelled input of the services served is a 131,072-character
 /// policy, form-encoded.
@@ -10,28 +39,13 @@ pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a body that is too large which are read and thrown away before the connection is closed.
 pub(crate) const BODY_BYTES_DISCARDED_MAX: usize = 16 << 20;
 
-/// Longest time from the first to the last byte of a body.
-pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// Longest time a request's headers may take, also the idle time of a kept-alive connection.
-pub(crate) const HEADER_TIME_MAX: Duration = Duration::from_secs(60);
-
 /// Longest request head in bytes (request line and headers). Headers are at
 /// most a hundred, which is hyper's own bound: to say so would make it allocate
 /// for each request.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 
-/// Most connections open at once.
-pub(crate) const CONNECTIONS_MAX: usize = 10_000;
-
 /// Most concurrent HTTP/2 streams of a connection.
 pub(crate) const STREAMS_MAX: u32 = 128;
-
-/// Longest time a TLS handshake may take.
-pub(crate) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// Longest time that open requests get to finish at shutdown.
-pub(crate) const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// How often a handler runs again because another writer was first.
 pub(crate) const CONFLICT_RERUNS_MAX: u32 = 64;

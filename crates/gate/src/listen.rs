@@ -1,4 +1,10 @@
 //! The listener: sockets, TLS, HTTP/1.1 and HTTP/2, limits and the orderly end.
+//!
+//! Every wait for a stranger ends: for the handshake, for the first bytes that
+//! tell the version, for a head, for a body, and at shutdown for the answer.
+//!
+//! Absent for now: an end to HTTP/2 connections that answer pings and ask
+//! nothing. They count as open.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,32 +17,43 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::door::{Door, Peer};
-use crate::limits::{
-    CONNECTIONS_MAX, HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX, HEADER_TIME_MAX, SHUTDOWN_TIME_MAX, STREAMS_MAX,
-};
+use crate::first_bytes::FirstBytes;
+use crate::limits::{HEAD_BYTES_MAX, Limits, STREAMS_MAX};
 use crate::tls::Tls;
 
-/// Serves `door` on `listener` until `stop` completes, then lets open requests
-/// finish for at most twenty seconds.
+/// Serves `door` on `listener` within the default [`Limits`]; see [`serve_within`].
 pub async fn serve(door: Arc<Door>, listener: TcpListener, tls: Option<Tls>, stop: impl Future<Output = ()>) {
+    serve_within(door, listener, tls, Limits::default(), stop).await;
+}
+
+/// Serves `door` on `listener` until `stop` completes, then lets open requests
+/// finish for at most [`Limits::shutdown_time`].
+pub async fn serve_within(
+    door: Arc<Door>,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME_MAX)
+        .header_read_timeout(limits.header_time)
         .max_buf_size(HEAD_BYTES_MAX)
         .half_close(true);
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-        .keep_alive_interval(Some(HEADER_TIME_MAX));
+        .keep_alive_interval(Some(limits.header_time));
     let http = Arc::new(http);
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(limits.connections));
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -53,7 +70,7 @@ pub async fn serve(door: Arc<Door>, listener: TcpListener, tls: Option<Tls>, sto
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(%address, "connection refused: {CONNECTIONS_MAX} are open");
+            tracing::warn!(%address, "connection refused: {} are open", limits.connections);
             continue;
         };
         let (door, http, watcher, tls) = (
@@ -63,12 +80,18 @@ pub async fn serve(door: Arc<Door>, listener: TcpListener, tls: Option<Tls>, sto
             tls.clone(),
         );
         spawn(async move {
-            connection(door, &http, watcher, tls.as_ref(), stream, address).await;
+            let talk = Talk {
+                door,
+                http: &http,
+                watcher,
+                limits,
+            };
+            connection(talk, tls.as_ref(), stream, address).await;
             drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(SHUTDOWN_TIME_MAX, graceful.shutdown())
+    if tokio::time::timeout(limits.shutdown_time, graceful.shutdown())
         .await
         .is_err()
     {
@@ -76,45 +99,90 @@ pub async fn serve(door: Arc<Door>, listener: TcpListener, tls: Option<Tls>, sto
     }
 }
 
-/// Serves one connection to its end.
-async fn connection(
+/// Files that a server has open beside its connections: store, journal and its
+/// segments, the runtime's own, with room to spare.
+const FILES_BESIDE: u64 = 512;
+
+/// Lets this process have as many files open as `limits` needs connections, as
+/// far as the system's hard limit goes; many systems begin with 1,024. Tells
+/// how many connections there can be.
+///
+/// # Errors
+///
+/// If the limit cannot be changed.
+pub fn allow_open_files(limits: &Limits) -> std::io::Result<usize> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let wanted = limits.connections as u64 + FILES_BESIDE;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // `None` is no limit at all.
+    let allowed = match (current, maximum) {
+        (None, _) => wanted,
+        (Some(current), _) if current >= wanted => wanted,
+        (Some(current), maximum) => {
+            let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted)).max(current);
+            setrlimit(
+                Resource::Nofile,
+                Rlimit {
+                    current: Some(allowed),
+                    maximum,
+                },
+            )?;
+            allowed
+        }
+    };
+    let connections = allowed.saturating_sub(FILES_BESIDE);
+    Ok(usize::try_from(connections).unwrap_or(usize::MAX))
+}
+
+/// What a connection's requests are answered with.
+struct Talk<'a> {
     door: Arc<Door>,
-    http: &Builder<TokioExecutor>,
+    http: &'a Builder<TokioExecutor>,
     watcher: Watcher,
-    tls: Option<&Tls>,
-    stream: TcpStream,
-    address: SocketAddr,
-) {
+    limits: Limits,
+}
+
+/// Serves one connection to its end.
+async fn connection(talk: Talk<'_>, tls: Option<&Tls>, stream: TcpStream, address: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let Some(tls) = tls else {
-        let peer = Peer::new(address, None);
-        return talk(door, http, watcher, TokioIo::new(stream), peer).await;
+        return talk.with(stream, Peer::new(address, None)).await;
     };
-    match tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.acceptor().accept(stream)).await {
+    match tokio::time::timeout(talk.limits.handshake_time, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             let peer = Peer::new(address, Some(tls_details(stream.get_ref().1)));
-            talk(door, http, watcher, TokioIo::new(stream), peer).await;
+            talk.with(stream, peer).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
     }
 }
 
-/// Answers the requests of one connection.
-async fn talk<IO>(door: Arc<Door>, http: &Builder<TokioExecutor>, watcher: Watcher, io: IO, peer: Peer)
-where
-    IO: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let peer = Arc::new(peer);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (door, peer) = (Arc::clone(&door), Arc::clone(&peer));
-        async move { Ok::<_, Infallible>(door.answer(request, &peer).await) }
-    });
-    let connection = http.serve_connection(io, service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "connection ended badly");
+impl Talk<'_> {
+    /// Answers the requests of one connection.
+    async fn with<IO>(self, stream: IO, peer: Peer)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Talk {
+            door,
+            http,
+            watcher,
+            limits,
+        } = self;
+        let peer = Arc::new(peer);
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let (door, peer) = (Arc::clone(&door), Arc::clone(&peer));
+            async move { Ok::<_, Infallible>(door.answer(request, &peer, limits.body_time).await) }
+        });
+        let stream = FirstBytes::of(stream, limits.header_time);
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "connection ended badly");
+        }
     }
 }
 
