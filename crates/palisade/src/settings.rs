@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ground::{AccountId, Clock, Region};
 use serde::Deserialize;
 
@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) audit: AuditSettings,
     /// How the log on standard error is written. Default: JSON lines.
     pub(crate) log: LogSettings,
+    /// What connections may take. Every default is safe.
+    pub(crate) limits: LimitsSettings,
 }
 
 impl Default for Settings {
@@ -43,6 +45,7 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             audit: AuditSettings::default(),
             log: LogSettings::default(),
+            limits: LimitsSettings::default(),
         }
     }
 }
@@ -112,6 +115,49 @@ pub(crate) struct AuditSettings {
 pub(crate) struct LogSettings {
     /// Text for people instead of JSON lines. Default: false.
     pub(crate) text: bool,
+}
+
+/// `[limits]`: none can be switched off.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsSettings {
+    /// Most connections open at once, 1 to 1,000,000. Default: 10,000.
+    connections: Option<usize>,
+    /// Seconds a TLS handshake may take, 1 to 3,600. Default: 10.
+    handshake_seconds: Option<u64>,
+    /// Seconds a request's head may take, and an idle connection stays open. Default: 60.
+    header_seconds: Option<u64>,
+    /// Seconds a request's body may take. Default: 30.
+    body_seconds: Option<u64>,
+    /// Seconds that open requests get to finish at shutdown. Default: 20.
+    shutdown_seconds: Option<u64>,
+}
+
+impl LimitsSettings {
+    /// The listener's limits.
+    ///
+    /// # Errors
+    ///
+    /// If one is out of its range.
+    pub(crate) fn limits(&self) -> Result<gate::Limits> {
+        let safe = gate::Limits::default();
+        let time = |name: &str, given: Option<u64>, default: Duration| match given {
+            None => Ok(default),
+            Some(seconds @ 1..=3_600) => Ok(Duration::from_secs(seconds)),
+            Some(seconds) => bail!("limits.{name} is {seconds}; it must be 1 to 3600 seconds"),
+        };
+        Ok(gate::Limits {
+            connections: match self.connections {
+                None => safe.connections,
+                Some(count @ 1..=1_000_000) => count,
+                Some(count) => bail!("limits.connections is {count}; it must be 1 to 1000000"),
+            },
+            handshake_time: time("handshake_seconds", self.handshake_seconds, safe.handshake_time)?,
+            header_time: time("header_seconds", self.header_seconds, safe.header_time)?,
+            body_time: time("body_seconds", self.body_seconds, safe.body_time)?,
+            shutdown_time: time("shutdown_seconds", self.shutdown_seconds, safe.shutdown_time)?,
+        })
+    }
 }
 
 impl StoreSettings {
@@ -193,5 +239,29 @@ mod tests {
             let text = format!("[store]\ntakeover_seconds = {seconds}");
             assert_eq!(toml::from_str::<Settings>(&text).is_ok(), taken, "{seconds}");
         }
+    }
+
+    #[test]
+    fn limits_have_their_range_and_no_off() {
+        let limits = |text: &str| toml::from_str::<Settings>(text).unwrap().limits.limits();
+        assert_eq!(limits("").unwrap(), gate::Limits::default());
+        assert_eq!(gate::Limits::default().connections, 10_000);
+        let said = limits("[limits]\nconnections = 5\nbody_seconds = 3600").unwrap();
+        assert_eq!(
+            (said.connections, said.body_time),
+            (5, Duration::from_secs(3_600))
+        );
+        for wrong in [
+            "connections = 0",
+            "connections = 1000001",
+            "body_seconds = 0",
+            "body_seconds = 3601",
+            "header_seconds = 0",
+            "handshake_seconds = 0",
+            "shutdown_seconds = 0",
+        ] {
+            assert!(limits(&format!("[limits]\n{wrong}")).is_err(), "{wrong}");
+        }
+        assert!(toml::from_str::<Settings>("[limits]\nbody_second = 1").is_err());
     }
 }

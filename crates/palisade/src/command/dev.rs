@@ -150,6 +150,7 @@ impl Dev {
             .chain(seeded)
             .collect();
 
+        super::serve::allow_open_files(&gate::Limits::default());
         let listener = super::serve::bind(self.listen).await?;
         let address = listener.local_addr()?;
         let store = if kept {

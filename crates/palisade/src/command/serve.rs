@@ -57,6 +57,8 @@ impl Serve {
             bail!("say where the data is: --data DIR, or `data` in the configuration");
         };
         let layout = Layout(&data);
+        let limits = settings.limits.limits()?;
+        allow_open_files(&limits);
         let root_key = self.unseal.open(&layout)?;
         let listener = bind(self.listen.unwrap_or(settings.listen)).await?;
         let address = listener.local_addr()?;
@@ -93,7 +95,7 @@ impl Serve {
         let certificates = tls
             .clone()
             .map(|tls| spawn(follow_certificate(tls, settings.tls)));
-        gate::serve(Arc::clone(&opened.door), listener, tls, stop).await;
+        gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
         jobs.abort();
         if let Some(certificates) = certificates {
             certificates.abort();
@@ -190,6 +192,19 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("the runtime cannot be started")
+}
+
+/// Lets the process have a file open for each connection, or says that it cannot.
+pub(crate) fn allow_open_files(limits: &gate::Limits) {
+    match gate::allow_open_files(limits) {
+        Ok(connections) if connections >= limits.connections => {}
+        Ok(connections) => tracing::warn!(
+            connections,
+            wanted = limits.connections,
+            "the system lets this process open fewer connections than its limit; raise it (ulimit -Hn, LimitNOFILE)"
+        ),
+        Err(error) => tracing::warn!(%error, "the number of open files stays as it is"),
+    }
 }
 
 /// Binds the listening socket.
