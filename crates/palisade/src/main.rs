@@ -1,6 +1,7 @@
 //! The roof: command line, configuration and wiring. A table of contents in
 //! code, without domain logic.
 
+mod backup;
 mod client;
 mod command;
 mod credentials;

@@ -121,7 +121,7 @@ const SEALED_UNDER: Table<(), String> = Table::new("palisade/sealed-under", 1);
 
 /// Refuses a store whose rows are sealed under another root key, before
 /// anything is written to it that its owner could not open.
-async fn refuse_foreign_rows(store: &Store, root_key: &RootKey) -> Result<()> {
+pub(crate) async fn refuse_foreign_rows(store: &Store, root_key: &RootKey) -> Result<()> {
     let own: String = root_key
         .check_value("store")
         .iter()

@@ -297,7 +297,7 @@ fn kept_root_key(layout: &Layout<'_>, random: &Random) -> Result<RootKey> {
 }
 
 /// Opens the root key with the key file that lies beside it.
-fn unlock_with_file(slots: &Path, key: &Path) -> Result<RootKey> {
+pub(crate) fn unlock_with_file(slots: &Path, key: &Path) -> Result<RootKey> {
     let document = KeySlots::parse(files::read_text(slots)?.as_bytes())?;
     let bytes = files::read_secret(key)?;
     let (root_key, _) = document

@@ -1,11 +1,13 @@
 //! The command line: one file per command.
 
+mod backup;
 mod completions;
 mod coverage;
 mod dev;
 mod doctor;
 mod env;
 mod init;
+mod restore;
 mod seal;
 mod serve;
 mod verify;
@@ -62,6 +64,14 @@ enum Command {
     /// Proves that the record of calls is whole and unaltered.
     #[command(after_help = "Example: palisade verify --data /var/lib/palisade")]
     Verify(verify::Verify),
+    /// Copies a stopped server's data directory: store, record and key slots as of one moment.
+    #[command(after_help = "Example: palisade backup --data /var/lib/palisade --output /backup/2026-11-28")]
+    Backup(backup::Backup),
+    /// Makes a data directory of a backup, and proves it before it says so.
+    #[command(
+        after_help = "Example: palisade restore --backup /backup/2026-11-28 --data /var/lib/palisade --passphrase-file secret"
+    )]
+    Restore(restore::Restore),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example: palisade completions bash > /etc/bash_completion.d/palisade")]
     Completions(completions::Completions),
@@ -118,6 +128,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => doctor.run(output),
         Command::Coverage(coverage) => coverage.run(output),
         Command::Verify(verify) => verify.run(output),
+        Command::Backup(backup) => backup.run(output),
+        Command::Restore(restore) => restore.run(output),
         Command::Completions(completions) => Ok(completions.run()),
     }
 }

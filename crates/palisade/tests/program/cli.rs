@@ -74,6 +74,8 @@ fn every_command_helps_with_an_example() {
         "doctor",
         "coverage",
         "verify",
+        "backup",
+        "restore",
         "completions",
     ] {
         assert!(top.contains(&expected.to_owned()), "{expected} is not in {top:?}");

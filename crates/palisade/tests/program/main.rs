@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, and prepares its own files"
 )]
 
+mod backup;
 mod bad_input;
 mod cli;
 mod crash;
