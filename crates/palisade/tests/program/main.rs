@@ -14,6 +14,7 @@
 
 mod backup;
 mod bad_input;
+mod broken;
 mod cli;
 mod crash;
 mod records;
@@ -23,6 +24,7 @@ mod shared_store;
 mod stage;
 mod sweep_denied;
 mod sweep_malformed;
+mod sweep_mutations;
 mod sweep_regions;
 mod tls;
 mod verify;

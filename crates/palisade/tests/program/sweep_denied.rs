@@ -3,7 +3,7 @@
 //! the refusals changed nothing.
 
 use serde_json::{Value, json};
-use shape::Protocol;
+use shape::{OperationShape, Protocol};
 use testkit::client::Answer;
 
 use crate::stage::{allow_all, prepare, told, trust_policy};
@@ -153,14 +153,20 @@ async fn session_of_a_role(world: &World, policy: Option<String>) -> Actor {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_done_for_those_who_may_not_and_all_of_it_for_one_who_may() {
     let world = World::new().await;
+    assert_none(&those_who_may_not(&world, &operations()).await);
+    world.finish().await;
+}
+
+/// What is wrong when those call who may not, and then one who may.
+pub(crate) async fn those_who_may_not(world: &World, operations: &[&'static OperationShape]) -> Vec<String> {
     let admin = world.user("admin", allow_all()).await;
-    let refused = callers_who_may_nothing(&world).await;
+    let refused = callers_who_may_nothing(world).await;
     let mut problems = Vec::new();
     let mut needless: Vec<&str> = NEED_NO_PERMISSION.iter().map(|(name, _)| *name).collect();
     let mut otherwise: Vec<_> = REFUSED_OTHERWISE.to_vec();
-    for operation in operations() {
+    for &operation in operations {
         let name = full_name(operation);
-        let given = prepare(&world, operation).await;
+        let given = prepare(world, operation).await;
         let input = world.input(operation, &given);
         for actor in &refused {
             let answer = world.call(actor, operation, &input).await;
@@ -203,13 +209,21 @@ async fn nothing_is_done_for_those_who_may_not_and_all_of_it_for_one_who_may() {
             .iter()
             .map(|row| format!("{row:?} is not needed: take it off the list")),
     );
-    assert_none(&problems);
-    world.finish().await;
+    problems
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_done_for_those_who_are_not_who_they_say() {
     let world = World::new().await;
+    assert_none(&those_who_are_not_who_they_say(&world, &operations()).await);
+    world.finish().await;
+}
+
+/// What is wrong when nobody signed, or with what does not authenticate.
+pub(crate) async fn those_who_are_not_who_they_say(
+    world: &World,
+    operations: &[&'static OperationShape],
+) -> Vec<String> {
     let admin = world.user("admin", allow_all()).await;
     let short = json!({"DurationSeconds": 900});
     let answer = world.ok_as(&admin, "sts:GetSessionToken", short).await;
@@ -243,7 +257,7 @@ async fn nothing_is_done_for_those_who_are_not_who_they_say() {
     forger.signer.secret = "not the secret".to_owned();
 
     let mut problems = Vec::new();
-    for operation in operations() {
+    for &operation in operations {
         let name = full_name(operation);
         let protocol = operation.service.protocol;
         let input = world.input(operation, &serde_json::Map::new());
@@ -268,20 +282,25 @@ async fn nothing_is_done_for_those_who_are_not_who_they_say() {
             }
         }
     }
-    assert_none(&problems);
-    world.finish().await;
+    problems
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_root_user_of_another_account_sees_and_does_nothing_here() {
     let world = World::new().await;
+    assert_none(&another_account(&world, &operations()).await);
+    world.finish().await;
+}
+
+/// What is wrong when another account's root user calls.
+pub(crate) async fn another_account(world: &World, operations: &[&'static OperationShape]) -> Vec<String> {
     let admin = world.user("admin", allow_all()).await;
     let away = world.away.clone();
     let mut problems = Vec::new();
     let mut listed: Vec<&str> = AWAY_ALLOWED.iter().map(|(name, _)| *name).collect();
-    for operation in operations() {
+    for &operation in operations {
         let name = full_name(operation);
-        let given = prepare(&world, operation).await;
+        let given = prepare(world, operation).await;
         let input = world.input(operation, &given);
         let answer = world.call(&away, operation, &input).await;
         let is_listed = listed.contains(&name.as_str());
@@ -316,8 +335,7 @@ async fn the_root_user_of_another_account_sees_and_does_nothing_here() {
             .iter()
             .map(|name| format!("{name} is no operation: take it off the list")),
     );
-    assert_none(&problems);
-    world.finish().await;
+    problems
 }
 
 /// An ARN of the home account in an answer to another. In the trust policies

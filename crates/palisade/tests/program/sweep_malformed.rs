@@ -2,7 +2,7 @@
 //! reaches further; input at a limit is not.
 
 use serde_json::Value;
-use shape::Protocol;
+use shape::{OperationShape, Protocol};
 use testkit::client::{post, query_call};
 use testkit::sample::{self, Broken};
 
@@ -26,13 +26,24 @@ const CLOSER_LIMITS: &[(&str, &str, &str)] = &[
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn input_that_breaks_the_model_is_refused_in_its_words() {
     let world = World::new().await;
+    let (problems, tried) = broken_input(&world, &operations()).await;
+    assert!(tried > 500, "only {tried} broken inputs were made");
+    assert_none(&problems);
+    world.finish().await;
+}
+
+/// What is wrong with the answers to inputs that break the model, and how many were tried.
+pub(crate) async fn broken_input(
+    world: &World,
+    operations: &[&'static OperationShape],
+) -> (Vec<String>, usize) {
     let admin = world.user("admin", allow_all()).await;
     let mut problems = Vec::new();
     let mut closer: Vec<_> = CLOSER_LIMITS.to_vec();
     let mut tried = 0;
-    for operation in operations() {
+    for &operation in operations {
         let name = full_name(operation);
-        let given = prepare(&world, operation).await;
+        let given = prepare(world, operation).await;
         let input = world.input(operation, &given);
         for mutation in sample::mutations(operation, &input) {
             tried += 1;
@@ -74,14 +85,12 @@ async fn input_that_breaks_the_model_is_refused_in_its_words() {
             }
         }
     }
-    assert!(tried > 500, "only {tried} broken inputs were made");
     problems.extend(
         closer
             .iter()
             .map(|row| format!("{row:?} is not needed: take it off the list")),
     );
-    assert_none(&problems);
-    world.finish().await;
+    (problems, tried)
 }
 
 /// Bodies that are none, for one operation of each service: the wire codecs

@@ -2,6 +2,7 @@
 //! for one service and region.
 
 use serde_json::Value;
+use shape::OperationShape;
 use testkit::client::{Signer, post};
 use testkit::sample;
 
@@ -24,16 +25,22 @@ const NAMES_NOTHING: &[&str] = &[
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_one_region_is_not_seen_from_another() {
     let world = World::new().await;
+    assert_none(&another_region(&world, &operations()).await);
+    world.finish().await;
+}
+
+/// What is wrong when the same is asked of another region.
+pub(crate) async fn another_region(world: &World, operations: &[&'static OperationShape]) -> Vec<String> {
     let admin = world.user("admin", allow_all()).await;
     let mut problems = Vec::new();
     let mut listed = NAMES_NOTHING.to_vec();
-    for operation in operations() {
+    for &operation in operations {
         let name = full_name(operation);
         let service = operation.service;
         if !is_regional(service) || GLOBAL_STATE.iter().any(|(global, _)| *global == service.name) {
             continue;
         }
-        let mut given = prepare(&world, operation).await;
+        let mut given = prepare(world, operation).await;
         // A key id means one of the region that is asked; an ARN would say which is meant.
         let mut ids = Vec::new();
         for value in given.values_mut() {
@@ -75,8 +82,7 @@ async fn what_is_in_one_region_is_not_seen_from_another() {
             .iter()
             .map(|name| format!("{name} is no operation: take it off the list")),
     );
-    assert_none(&problems);
-    world.finish().await;
+    problems
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

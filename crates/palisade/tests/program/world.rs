@@ -12,6 +12,7 @@ use testkit::program::{Launch, Server};
 use testkit::sample;
 
 use crate::PALISADE;
+use crate::broken::Broken;
 use crate::records::Sent;
 use crate::secrets::Secrets;
 
@@ -72,9 +73,26 @@ pub(crate) struct Actor {
     pub(crate) account: &'static str,
 }
 
+/// What is called.
+enum Running {
+    /// The product.
+    Program(Server),
+    /// A door in the test's own process, behind which something is broken.
+    Broken(Box<Broken>),
+}
+
+impl Running {
+    fn address(&self) -> std::net::SocketAddr {
+        match self {
+            Running::Program(server) => server.address,
+            Running::Broken(broken) => broken.address,
+        }
+    }
+}
+
 /// The program and what stands around it.
 pub(crate) struct World {
-    server: Server,
+    server: Running,
     directory: tempfile::TempDir,
     clock: AtomicU64,
     start: Timestamp,
@@ -101,6 +119,22 @@ impl World {
             &format!("--credential={AWAY_KEY}:{ROOT_SECRET}:{AWAY}"),
         ];
         let server = launch.serve(&arguments, &directory.path().join("log"));
+        let key_file = std::fs::read(data.join("root.key")).unwrap();
+        let world = World::around(Running::Program(server), directory).await;
+        world.secrets().add("the key file", &key_file);
+        world
+    }
+
+    /// The same around a door in this process, whose services are given; a call
+    /// whose target is `shortcut` does not even come to the door.
+    pub(crate) async fn broken(services: Vec<gate::Service>, shortcut: Option<&'static str>) -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let roots = [(HOME, HOME_KEY, ROOT_SECRET), (AWAY, AWAY_KEY, ROOT_SECRET)];
+        let broken = Broken::open(&directory.path().join("data"), roots, services, shortcut).await;
+        World::around(Running::Broken(Box::new(broken)), directory).await
+    }
+
+    async fn around(server: Running, directory: tempfile::TempDir) -> World {
         let root = |name, key, account| Actor {
             name,
             signer: Signer::new(key, ROOT_SECRET),
@@ -110,8 +144,6 @@ impl World {
         };
         let mut secrets = Secrets::default();
         secrets.add("the root user's secret", ROOT_SECRET.as_bytes());
-        let key_file = std::fs::read(data.join("root.key")).unwrap();
-        secrets.add("the key file", &key_file);
         let mut world = World {
             server,
             directory,
@@ -131,7 +163,7 @@ impl World {
     async fn moved(&self, seconds: u64) -> Timestamp {
         let body = json!({"advance_seconds": seconds}).to_string().into_bytes();
         let call = (Vec::new(), body);
-        let answer = send(self.server.address, "POST", "/_palisade/clock", "", None, call).await;
+        let answer = send(self.server.address(), "POST", "/_palisade/clock", "", None, call).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         Timestamp::parse_iso8601(answer.json()["now"].as_str().unwrap()).unwrap()
     }
@@ -149,7 +181,7 @@ impl World {
 
     /// Where the program listens.
     pub(crate) fn address(&self) -> std::net::SocketAddr {
-        self.server.address
+        self.server.address()
     }
 
     /// A name that nothing has yet.
@@ -308,15 +340,19 @@ impl World {
     /// Ends the program: every call must have its record, nothing may have
     /// panicked, and no secret may be found anywhere.
     pub(crate) async fn finish(self) {
+        assert_none(&self.problems().await);
+    }
+
+    /// Ends the program, and tells what is wrong with what it leaves.
+    pub(crate) async fn problems(self) -> Vec<String> {
         let host = self.address().to_string();
         let call = Default::default();
         let metrics = signed(&host, "GET", "/_palisade/metrics", "", None, call);
         let metrics = exchange_http2(self.address(), metrics).await.unwrap();
-        assert!(
-            metrics.text().contains("palisade_panics_total 0"),
-            "{}",
-            metrics.text()
-        );
+        let mut problems = Vec::new();
+        if !metrics.text().contains("palisade_panics_total 0") {
+            problems.push(format!("something panicked: {}", metrics.text()));
+        }
         let data = self.data();
         let World {
             server,
@@ -325,17 +361,23 @@ impl World {
             secrets,
             ..
         } = self;
-        assert!(server.stop().success());
+        let mut log = Vec::new();
+        match server {
+            Running::Program(server) => {
+                assert!(server.stop().success());
+                log = std::fs::read(directory.path().join("log")).unwrap();
+                let said = String::from_utf8_lossy(&log);
+                assert!(
+                    said.contains("TRACE"),
+                    "the log says too little to prove anything: {said}"
+                );
+            }
+            Running::Broken(broken) => broken.close().await,
+        }
         let records = crate::records::of(&data.join("journal"));
-        let mut problems = crate::records::check(&sent.into_inner().unwrap(), &records);
-        let log = std::fs::read(directory.path().join("log")).unwrap();
-        let said = String::from_utf8_lossy(&log);
-        assert!(
-            said.contains("TRACE"),
-            "the log says too little to prove anything: {said}"
-        );
+        problems.extend(crate::records::check(&sent.into_inner().unwrap(), &records));
         problems.extend(secrets.into_inner().unwrap().look_for(&data, &records, &log));
-        assert_none(&problems);
+        problems
     }
 }
 
