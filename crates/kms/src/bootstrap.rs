@@ -127,6 +127,8 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
             make(purpose.spec(), cx.random()).await?,
         ),
     };
+    let domain = cx.domain_key(wanted.account, wanted.region, MATERIAL_PURPOSE);
+    let sealed = Material::seal(&id, &material_id, &backing, &domain, cx.random(), cx.now());
     let key = Key {
         id: id.clone(),
         account: wanted.account,
@@ -139,11 +141,9 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         tags: Tags::default(),
         aliases: BTreeSet::new(),
         material: material_id,
+        sealed: Some(sealed.map_err(Error::Crypto)?),
         arn: OnceLock::new(),
     };
-    let domain = cx.domain_key(wanted.account, wanted.region, MATERIAL_PURPOSE);
-    let material = Material::seal(&id, &key.material, &backing, &domain, cx.random(), cx.now());
-    let material = material.map_err(Error::Crypto)?;
     let event = Event {
         source: "kms.amazonaws.com",
         name: "BootstrapKey",
@@ -164,7 +164,7 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         if tx.get(&KEYS, &id).await?.is_some() {
             return Err(StoreError::Conflict);
         }
-        insert_chosen_key(tx, &key, &material);
+        insert_chosen_key(tx, &key);
         Ok(())
     })
     .await

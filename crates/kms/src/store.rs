@@ -26,7 +26,8 @@ use crate::model::{
 /// Keys, in their owner's account and region.
 pub(crate) const KEYS: Table<KeyId, Key> = Table::new("kms/key", 1);
 
-/// Key material, beside its key.
+/// Key material that is not in its key's own row: that of keys whose rows were
+/// written before it stood there.
 pub(crate) const MATERIALS: Table<(KeyId, MaterialId), Material> = Table::new("kms/material", 1);
 
 /// Aliases, in their owner's account and region.
@@ -188,14 +189,23 @@ pub async fn aliases(
 }
 
 /// A backing key, open for as long as its row is held.
-pub struct Backing(Arc<Material>);
+pub enum Backing {
+    /// In the key's own row.
+    Current(Arc<Key>),
+    /// In a row of its own.
+    Apart(Arc<Material>),
+}
 
 impl Deref for Backing {
     type Target = BackingKey;
 
     fn deref(&self) -> &BackingKey {
-        self.0
-            .opened()
+        let material = match self {
+            Backing::Current(key) => key.sealed.as_ref(),
+            Backing::Apart(row) => Some(&**row),
+        };
+        material
+            .and_then(Material::opened)
             .expect("a Backing is made of a row that was opened")
     }
 }
@@ -206,15 +216,22 @@ impl Deref for Backing {
 ///
 /// [`Error::Crypto`] if the row was changed or belongs elsewhere.
 pub async fn backing(cx: &Cx, key: &Permit<Arc<Key>>, id: &MaterialId) -> Result<Option<Backing>, Error> {
+    let domain = || cx.domain_key(key.account, &key.region, MATERIAL_PURPOSE);
+    let open = |material: &Material| {
+        let opened = material.open(&key.id, id, key.purpose.spec(), domain);
+        opened.map(drop).map_err(Error::Crypto)
+    };
+    if let Some(material) = key.sealed.as_ref().filter(|_| *id == key.material) {
+        open(material)?;
+        return Ok(Some(Backing::Current(Arc::clone(key))));
+    }
     let row = cx
         .view()
         .cross_account_get(&scope(cx, key.account), &MATERIALS, &(key.id.clone(), id.clone()))
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let domain = || cx.domain_key(key.account, &key.region, MATERIAL_PURPOSE);
-    row.open(&key.id, id, key.purpose.spec(), domain)
-        .map_err(Error::Crypto)?;
-    Ok(Some(Backing(row)))
+    open(&row)?;
+    Ok(Some(Backing::Apart(row)))
 }
 
 /// The backing key behind the current material of `key`.
@@ -240,16 +257,16 @@ pub fn seal(cx: &Cx, key: &Key, backing: &BackingKey) -> Result<Material, Error>
     Material::seal(&key.id, &key.material, backing, &domain, cx.random(), cx.now()).map_err(Error::Crypto)
 }
 
-/// Writes a new key and its material.
-pub fn insert_key(tx: &mut WriteTx, _may_create: &Permit<()>, key: &Key, material: &Material) {
-    insert_chosen_key(tx, key, material);
+/// Writes a new key, which holds its material.
+pub fn insert_key(tx: &mut WriteTx, _may_create: &Permit<()>, key: &Key) {
+    insert_chosen_key(tx, key);
 }
 
-/// Writes a key that the operator chose and its material. No permit: nobody
-/// asks, and only [`crate::bootstrap_key`] calls it.
-pub(crate) fn insert_chosen_key(tx: &mut WriteTx, key: &Key, material: &Material) {
+/// Writes a key that the operator chose, which holds its material. No permit:
+/// nobody asks, and only [`crate::bootstrap_key`] calls it.
+pub(crate) fn insert_chosen_key(tx: &mut WriteTx, key: &Key) {
+    assert!(key.sealed.is_some(), "a new key has its material");
     tx.put(&KEYS, &key.id, key);
-    tx.put(&MATERIALS, &(key.id.clone(), key.material.clone()), material);
 }
 
 /// Replaces a key by what it has become, and its place among the deletions due.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::limits::ALIASES_PER_KEY_MAX;
 use crate::model::{
-    AliasName, CiphertextReference, DeletionWindow, Demand, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId,
-    Purpose, Tags,
+    AliasName, CiphertextReference, DeletionWindow, Demand, KeyId, KeyPolicy, KeyState, KeyUsage, Material,
+    MaterialId, Purpose, Tags,
 };
 
 /// A key.
@@ -42,6 +42,12 @@ pub struct Key {
     pub aliases: BTreeSet<AliasName>,
     /// The material that encrypts, signs and authenticates now.
     pub material: MaterialId,
+    /// The same itself, sealed. It stands in the key's own row because a row of
+    /// its own would lie elsewhere in the store's tree, and cost a new key as
+    /// much again (`docs/decisions/0003-door.md`). `None` in rows written before
+    /// that was known, whose material has a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed: Option<Material>,
     /// Spelled at its first use and kept as long as the cached row, since
     /// every request needs it several times. What it is made of never changes.
     #[serde(skip)]
@@ -241,6 +247,7 @@ mod tests {
             tags: Tags::default(),
             aliases: BTreeSet::new(),
             material: MaterialId::generate(&Random::seeded(1)),
+            sealed: None,
             arn: OnceLock::new(),
         }
     }

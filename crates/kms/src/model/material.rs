@@ -174,6 +174,17 @@ impl Material {
     }
 }
 
+/// The sealed bytes alone: what is open stays where it was opened.
+impl Clone for Material {
+    fn clone(&self) -> Material {
+        Material {
+            created: self.created,
+            sealed: self.sealed.clone(),
+            opened: OnceLock::new(),
+        }
+    }
+}
+
 fn record<'a>(key: &'a KeyId, id: &'a MaterialId) -> MaterialRecord<'a> {
     MaterialRecord {
         key_id: key.as_str(),

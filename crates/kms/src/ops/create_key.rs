@@ -34,7 +34,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         Some(policy) => bind(cx, policy).await?,
         None => KeyPolicy::delegating_to(cx.account()),
     };
-    let key = Key {
+    let mut key = Key {
         id: KeyId::generate(cx.random()),
         account: cx.account(),
         region: cx.region().clone(),
@@ -46,6 +46,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         tags,
         aliases: BTreeSet::new(),
         material: MaterialId::generate(cx.random()),
+        sealed: None,
         arn: OnceLock::new(),
     };
     if !key.tags.is_empty() {
@@ -56,11 +57,11 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
     }
 
     let backing = make(kms, purpose.spec(), cx.random()).await?;
-    let material = store::seal(cx, &key, &backing)?;
+    key.sealed = Some(store::seal(cx, &key, &backing)?);
     // Before the write, whose intent must tell all that the record will.
     access::created(cx, &key);
     cx.write(async |tx| {
-        store::insert_key(tx, &may_create, &key, &material);
+        store::insert_key(tx, &may_create, &key);
         Ok::<_, Error>(())
     })
     .await?;
