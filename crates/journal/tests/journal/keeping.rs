@@ -126,6 +126,23 @@ fn a_compressed_segment_is_an_ordinary_zstd_file() {
 }
 
 #[test]
+fn an_append_given_up_leaves_its_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    runtime().block_on(async {
+        tokio::select! {
+            biased;
+            _ = journal.append(b"given up", Durability::Written) => panic!("others are given a turn first"),
+            () = std::future::ready(()) => {}
+        }
+    });
+    assert_eq!(journal.written(), Position(1));
+    assert_eq!(append(&journal, b"after it"), Position(2));
+    runtime().block_on(journal.sync()).unwrap();
+    assert_eq!(read_all(&journal), [b"given up".to_vec(), b"after it".to_vec()]);
+}
+
+#[test]
 fn records_have_a_largest_size_and_larger_ones_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(directory.path());
