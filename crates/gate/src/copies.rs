@@ -59,19 +59,25 @@ pub(crate) fn shared_event_id(event_id: &str) -> String {
 }
 
 /// The records of a call whose caller's is `own`.
-pub(crate) fn of(own: &Record<'_>, caller: &Caller, owners: &[AccountId], weighed: &[Weighed]) -> Copies {
+pub(crate) fn of(
+    own: &Record<'_>,
+    caller: &Caller,
+    invoked_by: Option<&str>,
+    owners: &[AccountId],
+    weighed: &[Weighed],
+) -> Copies {
+    let identity = || foreign_identity(caller, invoked_by);
     Copies {
         own: own.to_json(),
         owners: owners
             .iter()
-            .map(|owner| of_owner(own, caller, *owner, weighed))
+            .map(|owner| of_owner(own, &identity(), *owner, weighed))
             .collect(),
     }
 }
 
-fn of_owner(own: &Record<'_>, caller: &Caller, owner: AccountId, weighed: &[Weighed]) -> (String, String) {
+fn of_owner(own: &Record<'_>, identity: &str, owner: AccountId, weighed: &[Weighed]) -> (String, String) {
     let event_id = derived(own.event_id, owner.digits().as_bytes());
-    let identity = foreign_identity(caller);
     let resources: Vec<Touched> = own
         .resources
         .iter()
@@ -80,7 +86,7 @@ fn of_owner(own: &Record<'_>, caller: &Caller, owner: AccountId, weighed: &[Weig
         .collect();
     let decision = decision::summary_for_owner(own.request_id, owner, weighed);
     let copy = Record {
-        user_identity: Some(&identity),
+        user_identity: Some(identity),
         event_id: &event_id,
         resources: &resources,
         account: Some(owner),
@@ -92,7 +98,7 @@ fn of_owner(own: &Record<'_>, caller: &Caller, owner: AccountId, weighed: &[Weig
 }
 
 /// A caller as another account sees it.
-fn foreign_identity(caller: &Caller) -> String {
+fn foreign_identity(caller: &Caller, invoked_by: Option<&str>) -> String {
     // A service is nobody's guest: it looks the same to everyone.
     if let Who::Service { .. } = caller.principal.who() {
         return caller.identity_json().to_owned();
@@ -100,6 +106,9 @@ fn foreign_identity(caller: &Caller) -> String {
     let mut out = String::from("{\"type\":\"AWSAccount\"");
     text_member(&mut out, "principalId", caller.principal.user_id());
     text_member(&mut out, "accountId", &caller.account.digits());
+    if let Some(service) = invoked_by {
+        text_member(&mut out, "invokedBy", service);
+    }
     out.push('}');
     out
 }

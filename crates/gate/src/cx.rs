@@ -4,6 +4,8 @@
 //! A `Cx` lives for one run of one handler. When another writer comes first
 //! the handler runs again with a fresh one.
 
+mod call;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -26,6 +28,9 @@ use crate::fault::{Fault, FaultKind};
 use crate::intent::Intent;
 use crate::record::{self, Record, Touched};
 
+pub use self::call::OnBehalf;
+use self::call::Via;
+
 /// The context of one call.
 pub struct Cx {
     door: Arc<Door>,
@@ -41,6 +46,8 @@ pub struct Cx {
     /// Whether the handler asked for permission, and got it, at least once.
     authorized: AtomicBool,
     policies: OnceLock<Arc<CallerPolicies>>,
+    /// How the call came, if a service made it.
+    via: Option<Via>,
     gathered: Mutex<Gathered>,
 }
 
@@ -53,6 +60,9 @@ struct Gathered {
     weighed: Vec<Weighed>,
     /// Other accounts whose policies were asked, each once.
     owners: Vec<AccountId>,
+    /// Of the calls that the service made for this one: request ids, and what was weighed.
+    calls: Vec<String>,
+    weighed_inside: Vec<Weighed>,
     intent: Option<Intent>,
 }
 
@@ -87,6 +97,7 @@ impl Cx {
             user_agent: user_agent.map(Arc::from),
             authorized: AtomicBool::new(false),
             policies: OnceLock::new(),
+            via: None,
             gathered: Mutex::default(),
             door: Arc::clone(door),
         }
@@ -306,11 +317,16 @@ impl Cx {
     fn global_keys(&self, keys: &mut Context<'static>, owner: Option<AccountId>) {
         keys.insert("aws:currenttime", self.now);
         keys.insert("aws:epochtime", self.now);
-        keys.insert("aws:securetransport", self.peer.tls.is_some());
         keys.insert("aws:requestedregion", self.region.clone());
-        keys.insert("aws:sourceip", self.peer.address.ip());
-        keys.insert("aws:viaawsservice", false);
         keys.insert("aws:resourceaccount", owner.unwrap_or(self.account()));
+        match &self.via {
+            None => {
+                keys.insert("aws:securetransport", self.peer.tls.is_some());
+                keys.insert("aws:sourceip", self.peer.address.ip());
+                keys.insert("aws:viaawsservice", false);
+            }
+            Some(via) => via.keys(keys),
+        }
         keys.insert_if_known("aws:useragent", self.user_agent.clone());
     }
 
@@ -391,10 +407,10 @@ impl Cx {
     /// The record of this call, each copy as one line of JSON.
     pub(crate) fn records(&self, error: Option<(&str, Option<&str>)>, elements: Option<&str>) -> Copies {
         let gathered = self.gathered();
-        let decision = crate::decision::summary(&self.request_id, &gathered.weighed);
+        let decision = crate::decision::summary(&self.request_id, &gathered.weighed, &gathered.calls);
         let shared = (!gathered.owners.is_empty()).then(|| copies::shared_event_id(&self.event_id));
         let own = Record {
-            user_identity: Some(self.caller.identity_json()),
+            user_identity: Some(self.identity_json()),
             time: self.now,
             event_source: self.operation.service.event_source,
             event_name: self.operation.name,
@@ -414,7 +430,13 @@ impl Cx {
             tls: self.peer.tls.as_deref(),
             decision: decision.as_deref(),
         };
-        copies::of(&own, &self.caller, &gathered.owners, &gathered.weighed)
+        copies::of(
+            &own,
+            &self.caller,
+            self.invoked_by(),
+            &gathered.owners,
+            &gathered.weighed,
+        )
     }
 
     pub(crate) fn take_intent(&self) -> Option<Intent> {
@@ -425,10 +447,11 @@ impl Cx {
     pub(crate) async fn decision_header(&self) -> Option<String> {
         let summary = {
             let gathered = self.gathered();
-            let refused = gathered
-                .weighed
-                .last()
-                .filter(|weighed| weighed.denied().is_some())?;
+            let last = [gathered.weighed_inside.last(), gathered.weighed.last()];
+            let refused = last
+                .into_iter()
+                .flatten()
+                .find(|weighed| weighed.denied().is_some())?;
             refused.headline()
         };
         let arn = crate::operator::decision_arn(&self.region, self.account(), &self.request_id);
@@ -438,7 +461,7 @@ impl Cx {
 
     /// Hands what was weighed to the door's memory, for `why`.
     pub(crate) fn keep_decisions(&self) {
-        let weighed = std::mem::take(&mut self.gathered().weighed);
+        let weighed = self.take_weighed();
         self.door.decisions.keep(&self.request_id, &self.region, weighed);
     }
 

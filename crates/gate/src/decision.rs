@@ -207,7 +207,8 @@ fn hide_owners_side(trace: &mut Trace, because: &str) {
 
 /// The record's `palisade` member; `None` if nothing was weighed. `decision`
 /// is the id under which `why` tells more: the request's, which the caller has.
-pub(crate) fn summary(request_id: &str, weighed: &[Weighed]) -> Option<String> {
+/// `calls` are those of the calls that the service made for this one.
+pub(crate) fn summary(request_id: &str, weighed: &[Weighed], calls: &[String]) -> Option<String> {
     if weighed.is_empty() {
         return None;
     }
@@ -219,7 +220,12 @@ pub(crate) fn summary(request_id: &str, weighed: &[Weighed]) -> Option<String> {
         }
         weighed.summary(&mut out);
     }
-    out.push_str("]}");
+    out.push(']');
+    for (at, call) in calls.iter().enumerate() {
+        out.push_str(if at == 0 { ",\"calls\":[" } else { "," });
+        json_text(&mut out, call);
+    }
+    out.push_str(if calls.is_empty() { "}" } else { "]}" });
     Some(out)
 }
 

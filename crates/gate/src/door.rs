@@ -432,7 +432,6 @@ impl Door {
             self.metrics.unrecorded.inc();
             Fault::server("ServiceUnavailable", &error).with_status(503)
         })?;
-        cx.keep_decisions();
         outcome.map(|(output, _)| output)
     }
 

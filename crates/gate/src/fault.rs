@@ -8,7 +8,9 @@ use store::StoreError;
 use crate::access::Denied;
 
 /// A failed call: what the caller is told, and what only the log is told.
-#[derive(Debug)]
+///
+/// It is an error as well, so that a service can pass on what another answered.
+#[derive(Debug, Clone)]
 pub struct Fault {
     /// Whose doing it is.
     pub(crate) kind: FaultKind,
@@ -21,6 +23,18 @@ pub struct Fault {
     /// For the log alone.
     pub(crate) detail: Option<String>,
 }
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.code)?;
+        match &self.message {
+            Some(message) => write!(f, ": {message}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
 
 /// Whose doing a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +116,11 @@ impl Fault {
             status: Some(status),
             ..self
         }
+    }
+
+    /// The same fault, once the log has been told.
+    pub(crate) fn logged(self) -> Fault {
+        Fault { detail: None, ..self }
     }
 
     /// The error's code as the caller reads it, before the protocol has its say.

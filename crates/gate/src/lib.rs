@@ -40,7 +40,7 @@ mod tls;
 mod within;
 
 pub use access::{Access, AuthorizeError, Denied, Permit};
-pub use cx::Cx;
+pub use cx::{Cx, OnBehalf};
 pub use directory::{
     Caller, CallerPolicies, Credential, CredentialFault, Directory, Presented, Session, SessionIssuer,
     SigningKeys, Use,

@@ -93,3 +93,7 @@ pub(crate) const NAME_TRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Nodes with intents that one look goes through; more are found by the next.
 pub(crate) const NODES_LOOKED_AT_MAX: usize = 256;
+
+/// Calls within calls: a service that calls one that calls one that calls one.
+/// No chain of AWS services that we know is longer than three.
+pub(crate) const CALLS_DEPTH_MAX: usize = 4;

@@ -233,12 +233,17 @@ pub(crate) fn elements(output: &dyn Structure) -> Option<String> {
 pub(crate) fn user_identity(caller: &Caller) -> String {
     let mut out = String::with_capacity(512);
     let principal = &caller.principal;
+    if let Who::Service { name } = principal.who() {
+        out.push_str("{\"type\":\"AWSService\"");
+        text_member(&mut out, "invokedBy", name);
+        out.push('}');
+        return out;
+    }
     let kind = match principal.who() {
         Who::Root => "Root",
         Who::User { .. } => "IAMUser",
         Who::AssumedRole { .. } => "AssumedRole",
         Who::FederatedUser { .. } => "FederatedUser",
-        Who::Service { .. } => "AWSService",
         Who::WebIdentity { .. } => "WebIdentityUser",
         Who::Saml { .. } => "SAMLUser",
         _ => "Unknown",

@@ -8,6 +8,7 @@
 //!
 //! Absent by design: any way to reach this from a socket.
 
+use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -110,11 +111,16 @@ impl Door {
                 continue;
             }
             let outcome = cx.refuse_unauthorized(outcome);
-            return self.record_within(&cx, outcome).await.map(|output| {
-                *output
-                    .downcast::<O::Output>()
-                    .expect("an operation answers its own output")
-            });
+            let outcome = self.record_within(&cx, outcome).await;
+            cx.keep_decisions();
+            return outcome.map(output_of::<O>);
         }
     }
+}
+
+/// The typed output of an operation that was called with its types forgotten.
+pub(crate) fn output_of<O: Operation>(output: Box<dyn Any + Send>) -> O::Output {
+    *output
+        .downcast::<O::Output>()
+        .expect("an operation answers its own output")
 }
