@@ -63,7 +63,8 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     let foreign = sought.owner != cx.account();
     let mut access = Access::to((), sought.arn.as_str())
         .owned_by(sought.owner)
-        .key("kms:calleraccount", Some(cx.account()));
+        .key("kms:calleraccount", Some(cx.account()))
+        .key("kms:viaservice", cx.via_service());
     if foreign {
         access = access.hiding_existence();
     } else {
