@@ -194,6 +194,18 @@ resource "aws_iam_group" "other" {
   name = "other"
 }
 
+resource "aws_iam_user_login_profile" "person" {
+  user                    = aws_iam_user.person.name
+  password_length         = 24
+  password_reset_required = true
+}
+
+resource "aws_iam_virtual_mfa_device" "phone" {
+  virtual_mfa_device_name = "phone"
+  path                    = "/staff/"
+  tags                    = { Team = local.second ? "blue" : "red" }
+}
+
 # Roles.
 
 data "aws_iam_policy_document" "trust" {

@@ -3887,8 +3887,8 @@ impl std::fmt::Debug for DisableOrganizationsRootSessionsOutput {
 pub struct EnableMFADeviceInput {
     pub user_name: String,
     pub serial_number: String,
-    pub authentication_code1: String,
-    pub authentication_code2: String,
+    pub authentication_code1: Secret<String>,
+    pub authentication_code2: Secret<String>,
 }
 
 impl Structure for EnableMFADeviceInput {
@@ -12950,8 +12950,8 @@ impl std::fmt::Debug for ResourceSpecificResult {
 pub struct ResyncMFADeviceInput {
     pub user_name: String,
     pub serial_number: String,
-    pub authentication_code1: String,
-    pub authentication_code2: String,
+    pub authentication_code1: Secret<String>,
+    pub authentication_code2: Secret<String>,
 }
 
 impl Structure for ResyncMFADeviceInput {

@@ -388,7 +388,7 @@ pub(crate) static TAG_LIST_TYPE: Shape = Shape { name: "tagListType", sensitive:
 static TAG_VALUE_TYPE_PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
 pub(crate) static TAG_VALUE_TYPE: Shape = Shape { name: "tagValueType", sensitive: false, kind: Kind::String { min: Some(0), max: Some(256), pattern: Some(&TAG_VALUE_TYPE_PATTERN), values: &[] } };
 static TOKEN_CODE_TYPE_PATTERN: Pattern = Pattern::new("[\\d]*");
-pub(crate) static TOKEN_CODE_TYPE: Shape = Shape { name: "tokenCodeType", sensitive: false, kind: Kind::String { min: Some(6), max: Some(6), pattern: Some(&TOKEN_CODE_TYPE_PATTERN), values: &[] } };
+pub(crate) static TOKEN_CODE_TYPE: Shape = Shape { name: "tokenCodeType", sensitive: true, kind: Kind::String { min: Some(6), max: Some(6), pattern: Some(&TOKEN_CODE_TYPE_PATTERN), values: &[] } };
 pub(crate) static TOKEN_TYPE: Shape = Shape { name: "tokenType", sensitive: false, kind: Kind::String { min: None, max: None, pattern: None, values: &[] } };
 pub(crate) static TRADE_IN_TOKEN_TYPE: Shape = Shape { name: "tradeInTokenType", sensitive: true, kind: Kind::String { min: None, max: None, pattern: None, values: &[] } };
 static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE_PATTERN: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");

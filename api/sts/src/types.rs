@@ -21,7 +21,7 @@ pub struct AssumeRoleInput {
     pub transitive_tag_keys: Option<Vec<String>>,
     pub external_id: Option<String>,
     pub serial_number: Option<String>,
-    pub token_code: Option<String>,
+    pub token_code: Option<Secret<String>>,
     pub source_identity: Option<String>,
     pub provided_contexts: Option<Vec<ProvidedContext>>,
     pub minimum_session_token_size: Option<i32>,
@@ -1086,7 +1086,7 @@ impl std::fmt::Debug for GetFederationTokenOutput {
 pub struct GetSessionTokenInput {
     pub duration_seconds: Option<i32>,
     pub serial_number: Option<String>,
-    pub token_code: Option<String>,
+    pub token_code: Option<Secret<String>>,
     pub minimum_session_token_size: Option<i32>,
 }
 

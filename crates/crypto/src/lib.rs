@@ -4,7 +4,7 @@
 //! signing, so that the provider can be exchanged, and audited, in one place.
 //!
 //! The provider is AWS-LC (`aws-lc-rs`). Another crate is used only where it
-//! lacks an algorithm: `ed25519-dalek` for Ed25519ph, `argon2` for passphrases.
+//! lacks an algorithm: `ed25519-dalek` for Ed25519ph, `argon2` for passphrases and passwords.
 //!
 //! | module | holds |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | [`blob`] | the envelope that `kms:Encrypt` answers |
 //! | [`hierarchy`] | root key, domain keys, sealed rows |
 //! | [`slot`] | the ways to open a root key, and first set-up |
+//! | [`password`], [`totp`] | what people prove themselves by: passwords, one-time codes |
 //! | [`sigv4a`] | the key pair of Signature Version 4A |
 //!
 //! Absent by design: files, sockets and clocks. What must be read from a disk
@@ -25,9 +26,11 @@ pub mod hash;
 pub mod hierarchy;
 pub mod kdf;
 pub mod key;
+pub mod password;
 pub mod random;
 pub mod sigv4a;
 pub mod slot;
+pub mod totp;
 
 mod canonical;
 mod locked;
@@ -37,4 +40,5 @@ pub use error::Error;
 pub use hash::{HmacKey, Sha256, constant_time_eq, hmac_sha256, sha256};
 pub use hierarchy::{DomainKey, MaterialRecord, RootKey};
 pub use locked::forbid_core_dumps;
+pub use password::PasswordDigest;
 pub use random::Random;

@@ -14,7 +14,7 @@
 mod document;
 mod error;
 mod initialise;
-mod passphrase;
+pub(crate) mod passphrase;
 mod shamir;
 mod share;
 

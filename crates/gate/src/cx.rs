@@ -328,6 +328,23 @@ impl Cx {
             Some(via) => via.keys(keys),
         }
         keys.insert_if_known("aws:useragent", self.user_agent.clone());
+        self.mfa_keys(keys);
+    }
+
+    /// Whether and how long ago the caller proved a second factor: present on
+    /// all temporary credentials, absent on long-term ones, unless the handler
+    /// has just seen a code.
+    fn mfa_keys(&self, keys: &mut Context<'static>) {
+        let Some(session) = &self.caller.session else {
+            return;
+        };
+        if keys.get("aws:multifactorauthpresent").is_some() {
+            return;
+        }
+        keys.insert("aws:multifactorauthpresent", session.mfa.is_some());
+        if let Some(at) = session.mfa {
+            keys.insert("aws:multifactorauthage", self.now.seconds() - at.seconds());
+        }
     }
 
     /// Runs `change` in a transaction that is conditional on everything read

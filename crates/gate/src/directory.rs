@@ -172,8 +172,8 @@ pub struct Session {
     pub issued: Timestamp,
     /// When they end.
     pub expires: Timestamp,
-    /// Whether the issuer saw a second factor.
-    pub mfa: bool,
+    /// When the issuer saw a second factor, if it did.
+    pub mfa: Option<Timestamp>,
     /// The role behind the session, for the record: unique id, ARN with path, name.
     pub issuer: Option<SessionIssuer>,
     /// The source identity, if one was set.

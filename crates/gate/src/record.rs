@@ -274,7 +274,7 @@ pub(crate) fn user_identity(caller: &Caller) -> String {
         text_member(
             &mut out,
             "mfaAuthenticated",
-            if session.mfa { "true" } else { "false" },
+            if session.mfa.is_some() { "true" } else { "false" },
         );
         out.push('}');
         if let Some(identity) = &session.source_identity {

@@ -6,13 +6,15 @@
 //! Resource types and condition keys follow the Service Authorization
 //! Reference, "Actions, resources, and condition keys for IAM".
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use gate::{Access, Cx, Permit};
-use policy::{Value, Who};
+use policy::{Attached, Document, DocumentKind, Holder, ResourcePolicyKind, Value, Who};
 
 use crate::error::Error;
-use crate::model::{EntityKind, Group, InstanceProfile, ManagedPolicy, PolicyArn, Role, Tags, User, arn};
+use crate::model::{
+    EntityKind, Group, InstanceProfile, ManagedPolicy, MfaDevice, PolicyArn, Role, Tags, User, arn,
+};
 use crate::store::{Entity, KeyHolder, Policy, rows};
 
 /// What a request says beside the name: the source of its condition keys.
@@ -85,7 +87,7 @@ pub(crate) fn with_resource_tags<T>(access: Access<T>, tags: &Tags) -> Access<T>
 fn admit(cx: &Cx) -> Result<(), Error> {
     let caller = cx.caller();
     match (caller.principal.who(), &caller.session) {
-        (Who::Root | Who::User { .. }, Some(session)) if !session.mfa => Err(Error::InvalidToken),
+        (Who::Root | Who::User { .. }, Some(session)) if session.mfa.is_none() => Err(Error::InvalidToken),
         (Who::FederatedUser { .. }, _) => Err(Error::InvalidToken),
         _ => Ok(()),
     }
@@ -204,6 +206,57 @@ pub(crate) async fn instance_profile(
     })
 }
 
+/// The virtual MFA device with this serial number.
+pub(crate) async fn mfa_device(
+    cx: &Cx,
+    serial_number: &str,
+    asking: Asking<'_>,
+) -> Result<Permit<Arc<MfaDevice>>, Error> {
+    let device = rows(cx).mfa_device(serial_number).await?;
+    let tags = device
+        .as_ref()
+        .map(|device| device.tags.clone())
+        .unwrap_or_default();
+    let access = Access::to(device, serial_number).recorded_as("AWS::IAM::VirtualMFADevice");
+    let access = asking.add_to(with_resource_tags(access, &tags), None);
+    existing(ask(cx, access).await?, || no_device(serial_number))
+}
+
+/// There is no such device, or not of that user.
+pub(crate) fn no_device(serial_number: &str) -> Error {
+    Error::NoSuch(format!(
+        "VirtualMFADevice with serial number {serial_number} does not exist."
+    ))
+}
+
+/// The calling user, to change its own password: allowed by the account's
+/// password policy, where it says so, or by a policy of the user.
+pub(crate) async fn own_password(cx: &Cx, allowed_by_account: bool) -> Result<Permit<Arc<User>>, Error> {
+    let Who::User { id, name } = cx.caller().principal.who() else {
+        return Err(Error::InvalidUserType);
+    };
+    let user = rows(cx).user_by_id(id).await?;
+    let mut access = user_access(cx, user, name, Asking::NOTHING);
+    if allowed_by_account {
+        access = access.with_policy(Arc::clone(&OWN_PASSWORD), ResourcePolicyKind::Ordinary);
+    }
+    existing(ask(cx, access).await?, || missing("user", name))
+}
+
+/// What `AllowUsersToChangePassword` comes to: as if every user were a
+/// resource whose policy lets that user change its password. Explicit denials
+/// bind all the same.
+static OWN_PASSWORD: LazyLock<Arc<Attached>> = LazyLock::new(|| {
+    let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"iam:ChangePassword","Resource":"*"}}"#;
+    let document =
+        Document::parse(text, DocumentKind::Resource).expect("the text above is a resource policy");
+    Arc::new(Attached::inline(
+        "password policy",
+        Holder::Resource,
+        Arc::new(document),
+    ))
+});
+
 /// The user, role or group called `name`.
 pub(crate) async fn entity(
     cx: &Cx,
@@ -271,6 +324,7 @@ pub(crate) async fn new<T>(
     if asking.tags.is_some_and(|tags| !tags.is_empty()) {
         let tagging = match kind {
             "instance-profile" => "iam:TagInstanceProfile",
+            "mfa" => "iam:TagMFADevice",
             "policy" => "iam:TagPolicy",
             "role" => "iam:TagRole",
             _ => "iam:TagUser",
@@ -284,6 +338,7 @@ fn recorded_kind(kind: &str) -> &'static str {
     match kind {
         "group" => "AWS::IAM::Group",
         "instance-profile" => "AWS::IAM::InstanceProfile",
+        "mfa" => "AWS::IAM::VirtualMFADevice",
         "policy" => "AWS::IAM::Policy",
         "role" => "AWS::IAM::Role",
         _ => "AWS::IAM::User",

@@ -183,7 +183,7 @@ impl Identities {
         let session = Session {
             issued: claims.issued,
             expires: claims.expires,
-            mfa: false,
+            mfa: claims.mfa,
             issuer,
             source_identity: claims.source_identity.clone(),
             policies: session_policies(&rows, &claims).await?,
@@ -377,8 +377,6 @@ async fn session_principal(
     };
     let mut keys = principal_tags(own_tags.iter().filter(overridden).chain(&claims.tags));
     keys.insert("aws:TokenIssueTime", claims.issued);
-    // Present on all temporary credentials; there is no second factor here yet.
-    keys.insert("aws:MultiFactorAuthPresent", false);
     keys.insert_if_known("aws:SourceIdentity", claims.source_identity.clone());
     if !claims.transitive_tag_keys.is_empty() {
         keys.insert(

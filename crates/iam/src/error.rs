@@ -18,6 +18,9 @@ pub enum Error {
     /// A policy refuses.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
+    /// The blocking pool is going away.
+    #[error("the work was called off")]
+    CalledOff(#[from] tokio::task::JoinError),
     /// A secret could not be sealed.
     #[error("a secret could not be sealed")]
     Crypto(#[from] crypto::Error),
@@ -32,6 +35,9 @@ pub enum Error {
         /// As the caller spelled it.
         name: String,
     },
+    /// Codes do not prove a device.
+    #[error("Authentication code for device is not valid.")]
+    InvalidAuthenticationCode,
     /// An argument makes no sense for a reason the model does not tell.
     #[error("{0}")]
     InvalidInput(String),
@@ -41,6 +47,9 @@ pub enum Error {
     /// A session from `GetSessionToken` without MFA calls an operation it may not.
     #[error("The security token included in the request is invalid.")]
     InvalidToken,
+    /// The root user has no password here.
+    #[error("The type of user for the transaction was incorrect.")]
+    InvalidUserType,
     /// A quota is reached.
     #[error("{0}")]
     LimitExceeded(String),
@@ -69,6 +78,12 @@ pub enum Error {
     /// There is no such thing, in the words for it.
     #[error("{0}")]
     NoSuch(String),
+    /// The password breaks a rule of the account's policy.
+    #[error("{0}")]
+    PasswordPolicyViolation(String),
+    /// The QR code of a device could not be drawn.
+    #[error("a QR code could not be drawn")]
+    Picture(String),
     /// A managed policy of that name exists.
     #[error("A policy called {0} already exists. Duplicate names are not allowed.")]
     PolicyExists(String),
@@ -112,6 +127,8 @@ impl From<&Error> for Fault {
             Error::Authorize(error) => return error.fault("ServiceFailure"),
             Error::Store(error) => return Fault::store("ServiceFailure", error),
             Error::Crypto(error) => return Fault::server("ServiceFailure", error),
+            Error::Picture(error) => return Fault::server("ServiceFailure", error),
+            Error::CalledOff(error) => return Fault::server("ServiceFailure", error),
             Error::AccessDenied(_) => ("AccessDenied", 403),
             Error::AccessKeyMissing(_)
             | Error::LoginProfileMissing(_)
@@ -125,6 +142,9 @@ impl From<&Error> for Fault {
             Error::Exists { .. } | Error::PolicyExists(_) | Error::Taken(_) => ("EntityAlreadyExists", 409),
             Error::InvalidInput(_) => ("InvalidInput", 400),
             Error::InvalidParameterValue(_) => ("InvalidParameterValue", 400),
+            Error::InvalidAuthenticationCode => ("InvalidAuthenticationCode", 403),
+            Error::InvalidUserType => ("InvalidUserType", 400),
+            Error::PasswordPolicyViolation(_) => ("PasswordPolicyViolation", 400),
             Error::InvalidToken => ("InvalidClientTokenId", 403),
             Error::LimitExceeded(_) => ("LimitExceeded", 409),
             Error::Malformed(_) | Error::PrincipalUnknown(_) => ("MalformedPolicyDocument", 400),

@@ -11,7 +11,7 @@
 //! - an acknowledged change binds the very next call on this node;
 //! - secrets are sealed under the account's own key and shown once.
 //!
-//! Absent by design: passwords, second factors, SAML and OIDC providers,
+//! Absent by design: a console to sign in to, SAML and OIDC providers,
 //! service-linked roles and organisations. Those that
 //! clients look for before they delete a user are listed as the none there
 //! are; what is not in the tables below is refused.
@@ -23,14 +23,17 @@ mod directory;
 mod error;
 mod last_used;
 mod limits;
+mod mfa;
 mod model;
 mod ops;
+mod qr;
 mod store;
 mod sts;
 
 use std::sync::Arc;
 
 use gate::{Service, Table};
+use tokio::sync::Semaphore;
 
 pub use bootstrap::{BootstrapError, RootCredential, bootstrap_access_key, bootstrap_account};
 pub use directory::Identities;
@@ -41,15 +44,25 @@ pub use last_used::LastUses;
 pub struct Iam {
     /// What this node has seen used and not yet written down.
     uses: Arc<LastUses>,
+    /// Turns at digesting passwords.
+    password_turns: Arc<Semaphore>,
+    /// Wrong one-time codes and passwords of late.
+    guesses: mfa::Guesses,
 }
 
-/// The state that STS's handlers share: none, tokens carry everything.
-pub struct Sts;
+/// The state that STS's handlers share; tokens carry all else.
+#[derive(Default)]
+pub struct Sts {
+    /// Wrong one-time codes of late.
+    guesses: mfa::Guesses,
+}
 
 /// The operations of IAM. `uses` are those of the [`Identities`] that the door asks.
 pub fn service(uses: Arc<LastUses>) -> Service {
     let iam = Iam {
         uses: Arc::clone(&uses),
+        password_turns: Arc::new(Semaphore::new(limits::PASSWORDS_AT_ONCE_MAX)),
+        guesses: mfa::Guesses::default(),
     };
     Table::new(&iam_api::SERVICE, iam)
         // Users.
@@ -64,6 +77,21 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::UpdateAccessKey>(ops::access_key::update_access_key)
         .on::<iam_api::DeleteAccessKey>(ops::access_key::delete_access_key)
         .on::<iam_api::GetAccessKeyLastUsed>(ops::access_key::get_access_key_last_used)
+        // Passwords.
+        .on::<iam_api::CreateLoginProfile>(ops::login_profile::create_login_profile)
+        .on::<iam_api::GetLoginProfile>(ops::login_profile::get_login_profile)
+        .on::<iam_api::UpdateLoginProfile>(ops::login_profile::update_login_profile)
+        .on::<iam_api::DeleteLoginProfile>(ops::login_profile::delete_login_profile)
+        .on::<iam_api::ChangePassword>(ops::login_profile::change_password)
+        // Second factors.
+        .on::<iam_api::CreateVirtualMFADevice>(ops::mfa_device::create_virtual_mfa_device)
+        .on::<iam_api::EnableMFADevice>(ops::mfa_device::enable_mfa_device)
+        .on::<iam_api::ResyncMFADevice>(ops::mfa_device::resync_mfa_device)
+        .on::<iam_api::DeactivateMFADevice>(ops::mfa_device::deactivate_mfa_device)
+        .on::<iam_api::DeleteVirtualMFADevice>(ops::mfa_device::delete_virtual_mfa_device)
+        .on::<iam_api::GetMFADevice>(ops::mfa_device::get_mfa_device)
+        .on::<iam_api::ListMFADevices>(ops::mfa_device::list_mfa_devices)
+        .on::<iam_api::ListVirtualMFADevices>(ops::mfa_device::list_virtual_mfa_devices)
         // Groups.
         .on::<iam_api::CreateGroup>(ops::group::create_group)
         .on::<iam_api::GetGroup>(ops::group::get_group)
@@ -143,14 +171,13 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::TagInstanceProfile>(ops::tag::tag_instance_profile)
         .on::<iam_api::UntagInstanceProfile>(ops::tag::untag_instance_profile)
         .on::<iam_api::ListInstanceProfileTags>(ops::tag::list_instance_profile_tags)
+        .on::<iam_api::TagMFADevice>(ops::tag::tag_mfa_device)
+        .on::<iam_api::UntagMFADevice>(ops::tag::untag_mfa_device)
+        .on::<iam_api::ListMFADeviceTags>(ops::tag::list_mfa_device_tags)
         // What cannot be created here, and is told to be missing.
-        .on::<iam_api::DeleteLoginProfile>(ops::uncreatable::delete_login_profile)
-        .on::<iam_api::GetLoginProfile>(ops::uncreatable::get_login_profile)
-        .on::<iam_api::ListMFADevices>(ops::uncreatable::list_mfa_devices)
         .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
         .on::<iam_api::ListSigningCertificates>(ops::uncreatable::list_signing_certificates)
-        .on::<iam_api::ListVirtualMFADevices>(ops::uncreatable::list_virtual_mfa_devices)
         // The account.
         .on::<iam_api::GetAccountSummary>(ops::account::get_account_summary)
         .on::<iam_api::GetAccountAuthorizationDetails>(
@@ -168,7 +195,7 @@ pub fn service(uses: Arc<LastUses>) -> Service {
 
 /// The operations of STS.
 pub fn sts_service() -> Service {
-    Table::new(&sts_api::SERVICE, Sts)
+    Table::new(&sts_api::SERVICE, Sts::default())
         .on::<sts_api::AssumeRole>(sts::assume_role::assume_role)
         .on::<sts_api::GetAccessKeyInfo>(sts::caller::get_access_key_info)
         .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)

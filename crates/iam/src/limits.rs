@@ -83,6 +83,24 @@ pub(crate) const SESSION_TOKEN_MAX: usize = 16 * 1024;
 /// Reference, UpdateAccountPasswordPolicy).
 pub(crate) const PASSWORD_LENGTH_MIN: u32 = 6;
 
+/// Digests of passwords made at once; others wait. Ours: each takes 19 MiB.
+pub(crate) const PASSWORDS_AT_ONCE_MAX: usize = 2;
+/// Earlier passwords that are remembered (IAM API Reference, `PasswordReusePrevention`).
+pub(crate) const PASSWORDS_REMEMBERED_MAX: usize = 24;
+
+/// Virtual MFA devices in an account, assigned or not: as many as users.
+pub(crate) const MFA_DEVICES_MAX: u32 = USERS_MAX;
+/// MFA devices of a user.
+pub(crate) const MFA_DEVICES_PER_USER_MAX: usize = 8;
+/// Wrong codes of one device that a node looks at within [`MFA_FAILURES_WITHIN`]. Ours.
+pub(crate) const MFA_FAILURES_MAX: u32 = 10;
+/// How long wrong codes count. Ours: with three codes good at a time, guessing
+/// one takes a year on average.
+pub(crate) const MFA_FAILURES_WITHIN: Duration = Duration::from_secs(300);
+/// Devices whose wrong codes one node counts; beyond, codes of other devices
+/// wait. Ours.
+pub(crate) const MFA_DEVICES_WATCHED_MAX: usize = 10_000;
+
 /// How long a use may be known to one node only. Ours; AWS tells last uses to
 /// within hours.
 pub(crate) const LAST_USED_FLUSHED_AFTER: Duration = Duration::from_secs(60);

@@ -7,6 +7,8 @@
 
 mod document;
 mod instance_profile;
+mod login_profile;
+pub(crate) mod mfa_device;
 mod name;
 pub(crate) mod password_policy;
 mod tags;
@@ -17,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use document::Text;
 pub(crate) use instance_profile::InstanceProfile;
+pub(crate) use login_profile::LoginProfile;
+pub(crate) use mfa_device::{Assigned, Counter, MfaDevice};
 pub(crate) use name::{PolicyArn, fold};
 pub(crate) use password_policy::PasswordPolicy;
 pub(crate) use tags::{CaseOfKeys, Tag, Tags};
@@ -248,6 +252,10 @@ pub(crate) struct Summary {
     pub(crate) policy_versions: u32,
     #[serde(default)]
     pub(crate) instance_profiles: u32,
+    #[serde(default)]
+    pub(crate) mfa_devices: u32,
+    #[serde(default)]
+    pub(crate) mfa_devices_in_use: u32,
 }
 
 /// Changes with every change of the account's identities.

@@ -15,6 +15,8 @@
 
 mod account;
 mod instance_profile;
+mod login_profile;
+mod mfa;
 
 use std::sync::Arc;
 
@@ -38,6 +40,11 @@ pub(crate) use account::{cross_account_alias_owner, delete_password_policy, put_
 pub(crate) use instance_profile::{
     INSTANCE_PROFILES, delete_instance_profile, put_instance_profile, put_role_into_profile,
     take_role_out_of_profile,
+};
+pub(crate) use login_profile::{delete_login_profile, put_login_profile};
+pub(crate) use mfa::{
+    MFA_COUNTERS, MFA_DEVICES, delete_mfa_device, mfa_row, put_assigned_mfa_device, put_mfa_counter,
+    put_mfa_device, put_released_mfa_device,
 };
 
 /// The account itself.

@@ -106,7 +106,7 @@ pub(super) fn check(passphrase: &[u8]) -> Result<(), SlotError> {
 }
 
 /// The key a passphrase stands for. Slow on purpose: tenths of a second.
-pub(super) fn key(passphrase: &[u8], salt: &[u8], cost: Argon2Cost) -> Result<Secret<[u8; 32]>, SlotError> {
+pub(crate) fn key(passphrase: &[u8], salt: &[u8], cost: Argon2Cost) -> Result<Secret<[u8; 32]>, SlotError> {
     let broken = |_| SlotError::Provider("Argon2id");
     let mut key = Secret::new([0; 32]);
     let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(broken)?;

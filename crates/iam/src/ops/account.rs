@@ -12,8 +12,9 @@ use crate::error::Error;
 use crate::limits;
 use crate::store::rows;
 
-/// Quotas, and how much of them is used. What cannot exist here (MFA devices,
-/// certificates, providers, passwords) is counted as the none that there are.
+/// Quotas, and how much of them is used. What cannot exist here
+/// (certificates, providers, a password or device of root) is counted as the
+/// none that there are.
 pub(crate) async fn get_account_summary(
     _iam: &Iam,
     cx: &Cx,
@@ -49,12 +50,12 @@ pub(crate) async fn get_account_summary(
             SummaryKeyType::SigningCertificatesPerUserQuota => limits::SIGNING_CERTIFICATES_PER_USER_MAX,
             SummaryKeyType::ServerCertificatesQuota => limits::SERVER_CERTIFICATES_MAX,
             SummaryKeyType::InstanceProfilesQuota => limits::INSTANCE_PROFILES_MAX,
+            SummaryKeyType::MFADevices => summary.mfa_devices,
+            SummaryKeyType::MFADevicesInUse => summary.mfa_devices_in_use,
             SummaryKeyType::InstanceProfiles => summary.instance_profiles,
             SummaryKeyType::AccountAccessKeysPresent => root_keys_present,
             SummaryKeyType::GlobalEndpointTokenVersion => 2,
             SummaryKeyType::ServerCertificates
-            | SummaryKeyType::MFADevices
-            | SummaryKeyType::MFADevicesInUse
             | SummaryKeyType::AccountMFAEnabled
             | SummaryKeyType::AccountPasswordPresent
             | SummaryKeyType::AccountSigningCertificatesPresent

@@ -1,18 +1,19 @@
-//! Tags of users, roles, managed policies and instance profiles.
+//! Tags of users, roles, managed policies, instance profiles and MFA devices.
 
 use gate::Cx;
 use iam_api::{
-    ListInstanceProfileTagsInput, ListInstanceProfileTagsOutput, ListPolicyTagsInput, ListPolicyTagsOutput,
-    ListRoleTagsInput, ListRoleTagsOutput, ListUserTagsInput, ListUserTagsOutput, Tag,
-    TagInstanceProfileInput, TagPolicyInput, TagRoleInput, TagUserInput, UntagInstanceProfileInput,
-    UntagPolicyInput, UntagRoleInput, UntagUserInput,
+    ListInstanceProfileTagsInput, ListInstanceProfileTagsOutput, ListMFADeviceTagsInput,
+    ListMFADeviceTagsOutput, ListPolicyTagsInput, ListPolicyTagsOutput, ListRoleTagsInput,
+    ListRoleTagsOutput, ListUserTagsInput, ListUserTagsOutput, Tag, TagInstanceProfileInput,
+    TagMFADeviceInput, TagPolicyInput, TagRoleInput, TagUserInput, UntagInstanceProfileInput,
+    UntagMFADeviceInput, UntagPolicyInput, UntagRoleInput, UntagUserInput,
 };
 use shape::Unit;
 
 use crate::Iam;
 use crate::access::{self, Asking};
 use crate::error::Error;
-use crate::model::{CaseOfKeys, InstanceProfile, ManagedPolicy, Role, Tags, User};
+use crate::model::{CaseOfKeys, InstanceProfile, ManagedPolicy, MfaDevice, Role, Tags, User};
 use crate::ops::answer;
 use crate::ops::page::{Listed, Paging};
 use crate::store::{self, Policy};
@@ -200,6 +201,50 @@ pub(crate) async fn list_instance_profile_tags(
         input.max_items,
     )?;
     Ok(ListInstanceProfileTagsOutput {
+        is_truncated: listed.is_truncated(),
+        tags: listed.items,
+        marker: listed.marker,
+    })
+}
+
+pub(crate) async fn tag_mfa_device(_iam: &Iam, cx: &Cx, input: TagMFADeviceInput) -> Result<Unit, Error> {
+    let given = Tags::of_request(answer::tags_of(Some(input.tags)), CaseOfKeys::Matters)?;
+    let device = access::mfa_device(cx, &input.serial_number, adding(&given)).await?;
+    let mut tags = device.tags.clone();
+    tags.add(given, CaseOfKeys::Matters)?;
+    let device = device.map(|device| MfaDevice {
+        tags,
+        ..(*device).clone()
+    });
+    store::write(cx, |tx| store::put_mfa_device(tx, &device)).await?;
+    Ok(Unit)
+}
+
+pub(crate) async fn untag_mfa_device(_iam: &Iam, cx: &Cx, input: UntagMFADeviceInput) -> Result<Unit, Error> {
+    let device = access::mfa_device(cx, &input.serial_number, removing(&input.tag_keys)).await?;
+    let mut tags = device.tags.clone();
+    tags.remove(&input.tag_keys, CaseOfKeys::Matters);
+    let device = device.map(|device| MfaDevice {
+        tags,
+        ..(*device).clone()
+    });
+    store::write(cx, |tx| store::put_mfa_device(tx, &device)).await?;
+    Ok(Unit)
+}
+
+pub(crate) async fn list_mfa_device_tags(
+    _iam: &Iam,
+    cx: &Cx,
+    input: ListMFADeviceTagsInput,
+) -> Result<ListMFADeviceTagsOutput, Error> {
+    let device = access::mfa_device(cx, &input.serial_number, Asking::NOTHING).await?;
+    let listed = list(
+        &input.serial_number,
+        &device.tags,
+        input.marker.as_deref(),
+        input.max_items,
+    )?;
+    Ok(ListMFADeviceTagsOutput {
         is_truncated: listed.is_truncated(),
         tags: listed.items,
         marker: listed.marker,

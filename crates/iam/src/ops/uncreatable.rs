@@ -1,5 +1,5 @@
-//! Things of IAM that nothing here can create: passwords, second factors, SSH
-//! keys, signing certificates and credentials of single services.
+//! Things of IAM that nothing here can create: SSH keys, signing certificates
+//! and credentials of single services.
 //!
 //! Clients look for all of these before they delete a user, and audits look
 //! for them at any time. The lists are empty because there is nothing to list,
@@ -8,23 +8,17 @@
 //! here.
 //!
 //! Absent by design: the operations that create, change or delete such things,
-//! which are refused by name. `DeleteLoginProfile` alone is here, since
-//! clients send it without looking first and expect to be told that there was
-//! none.
-
-use gate::Cx;
-use iam_api::{
-    AssignmentStatusType, DeleteLoginProfileInput, GetLoginProfileInput, GetLoginProfileOutput,
-    ListMFADevicesInput, ListMFADevicesOutput, ListSSHPublicKeysInput, ListSSHPublicKeysOutput,
-    ListServiceSpecificCredentialsInput, ListServiceSpecificCredentialsOutput, ListSigningCertificatesInput,
-    ListSigningCertificatesOutput, ListVirtualMFADevicesInput, ListVirtualMFADevicesOutput,
-};
-use shape::Unit;
+//! which are refused by name.
 
 use crate::Iam;
-use crate::access::{self, Asking};
+use crate::access;
 use crate::error::Error;
 use crate::ops::page::Paging;
+use gate::Cx;
+use iam_api::{
+    ListSSHPublicKeysInput, ListSSHPublicKeysOutput, ListServiceSpecificCredentialsInput,
+    ListServiceSpecificCredentialsOutput, ListSigningCertificatesInput, ListSigningCertificatesOutput,
+};
 
 /// The list called `list` about a user, or whoever signed: refused where such
 /// a list would be, and else empty.
@@ -49,42 +43,6 @@ pub(crate) async fn list_ssh_public_keys(
     of_user(cx, "ListSSHPublicKeys", name, marker, input.max_items).await?;
     Ok(ListSSHPublicKeysOutput {
         ssh_public_keys: Some(Vec::new()),
-        is_truncated: Some(false),
-        marker: None,
-    })
-}
-
-pub(crate) async fn list_mfa_devices(
-    _iam: &Iam,
-    cx: &Cx,
-    input: ListMFADevicesInput,
-) -> Result<ListMFADevicesOutput, Error> {
-    let (name, marker) = (input.user_name.as_deref(), input.marker.as_deref());
-    of_user(cx, "ListMFADevices", name, marker, input.max_items).await?;
-    Ok(ListMFADevicesOutput {
-        mfa_devices: Vec::new(),
-        is_truncated: Some(false),
-        marker: None,
-    })
-}
-
-/// Devices of the whole account. The filter chooses among none; a marker is
-/// good for one filter only.
-pub(crate) async fn list_virtual_mfa_devices(
-    _iam: &Iam,
-    cx: &Cx,
-    input: ListVirtualMFADevicesInput,
-) -> Result<ListVirtualMFADevicesOutput, Error> {
-    access::list(cx, "mfa", "/").await?;
-    let status = input.assignment_status.unwrap_or(AssignmentStatusType::Any);
-    Paging::new(
-        "ListVirtualMFADevices",
-        status.as_str(),
-        input.marker.as_deref(),
-        input.max_items,
-    )?;
-    Ok(ListVirtualMFADevicesOutput {
-        virtual_mfa_devices: Vec::new(),
         is_truncated: Some(false),
         marker: None,
     })
@@ -136,38 +94,4 @@ pub(crate) async fn list_service_specific_credentials(
         is_truncated: Some(false),
         marker: None,
     })
-}
-
-/// Says that the user has no password, once it is known that there is such a user.
-async fn without_password(cx: &Cx, user_name: Option<&str>) -> Error {
-    let user = match user_name {
-        Some(name) => access::user(cx, name, Asking::NOTHING).await,
-        None => access::calling_user(cx).await,
-    };
-    match user {
-        Ok(user) => Error::LoginProfileMissing(user.name.clone()),
-        Err(error) => error,
-    }
-}
-
-/// # Errors
-///
-/// [`Error::LoginProfileMissing`] always: no user has a password.
-pub(crate) async fn get_login_profile(
-    _iam: &Iam,
-    cx: &Cx,
-    input: GetLoginProfileInput,
-) -> Result<GetLoginProfileOutput, Error> {
-    Err(without_password(cx, input.user_name.as_deref()).await)
-}
-
-/// # Errors
-///
-/// [`Error::LoginProfileMissing`] always: no user has a password.
-pub(crate) async fn delete_login_profile(
-    _iam: &Iam,
-    cx: &Cx,
-    input: DeleteLoginProfileInput,
-) -> Result<Unit, Error> {
-    Err(without_password(cx, input.user_name.as_deref()).await)
 }

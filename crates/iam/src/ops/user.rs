@@ -143,6 +143,16 @@ pub(crate) async fn delete_user(_iam: &Iam, cx: &Cx, input: DeleteUserInput) -> 
             "Cannot delete entity, must delete access keys first.",
         ));
     }
+    if rows.login_profile(&user.id).await?.is_some() {
+        return Err(Error::DeleteConflict(
+            "Cannot delete entity, must delete login profile first.",
+        ));
+    }
+    if !rows.mfa_devices_of(&user.id).await?.is_empty() {
+        return Err(Error::DeleteConflict(
+            "Cannot delete entity, must deactivate MFA device first.",
+        ));
+    }
     if !rows.inline(&user.id).await?.is_empty() {
         return Err(Error::DeleteConflict(
             "Cannot delete entity, must delete policies first.",

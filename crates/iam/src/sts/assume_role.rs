@@ -17,14 +17,15 @@ use crate::access::{Asking, with_resource_tags};
 use crate::directory::TRANSITIVE_TAG_KEYS;
 use crate::error::Error;
 use crate::limits::{CHAINED_SESSION_MAX_SECONDS, ROLE_SESSION_DEFAULT_SECONDS};
+use crate::mfa;
 use crate::model::{CaseOfKeys, Role, Tag, Tags};
 use crate::store::{self, Entity, ROLES};
-use crate::sts::session_policy::{self, is_session, refuse_mfa, token_length_min};
+use crate::sts::session_policy::{self, is_session, token_length_min};
 use crate::sts::session_token::credentials;
 use crate::sts::token::{self, SEALED_FOR, Wanted, Who};
 
 pub(crate) async fn assume_role(
-    _sts: &Sts,
+    sts: &Sts,
     cx: &Cx,
     input: AssumeRoleInput,
 ) -> Result<AssumeRoleOutput, Error> {
@@ -49,6 +50,14 @@ pub(crate) async fn assume_role(
         ));
     }
 
+    let second_factor = mfa::prove(
+        &sts.guesses,
+        cx,
+        input.serial_number.as_deref(),
+        input.token_code.as_ref(),
+    )
+    .await?;
+
     let rows = store::rows_of(cx.view(), account);
     let role = match rows.principal(&input.role_arn).await? {
         Some(Entity::Role(role)) => Some(role),
@@ -63,6 +72,7 @@ pub(crate) async fn assume_role(
         source_identity: source_identity.as_deref(),
         duration_seconds: input.duration_seconds,
         tags: &tags,
+        has_second_factor: second_factor.is_some(),
     };
     let role = asking.authorize(cx, "sts:AssumeRole").await?;
     if !tags.all.is_empty() {
@@ -71,7 +81,6 @@ pub(crate) async fn assume_role(
     if source_identity.is_some() {
         asking.authorize(cx, "sts:SetSourceIdentity").await?;
     }
-    refuse_mfa(input.serial_number.as_deref(), input.token_code.as_deref())?;
 
     let duration = duration(cx, &role, input.duration_seconds)?;
     let passed = session_policy::read(&rows, input.policy, input.policy_arns).await?;
@@ -90,10 +99,12 @@ pub(crate) async fn assume_role(
         tags: tags.all,
         transitive_tag_keys: tags.transitive,
         source_identity: source_identity.clone(),
+        mfa: second_factor.as_ref().map(|_| cx.now()),
         token_length_min: token_length_min(input.minimum_session_token_size),
     };
     let domain = cx.domain_key(account, &Region::us_east_1(), SEALED_FOR);
     let issued = token::issue(&domain, cx.random(), account, wanted)?;
+    mfa::spend(cx, second_factor).await?;
     Ok(AssumeRoleOutput {
         assumed_role_user: Some(AssumedRoleUser {
             assumed_role_id: format!("{}:{session_name}", role.id),
@@ -220,6 +231,8 @@ struct RoleAccess<'a> {
     source_identity: Option<&'a str>,
     duration_seconds: Option<i32>,
     tags: &'a SessionTags,
+    /// Whether a one-time code came with the request.
+    has_second_factor: bool,
 }
 
 /// Trusts nobody: what a role that does not exist is weighed with.
@@ -251,6 +264,11 @@ impl RoleAccess<'_> {
             .key("sts:RoleSessionName", Some(self.session_name.to_owned()))
             .key("sts:ExternalId", self.external_id.map(str::to_owned))
             .key("sts:SourceIdentity", self.source_identity.map(str::to_owned))
+            .key(
+                "aws:MultiFactorAuthPresent",
+                self.has_second_factor.then_some(true),
+            )
+            .key("aws:MultiFactorAuthAge", self.has_second_factor.then_some(0_i64))
             .key("sts:DurationSeconds", self.duration_seconds.map(i64::from))
             .key(
                 "sts:TransitiveTagKeys",

@@ -65,6 +65,7 @@ pub(crate) async fn get_federation_token(
         tags,
         transitive_tag_keys: Vec::new(),
         source_identity: None,
+        mfa: None,
         token_length_min: token_length_min(input.minimum_session_token_size),
     };
     let domain = cx.domain_key(account, &Region::us_east_1(), SEALED_FOR);

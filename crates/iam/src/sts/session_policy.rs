@@ -98,17 +98,6 @@ pub(crate) fn token_length_min(asked: Option<i32>) -> usize {
     asked.and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
 }
 
-/// Second factors do not exist here, so no code is a right one.
-pub(crate) fn refuse_mfa(serial_number: Option<&str>, token_code: Option<&str>) -> Result<(), Error> {
-    if serial_number.is_some() || token_code.is_some() {
-        return Err(Error::AccessDenied(
-            "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is \
-             valid and associated with this user.",
-        ));
-    }
-    Ok(())
-}
-
 /// Whether the caller's credentials are temporary.
 pub(crate) fn is_session(cx: &Cx) -> bool {
     cx.caller().session.is_some()

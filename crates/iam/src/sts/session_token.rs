@@ -10,12 +10,13 @@ use sts_api::{Credentials, GetSessionTokenInput, GetSessionTokenOutput};
 use crate::Sts;
 use crate::error::Error;
 use crate::limits::{ROOT_SESSION_MAX_SECONDS, SESSION_TOKEN_DEFAULT_SECONDS};
-use crate::sts::session_policy::{is_session, refuse_mfa, token_length_min};
+use crate::mfa;
+use crate::sts::session_policy::{is_session, token_length_min};
 use crate::sts::token::{self, Issued, SEALED_FOR, Wanted, Who};
 
 /// Needs no permission: the session may do what the caller may, and less.
 pub(crate) async fn get_session_token(
-    _sts: &Sts,
+    sts: &Sts,
     cx: &Cx,
     input: GetSessionTokenInput,
 ) -> Result<GetSessionTokenOutput, Error> {
@@ -25,7 +26,13 @@ pub(crate) async fn get_session_token(
             "Cannot call GetSessionToken with session credentials",
         ));
     }
-    refuse_mfa(input.serial_number.as_deref(), input.token_code.as_deref())?;
+    let second_factor = mfa::prove(
+        &sts.guesses,
+        cx,
+        input.serial_number.as_deref(),
+        input.token_code.as_ref(),
+    )
+    .await?;
     let who = match cx.caller().principal.who() {
         Principal::Root => Who::Root,
         Principal::User { id, .. } => Who::User { id: id.clone() },
@@ -44,10 +51,12 @@ pub(crate) async fn get_session_token(
         tags: Vec::new(),
         transitive_tag_keys: Vec::new(),
         source_identity: None,
+        mfa: second_factor.as_ref().map(|_| cx.now()),
         token_length_min: token_length_min(input.minimum_session_token_size),
     };
     let domain = cx.domain_key(cx.account(), &Region::us_east_1(), SEALED_FOR);
     let issued = token::issue(&domain, cx.random(), cx.account(), wanted)?;
+    mfa::spend(cx, second_factor).await?;
     Ok(GetSessionTokenOutput {
         session_token_size: i32::try_from(issued.token.len()).ok(),
         session_token_utilization: None,

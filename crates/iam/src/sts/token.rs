@@ -37,6 +37,9 @@ pub(crate) struct Claims {
     /// Keys of the tags that travel on.
     pub(crate) transitive_tag_keys: Vec<String>,
     pub(crate) source_identity: Option<String>,
+    /// When a second factor was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mfa: Option<Timestamp>,
 }
 
 /// Whose session it is.
@@ -109,6 +112,8 @@ pub(crate) struct Wanted {
     pub(crate) tags: Vec<Tag>,
     pub(crate) transitive_tag_keys: Vec<String>,
     pub(crate) source_identity: Option<String>,
+    /// When a second factor was seen.
+    pub(crate) mfa: Option<Timestamp>,
     /// Fewest characters of the token.
     pub(crate) token_length_min: usize,
 }
@@ -137,6 +142,7 @@ pub(crate) fn issue(
         tags: wanted.tags,
         transitive_tag_keys: wanted.transitive_tag_keys,
         source_identity: wanted.source_identity,
+        mfa: wanted.mfa,
     };
     let text = serde_json::to_vec(&claims).map_err(|_| crypto::Error::Provider("session claims as JSON"))?;
     let mut text = Secret::new(text);
@@ -201,6 +207,7 @@ mod tests {
             }],
             transitive_tag_keys: vec!["Team".into()],
             source_identity: Some("bob".into()),
+            mfa: None,
             token_length_min,
         }
     }

@@ -236,7 +236,8 @@ impl Names {
                 self.named.insert(id, format!("{prefix}-{count}"));
             }
         }
-        let secrets = Regex::new("<(SecretAccessKey|SessionToken|Marker)>[^<]*<").unwrap();
+        let secrets =
+            Regex::new("<(SecretAccessKey|SessionToken|Marker|Base32StringSeed|QRCodePNG)>[^<]*<").unwrap();
         self.named(&secrets.replace_all(text, "<$1>…<"))
     }
 

@@ -6,6 +6,7 @@ mod bootstrap;
 mod conversation;
 mod credentials;
 mod scale;
+mod second_factor;
 mod world;
 
 use conversation::check;
@@ -37,4 +38,6 @@ cases!(
     password_policy,
     last_used,
     authorization_details,
+    login_profiles,
+    mfa_devices,
 );

@@ -179,6 +179,16 @@ impl World {
         self.signers.get_mut(name).unwrap()
     }
 
+    /// The time as the door sees it.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Must not be found in any record.
+    pub(crate) fn keep_secret(&mut self, secret: &str) {
+        self.secrets.push(secret.to_owned());
+    }
+
     /// A user with an access key, who signs under its own name.
     pub(crate) async fn user(&mut self, by: &str, name: &str) {
         self.ok(by, "iam", "CreateUser", &[("UserName", name)]).await;
