@@ -271,6 +271,30 @@ pub(crate) async fn entity(
     })
 }
 
+/// The user, role or group with this very ARN, whose policies are looked at.
+pub(crate) async fn policy_source(cx: &Cx, arn: &str) -> Result<Permit<Entity>, Error> {
+    let invalid = || {
+        Error::InvalidInput(format!(
+            "Invalid Entity Arn: {arn} does not clearly define entity type and name."
+        ))
+    };
+    let parsed = ground::Arn::parse(arn).map_err(|_| invalid())?;
+    let (kind, rest) = parsed.resource.split_once('/').ok_or_else(invalid)?;
+    let kind = match kind {
+        "group" => EntityKind::Group,
+        "role" => EntityKind::Role,
+        "user" => EntityKind::User,
+        _ => return Err(invalid()),
+    };
+    let name = rest.rsplit('/').next().unwrap_or(rest);
+    let permit = entity(cx, kind, name, Asking::NOTHING).await?;
+    // The name is the account's own; the ARN may be of another path or account.
+    if permit.arn(cx.account()) != arn {
+        return Err(missing(kind.noun(), name));
+    }
+    Ok(permit)
+}
+
 /// The managed policy with this ARN, of the account or of AWS.
 pub(crate) async fn policy(cx: &Cx, arn: &str, asking: Asking<'_>) -> Result<Permit<Policy>, Error> {
     let parsed = policy_arn(arn)?;

@@ -301,7 +301,7 @@ enum Kind {
 }
 
 /// `aws:PrincipalTag/…`
-fn principal_tags<'a>(tags: impl Iterator<Item = &'a Tag>) -> Context<'static> {
+pub(crate) fn principal_tags<'a>(tags: impl Iterator<Item = &'a Tag>) -> Context<'static> {
     let mut keys = Context::new();
     for tag in tags {
         keys.insert(format!("aws:PrincipalTag/{}", tag.key), tag.value.clone());
@@ -475,6 +475,20 @@ async fn assemble(rows: &Rows<'_>, id: &str, kind: Kind) -> Result<CallerPolicie
         policies.boundary = Some(Attached::managed(&arn, holder, document));
     }
     Ok(policies)
+}
+
+/// The policies of a user and its groups, of a role, or of a group alone.
+pub(crate) async fn assemble_entity(rows: &Rows<'_>, entity: &Entity) -> Result<CallerPolicies, StoreError> {
+    match entity {
+        Entity::User(user) => assemble(rows, &user.id, Kind::User).await,
+        Entity::Role(role) => assemble(rows, &role.id, Kind::Role).await,
+        Entity::Group(group) => {
+            let mut policies = CallerPolicies::default();
+            let holder = Holder::Group(group.name.as_str().into());
+            gather(rows, &group.id, &holder, &mut policies.identity).await?;
+            Ok(policies)
+        }
+    }
 }
 
 /// Adds the policies on one entity.

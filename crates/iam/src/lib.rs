@@ -57,6 +57,30 @@ pub struct Sts {
     guesses: mfa::Guesses,
 }
 
+/// Input members that are refused whenever they ask for something we do not do.
+const REFUSED: &[gate::Refused] = &[
+    (
+        "SimulateCustomPolicy",
+        "OrderedOrganizationPolicyInputList",
+        "policies of organizations are not simulated",
+    ),
+    (
+        "SimulateCustomPolicy",
+        "ResourceHandlingOption",
+        "what EC2 instances are made of is not known",
+    ),
+    (
+        "SimulatePrincipalPolicy",
+        "PolicyExclusionList",
+        "nothing is left out of a simulation",
+    ),
+    (
+        "SimulatePrincipalPolicy",
+        "ResourceHandlingOption",
+        "what EC2 instances are made of is not known",
+    ),
+];
+
 /// The operations of IAM. `uses` are those of the [`Identities`] that the door asks.
 pub fn service(uses: Arc<LastUses>) -> Service {
     let iam = Iam {
@@ -178,6 +202,11 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
         .on::<iam_api::ListSigningCertificates>(ops::uncreatable::list_signing_certificates)
+        // The policy simulator.
+        .on::<iam_api::SimulateCustomPolicy>(ops::simulate::simulate_custom_policy)
+        .on::<iam_api::SimulatePrincipalPolicy>(ops::simulate::simulate_principal_policy)
+        .on::<iam_api::GetContextKeysForCustomPolicy>(ops::simulate::get_context_keys_for_custom_policy)
+        .on::<iam_api::GetContextKeysForPrincipalPolicy>(ops::simulate::get_context_keys_for_principal_policy)
         // The account.
         .on::<iam_api::GetAccountSummary>(ops::account::get_account_summary)
         .on::<iam_api::GetAccountAuthorizationDetails>(
@@ -190,6 +219,7 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::UpdateAccountPasswordPolicy>(ops::password_policy::update_account_password_policy)
         .on::<iam_api::DeleteAccountPasswordPolicy>(ops::password_policy::delete_account_password_policy)
         .job(last_used::flushing(uses))
+        .refuses(REFUSED)
         .done()
 }
 

@@ -54,6 +54,10 @@ pub(crate) const PAGE_ITEMS_DEFAULT: usize = 100;
 /// marker. Ours, within the API's "may return fewer".
 pub(crate) const SCANNED_ROWS_MAX: usize = 1_000;
 
+/// Decisions that one call of the policy simulator makes; then it answers with
+/// a marker. Ours, within the API's "may return fewer".
+pub(crate) const SIMULATIONS_PER_PAGE_MAX: usize = 250;
+
 /// Seconds a role session lasts when nothing is asked (STS API Reference, AssumeRole).
 pub(crate) const ROLE_SESSION_DEFAULT_SECONDS: u32 = 3_600;
 /// Longest session a role permits unless it says otherwise (IAM API Reference, CreateRole).

@@ -40,4 +40,5 @@ cases!(
     authorization_details,
     login_profiles,
     mfa_devices,
+    simulate,
 );

@@ -1,0 +1,70 @@
+"""The policy simulator says what the door does."""
+
+import pytest
+from botocore.exceptions import ClientError
+
+from policies import allow, deny, document
+from refusals import refused
+
+
+def decisions(answer):
+    return {one["EvalActionName"]: one["EvalDecision"] for one in answer["EvaluationResults"]}
+
+
+def test_a_custom_policy(iam):
+    policy = document(allow("s3:*"), deny("s3:DeleteObject", Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}))
+    ask = {"PolicyInputList": [policy], "ActionNames": ["s3:GetObject", "s3:DeleteObject", "kms:Decrypt"]}
+    here = {"ContextKeyName": "aws:SourceIp", "ContextKeyType": "ip", "ContextKeyValues": ["10.1.2.3"]}
+    told = iam.simulate_custom_policy(**ask, ContextEntries=[here])
+    assert decisions(told) == {
+        "s3:GetObject": "allowed", "s3:DeleteObject": "explicitDeny", "kms:Decrypt": "implicitDeny",
+    }
+    [matched] = told["EvaluationResults"][1]["MatchedStatements"]
+    assert matched["SourcePolicyId"] == "PolicyInputList.1"
+    assert policy[matched["StartPosition"]["Column"] - 1] == "{"
+    told = iam.simulate_custom_policy(**ask)
+    assert told["EvaluationResults"][1]["MissingContextValues"] == ["aws:SourceIp"]
+    assert iam.get_context_keys_for_custom_policy(PolicyInputList=[policy])["ContextKeyNames"] == ["aws:SourceIp"]
+
+
+@pytest.mark.parametrize("boundary", [None, "arn:aws:iam::aws:policy/IAMReadOnlyAccess"])
+def test_what_is_simulated_is_what_happens(iam, new_user, boundary):
+    user = new_user(allow(["iam:ListUsers", "kms:ListKeys"]), deny("iam:ListGroups"))
+    if boundary:
+        iam.put_user_permissions_boundary(UserName=user.name, PermissionsBoundary=boundary)
+    calls = {
+        "iam:ListUsers": user.client("iam").list_users,
+        "iam:ListRoles": user.client("iam").list_roles,
+        "iam:ListGroups": user.client("iam").list_groups,
+        "kms:ListKeys": user.client("kms").list_keys,
+    }
+    told = decisions(iam.simulate_principal_policy(PolicySourceArn=user.arn, ActionNames=list(calls)))
+    for action, call in calls.items():
+        try:
+            call()
+        except ClientError:
+            assert told[action].endswith("Deny"), action
+        else:
+            assert told[action] == "allowed", action
+    assert told["iam:ListGroups"] == "explicitDeny"
+    assert told["kms:ListKeys"] == ("implicitDeny" if boundary else "allowed")
+
+
+def test_pages_join_into_all_decisions(iam):
+    ask = {"PolicyInputList": [document(allow("s3:Get*"))], "ActionNames": ["s3:GetObject", "s3:PutObject"]}
+    arns = [f"arn:aws:s3:::b/{number}" for number in range(5)]
+    pages = iam.get_paginator("simulate_custom_policy").paginate(
+        **ask, ResourceArns=arns, PaginationConfig={"PageSize": 3},
+    )
+    results = [one for page in pages for one in page["EvaluationResults"]]
+    assert [one["EvalDecision"] for one in results] == ["allowed"] * 5 + ["implicitDeny"] * 5
+    assert [one["EvalResourceName"] for one in results] == arns * 2
+
+
+def test_who_may_not_simulate(iam, new_user):
+    user = new_user(allow("s3:*"))
+    own = user.client("iam")
+    with refused("AccessDenied", "iam:SimulatePrincipalPolicy on resource", status=403):
+        own.simulate_principal_policy(PolicySourceArn=user.arn, ActionNames=["s3:GetObject"])
+    with refused("AccessDenied", "iam:SimulateCustomPolicy on resource", status=403):
+        own.simulate_custom_policy(PolicyInputList=[document(allow("s3:*"))], ActionNames=["s3:GetObject"])
