@@ -34,6 +34,9 @@ fn main() {
     let third_fails: Vec<Attached> = (0..10)
         .map(|number| attached(&conditional_policy(number, true), number))
         .collect();
+    let unlike: Vec<Attached> = (0..10)
+        .map(|number| attached(&varied_policy(number), number))
+        .collect();
     let key_policy = Attached::inline(
         "default",
         Holder::Resource,
@@ -66,6 +69,10 @@ fn main() {
         identity: &third_fails,
         ..conditions
     };
+    let varied = Policies {
+        identity: &unlike,
+        ..conditions
+    };
     let ask = |action| Request::new(&user, action, KEY, Some(account), &context);
 
     measure("allowed by the last of 100 statements", || {
@@ -82,6 +89,9 @@ fn main() {
     });
     measure("the same, failing at the third condition only", || {
         decide(&ask("kms:Encrypt"), &third).is_allow()
+    });
+    measure("the same, no two statements alike", || {
+        decide(&ask("kms:Encrypt"), &varied).is_allow()
     });
     measure("the key policy alone, and making the context", || {
         let context = request_context(account, region.clone());
@@ -205,6 +215,22 @@ fn conditional_policy(number: usize, third_fails: bool) -> String {
         };
         format!(
             r#"{{"Effect":"Allow","Action":"kms:*","Resource":"arn:aws:kms:*:111111111111:key/*","Condition":{{{conditions}}}}}"#
+        )
+    };
+    let statements: Vec<String> = (0..10).map(statement).collect();
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
+        statements.join(",")
+    )
+}
+
+/// As [`conditional_policy`] failing at the third condition, but no resource, network or tag occurs twice.
+fn varied_policy(number: usize) -> String {
+    let statement = |index: usize| {
+        let (team, place) = (format!("team-{number}-{index}"), number * 10 + index);
+        let team = if place == 99 { "blue" } else { &team };
+        format!(
+            r#"{{"Effect":"Allow","Action":["kms:*","x{index}:*"],"Resource":["arn:aws:kms:*:111111111111:key/*","arn:aws:kms:*:111111111111:alias/{place}"],"Condition":{{"DateGreaterThan":{{"aws:CurrentTime":"2025-01-01T00:00:{index:02}Z"}},"IpAddress":{{"aws:SourceIp":["203.0.113.0/24","10.{number}.{index}.0/24"]}},"StringEquals":{{"aws:ResourceTag/team":"{team}"}}}}}}"#
         )
     };
     let statements: Vec<String> = (0..10).map(statement).collect();

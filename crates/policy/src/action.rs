@@ -58,8 +58,9 @@ impl VendorSet {
         VendorSet(1 << (mixed % 64))
     }
 
-    pub(crate) fn may_list(self, action: &FoldedAction) -> bool {
-        self.0 & action.vendor.0 != 0
+    /// Whether it holds one of `asked`.
+    pub(crate) fn may_list(self, asked: VendorSet) -> bool {
+        self.0 & asked.0 != 0
     }
 }
 
@@ -158,6 +159,11 @@ impl FoldedAction {
         folded
     }
 
+    pub(crate) fn vendor(&self) -> VendorSet {
+        self.vendor
+    }
+
+    /// Looked at as text once, and not once per statement: that it is UTF-8 is checked here.
     pub(crate) fn as_str(&self) -> &str {
         match &self.text {
             FoldedText::Inline { bytes, length } => std::str::from_utf8(&bytes[..*length])
@@ -176,7 +182,7 @@ mod tests {
         let action = FoldedAction::new(action);
         let matches = pattern.matches(action.as_str());
         assert!(
-            !matches || VendorSet::of(&[pattern]).may_list(&action),
+            !matches || VendorSet::of(&[pattern]).may_list(action.vendor()),
             "the set must hold what matches"
         );
         matches

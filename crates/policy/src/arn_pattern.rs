@@ -31,11 +31,51 @@ impl<'a> ArnText<'a> {
     }
 }
 
+/// The ARN of the resource asked for, made ready to be compared with the
+/// resources of many statements.
+pub(crate) struct AskedArn<'a> {
+    text: ArnText<'a>,
+    /// The first five fields.
+    words: [Word; FIELDS - 1],
+}
+
+impl<'a> AskedArn<'a> {
+    pub(crate) fn new(text: &'a str) -> AskedArn<'a> {
+        let text = ArnText::new(text);
+        let mut words = [Word::LONG; FIELDS - 1];
+        for (word, field) in words.iter_mut().zip(text.fields.into_iter().flatten()) {
+            *word = Word::new(field);
+        }
+        AskedArn { text, words }
+    }
+}
+
+/// A text of up to 15 bytes as one number: most fields of ARNs are as short,
+/// and numbers compare at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word(u128);
+
+impl Word {
+    /// Stands for every text that is longer.
+    const LONG: Word = Word(u128::MAX);
+
+    fn new(text: &str) -> Word {
+        let mut bytes = [0; 16];
+        let Some(room) = bytes.get_mut(..text.len()).filter(|room| room.len() < 16) else {
+            return Word::LONG;
+        };
+        room.copy_from_slice(text.as_bytes());
+        // The length, so that a text that ends in zeros is no shorter one; never 255 as in `LONG`.
+        bytes[15] = u8::try_from(text.len()).unwrap_or(15);
+        Word(u128::from_le_bytes(bytes))
+    }
+}
+
 /// One of the first five fields. They hold no variables.
 #[derive(Debug, Clone, PartialEq)]
 enum Field {
     Any,
-    Exactly(Box<str>),
+    Exactly(Word, Box<str>),
     Wild(Glob),
 }
 
@@ -45,15 +85,15 @@ impl Field {
             return Field::Any;
         }
         match glob.literal() {
-            Some(text) => Field::Exactly(text.into()),
+            Some(text) => Field::Exactly(Word::new(text), text.into()),
             None => Field::Wild(glob),
         }
     }
 
-    fn matches(&self, text: &str) -> bool {
+    fn matches(&self, word: Word, text: &str) -> bool {
         match self {
             Field::Any => true,
-            Field::Exactly(exactly) => **exactly == *text,
+            Field::Exactly(exactly, long) => *exactly == word && (word != Word::LONG || **long == *text),
             Field::Wild(glob) => glob.matches(text),
         }
     }
@@ -127,21 +167,19 @@ impl ResourcePattern {
 
     pub(crate) fn matches<'a>(
         &'a self,
-        resource: ArnText<'_>,
+        resource: &AskedArn<'_>,
         scope: Scope<'a>,
     ) -> Result<bool, Unresolved<'a>> {
         match &self.form {
             ResourceForm::Every => Ok(true),
             ResourceForm::Arn { head, tail } => {
-                let Some([scheme, partition, service, region, account, rest]) = resource.fields else {
+                let Some(fields) = &resource.text.fields else {
                     return Ok(false);
                 };
-                let fields = [scheme, partition, service, region, account];
-                if !head
-                    .iter()
-                    .zip(fields)
-                    .all(|(pattern, field)| pattern.matches(field))
-                {
+                let [heads @ .., rest] = fields;
+                // The last of the five tell more statements apart than the first.
+                let mut compared = head.iter().zip(&resource.words).zip(heads).rev();
+                if !compared.all(|((field, word), text)| field.matches(*word, text)) {
                     return Ok(false);
                 }
                 tail.matches(rest, scope)
@@ -242,7 +280,7 @@ mod tests {
         };
         ResourcePattern::new(pattern, true)
             .unwrap()
-            .matches(ArnText::new(text), scope)
+            .matches(&AskedArn::new(text), scope)
             .ok()
     }
 
@@ -290,6 +328,23 @@ mod tests {
             resource("arn:aws:s3:::Bucket", "arn:aws:s3:::bucket"),
             Some(false)
         );
+    }
+
+    /// One field on each side of the length that fits a word.
+    #[test]
+    fn long_fields_compare_as_short_ones_do() {
+        for service in ["fifteen-letters", "sixteen--letters", "elasticloadbalancing"] {
+            let name = |service: &str| format!("arn:aws:{service}:eu-west-1:1:thing/2");
+            let other = format!("{}x", &service[..service.len() - 1]);
+            assert_eq!(resource(&name(service), &name(service)), Some(true));
+            assert_eq!(resource(&name(service), &name(&other)), Some(false));
+            assert_eq!(resource(&name(&other), &name(service)), Some(false));
+            assert_eq!(
+                resource(&name(service), &name(&format!("{service}x"))),
+                Some(false)
+            );
+        }
+        assert_ne!(Word::new("a"), Word::new("a\0"));
     }
 
     #[test]

@@ -185,12 +185,15 @@ impl<'a> Context<'a> {
     }
 
     fn look_up(&self, key: &Key) -> Option<&Value<'a>> {
-        self.position(key.tag, &key.folded)
-            .map(|at| &self.entries[at].value)
+        if self.seen.0 & key.bit == 0 {
+            return None;
+        }
+        let found = |entry: &&Entry<'a>| entry.tag == key.tag && *entry.key == *key.folded;
+        self.entries.iter().find(found).map(|entry| &entry.value)
     }
 
     fn position(&self, tag: Tag, folded: &str) -> Option<usize> {
-        if !self.seen.may_hold(tag) {
+        if self.seen.0 & TagSet::bit(tag) == 0 {
             return None;
         }
         self.entries
@@ -228,10 +231,6 @@ impl TagSet {
     fn add(&mut self, tag: Tag) {
         self.0 |= TagSet::bit(tag);
     }
-
-    fn may_hold(self, tag: Tag) -> bool {
-        self.0 & TagSet::bit(tag) != 0
-    }
 }
 
 /// The spelling in which keys are compared.
@@ -252,6 +251,7 @@ pub(crate) struct Key {
     pub(crate) text: Box<str>,
     folded: Box<str>,
     tag: Tag,
+    bit: u64,
     own: Option<OwnKey>,
 }
 
@@ -262,6 +262,7 @@ impl Key {
             text: text.into(),
             own: OwnKey::named(&folded),
             tag: Tag::of(&folded),
+            bit: TagSet::bit(Tag::of(&folded)),
             folded: folded.into(),
         }
     }

@@ -11,6 +11,7 @@ use crate::arn_pattern::ResourcePattern;
 use crate::json::{Json, JsonError, Object, read};
 use crate::limits::{DOCUMENT_BYTES_MAX, STATEMENTS_MAX};
 use crate::malformed::{Malformed, Reason, Refusal};
+use crate::memory::{self, Slot};
 use crate::named::{Named, NamedClause};
 use crate::statement::{Clause, Effect, Position, Resources, Statement, StatementReader};
 use crate::variable::Piece;
@@ -130,7 +131,7 @@ impl Document {
         }
         let places = Places::new(text);
         let mut reader = StatementReader::new(kind, version == Version::V2012);
-        let statements: Box<[Statement]> = statements
+        let mut statements: Box<[Statement]> = statements
             .into_iter()
             .enumerate()
             .map(|(index, object)| reader.read(index, object, |offset| places.of(offset)))
@@ -138,6 +139,7 @@ impl Document {
         if kind.is_strict_about_sids() {
             refuse_repeated_sids(&statements, refuse)?;
         }
+        memory::share(&mut statements);
         Ok(Document {
             kind,
             version,
@@ -161,6 +163,8 @@ impl Document {
                 patterns: Box::new([action]),
             }),
             vendors: VendorSet::ALL,
+            actions_slot: Slot::NONE,
+            resources_slot: Slot::NONE,
             resources: Resources::Listed(Clause {
                 negated: false,
                 patterns: Box::new([resource]),

@@ -21,10 +21,11 @@
 //!   the resource policy and nothing else.
 
 use crate::action::FoldedAction;
-use crate::arn_pattern::ArnText;
+use crate::arn_pattern::AskedArn;
 use crate::context::Scope;
 use crate::decision::{Allowance, Decision, Denial, Ground, PolicyType};
 use crate::document::Document;
+use crate::memory::Memory;
 use crate::named::Naming;
 use crate::principal::Who;
 use crate::request::{Attached, Level, Policies, Request, ResourcePolicyKind};
@@ -167,9 +168,11 @@ pub(crate) fn evaluate<'a, O: Observer<'a>>(
     policies: &Policies<'a>,
     observer: &mut O,
 ) -> Evaluation<'a> {
+    let action = FoldedAction::new(request.action);
     let asked = Asked {
-        action: FoldedAction::new(request.action),
-        resource: ArnText::new(request.resource),
+        action: action.as_str(),
+        vendor: action.vendor(),
+        resource: AskedArn::new(request.resource),
         principal: request.principal,
         scope: Scope {
             principal: request.principal,
@@ -254,7 +257,7 @@ impl<'a> Evaluation<'a> {
                 .any(|action| self.request.action.eq_ignore_ascii_case(action))
     }
 
-    fn weigh<O: Observer<'a>>(&self, place: Place, asked: &Asked<'a>, observer: &mut O) -> Verdict<'a> {
+    fn weigh<O: Observer<'a>>(&self, place: Place, asked: &Asked<'_, 'a>, observer: &mut O) -> Verdict<'a> {
         let mut scale = Scale {
             place,
             asked,
@@ -482,7 +485,7 @@ impl Waived {
 /// Gathers the verdict of one place.
 struct Scale<'s, 'a, O> {
     place: Place,
-    asked: &'s Asked<'a>,
+    asked: &'s Asked<'s, 'a>,
     observer: &'s mut O,
     verdict: Verdict<'a>,
 }
@@ -523,11 +526,12 @@ impl<'a, O: Observer<'a>> Scale<'_, 'a, O> {
     }
 
     fn document(&mut self, policy: &'a Attached, document: &'a Document) {
+        let mut memory = Memory::default();
         for statement in document.statements() {
             if !O::EXHAUSTIVE && statement.effect == Effect::Allow && self.is_settled() {
                 continue;
             }
-            let judged = statement.judge(self.asked, self.place.is_about_principals());
+            let judged = statement.judge(self.asked, self.place.is_about_principals(), &mut memory);
             self.observer.statement(statement, judged);
             let Ok(naming) = judged else { continue };
             let ground = Ground {

@@ -44,6 +44,7 @@ mod document;
 mod evaluate;
 mod json;
 mod malformed;
+mod memory;
 mod named;
 mod pattern;
 mod principal;

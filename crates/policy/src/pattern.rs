@@ -85,6 +85,13 @@ impl Glob {
     pub(crate) fn matches(&self, text: &str) -> bool {
         let (first, rest) = match &*self.chunks {
             [] => return text.is_empty(),
+            // Nearly every pattern is a text, or one with a star at its end.
+            [Chunk::Text(whole)] => return **whole == *text,
+            [Chunk::Text(prefix), Chunk::Text(suffix)] => {
+                return text
+                    .strip_prefix(&**prefix)
+                    .is_some_and(|rest| suffix.is_empty() || rest.ends_with(&**suffix));
+            }
             [first, rest @ ..] => (first, rest),
         };
         let Some(mut text) = first.strip_prefix(text) else {

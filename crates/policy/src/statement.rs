@@ -1,13 +1,14 @@
 //! One statement: read strictly, compiled once, matched often.
 
-use crate::action::{ActionPattern, BadAction, FoldedAction, VendorSet};
-use crate::arn_pattern::{ArnText, BadResource, ResourcePattern};
+use crate::action::{ActionPattern, BadAction, VendorSet};
+use crate::arn_pattern::{AskedArn, BadResource, ResourcePattern};
 use crate::condition::{Condition, Operator, Unmet};
 use crate::context::Scope;
 use crate::document::DocumentKind;
 use crate::json::{Json, Object};
 use crate::limits::VALUES_MAX;
 use crate::malformed::{Malformed, Reason, Refusal};
+use crate::memory::{Memory, Slot};
 use crate::named::{Named, NamedClause, Naming};
 use crate::principal::Principal;
 use crate::variable::{BadVariable, Unresolved};
@@ -41,7 +42,9 @@ pub struct Statement {
     pub(crate) actions: Option<Clause<ActionPattern>>,
     /// Outside this set no action can be meant; with `NotAction` it holds all.
     pub(crate) vendors: VendorSet,
+    pub(crate) actions_slot: Slot,
     pub(crate) resources: Resources,
+    pub(crate) resources_slot: Slot,
     pub(crate) conditions: Box<[Condition]>,
     pub(crate) start: Position,
     pub(crate) end: Position,
@@ -88,9 +91,11 @@ pub(crate) enum Miss<'a> {
 }
 
 /// A request made ready for many comparisons.
-pub(crate) struct Asked<'a> {
-    pub(crate) action: FoldedAction,
-    pub(crate) resource: ArnText<'a>,
+pub(crate) struct Asked<'s, 'a> {
+    /// In lower case.
+    pub(crate) action: &'s str,
+    pub(crate) vendor: VendorSet,
+    pub(crate) resource: AskedArn<'a>,
     pub(crate) principal: &'a Principal,
     pub(crate) scope: Scope<'a>,
 }
@@ -146,22 +151,38 @@ impl Statement {
 
     /// Whether it applies to the request, and how closely it names the caller if it names anyone.
     ///
-    /// `about_principals` says whether the policy stands where callers must be named.
+    /// `memory` is of this document and this request, and of no other. `about_principals` says whether the policy stands where callers must be named.
     pub(crate) fn judge<'a>(
         &'a self,
-        asked: &Asked<'a>,
+        asked: &Asked<'_, 'a>,
         about_principals: bool,
+        memory: &mut Memory,
     ) -> Result<Option<Naming>, Miss<'a>> {
         let actions = self.actions.as_ref().ok_or(Miss::Inert)?;
-        if !self.vendors.may_list(&asked.action) {
+        if !self.vendors.may_list(asked.vendor) {
             return Err(Miss::Action);
         }
-        let action = asked.action.as_str();
-        let action_named = actions.patterns.iter().any(|pattern| pattern.matches(action));
-        if action_named == actions.negated {
+        let action_fits = memory.actions.known(self.actions_slot).unwrap_or_else(|| {
+            let named = actions
+                .patterns
+                .iter()
+                .any(|pattern| pattern.matches(asked.action));
+            memory.actions.learn(self.actions_slot, named != actions.negated)
+        });
+        if !action_fits {
             return Err(Miss::Action);
         }
-        self.judge_resource(asked)?;
+        match memory.resources.known(self.resources_slot) {
+            Some(true) => {}
+            Some(false) => return Err(Miss::Resource),
+            None => {
+                let judged = self.judge_resource(asked);
+                if let Ok(()) | Err(Miss::Resource) = judged {
+                    memory.resources.learn(self.resources_slot, judged.is_ok());
+                }
+                judged?;
+            }
+        }
         let naming = match (&self.named, about_principals) {
             (NamedClause::Absent, false) => None,
             (NamedClause::Absent, true) => return Err(Miss::Principal),
@@ -172,15 +193,22 @@ impl Statement {
             ),
         };
         for condition in &self.conditions {
-            condition.check(asked.scope).map_err(|unmet| match unmet {
-                Unmet::NotSatisfied => Miss::Condition,
-                Unmet::Unresolved(variable) => Miss::Unresolved(variable),
-            })?;
+            let holds = match memory.conditions.known(condition.slot) {
+                Some(holds) => holds,
+                None => match condition.check(asked.scope) {
+                    Ok(()) => memory.conditions.learn(condition.slot, true),
+                    Err(Unmet::NotSatisfied) => memory.conditions.learn(condition.slot, false),
+                    Err(Unmet::Unresolved(variable)) => return Err(Miss::Unresolved(variable)),
+                },
+            };
+            if !holds {
+                return Err(Miss::Condition);
+            }
         }
         Ok(naming)
     }
 
-    fn judge_resource<'a>(&'a self, asked: &Asked<'a>) -> Result<(), Miss<'a>> {
+    fn judge_resource<'a>(&'a self, asked: &Asked<'_, 'a>) -> Result<(), Miss<'a>> {
         let clause = match &self.resources {
             Resources::Implied => return Ok(()),
             Resources::Missing => return Err(Miss::Inert),
@@ -188,7 +216,7 @@ impl Statement {
         };
         let mut unresolved = None;
         for pattern in &clause.patterns {
-            match pattern.matches(asked.resource, asked.scope) {
+            match pattern.matches(&asked.resource, asked.scope) {
                 Ok(true) if clause.negated => return Err(Miss::Resource),
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
@@ -245,7 +273,9 @@ impl StatementReader {
             named: self.named(&elements, refuse)?,
             vendors: actions.as_ref().map_or(VendorSet::ALL, Clause::vendors),
             actions,
+            actions_slot: Slot::NONE,
             resources: self.resources(&elements, refuse)?,
+            resources_slot: Slot::NONE,
             conditions: self.conditions(elements.condition, refuse)?,
             start: place(object.start),
             end: place(object.end),

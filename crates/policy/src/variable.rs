@@ -217,6 +217,28 @@ impl Template {
         }
     }
 
+    /// Whether it resolves to `text`.
+    pub(crate) fn is<'a>(&'a self, text: &str, scope: Scope<'a>) -> Result<bool, Unresolved<'a>> {
+        let pieces = match self {
+            Template::Fixed(fixed) => return Ok(**fixed == *text),
+            Template::Varying(pieces) => pieces,
+        };
+        // Every variable is resolved, also behind the first difference: one
+        // that does not resolve is another answer than `false`.
+        let mut rest = Some(text);
+        for piece in pieces {
+            rest = match piece {
+                Piece::Text(part) => rest.and_then(|rest| rest.strip_prefix(&**part)),
+                Piece::Escaped(character) => rest.and_then(|rest| rest.strip_prefix(*character)),
+                Piece::Variable(variable) => {
+                    let value = variable.resolve(scope)?;
+                    rest.and_then(|rest| rest.strip_prefix(&*value))
+                }
+            };
+        }
+        Ok(rest == Some(""))
+    }
+
     pub(crate) fn pieces(&self) -> &[Piece] {
         match self {
             Template::Fixed(_) => &[],

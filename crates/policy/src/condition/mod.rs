@@ -21,6 +21,7 @@ use operator::{Quantifier, Test};
 use values::{Comparison, Values};
 
 use crate::context::{Key, Scope, Seen};
+use crate::memory::Slot;
 use crate::variable::{BadVariable, Piece, Unresolved};
 
 /// One operator with one key and its values.
@@ -33,6 +34,7 @@ pub(crate) struct Condition {
     /// As written.
     pub(crate) texts: Box<[Box<str>]>,
     values: Values,
+    pub(crate) slot: Slot,
 }
 
 /// Why a condition does not hold.
@@ -59,6 +61,7 @@ impl Condition {
             key: Key::new(key),
             texts,
             values,
+            slot: Slot::NONE,
         })
     }
 
@@ -99,6 +102,19 @@ impl Condition {
     }
 
     fn check_present<'a>(&'a self, seen: Seen<'_>, scope: Scope<'a>) -> Result<bool, Unresolved<'a>> {
+        if let (Seen::One(single), None) = (seen, self.operator.quantifier) {
+            return match self.values.compare(single, scope) {
+                Comparison::Match => Ok(!self.operator.test.negated()),
+                Comparison::Different => Ok(self.operator.test.negated()),
+                Comparison::Incomparable => Ok(false),
+                Comparison::Unresolved(variable) => Err(variable),
+            };
+        }
+        self.check_each(seen, scope)
+    }
+
+    /// As the set operators do, one value of the request after the other.
+    fn check_each<'a>(&'a self, seen: Seen<'_>, scope: Scope<'a>) -> Result<bool, Unresolved<'a>> {
         let compared = seen.singles().map(|single| self.values.compare(single, scope));
         let matching = |comparison: Comparison<'a>| match comparison {
             Comparison::Match => Ok(true),

@@ -88,9 +88,7 @@ impl Values {
         match self {
             Values::Text(listed) => {
                 let text = single.text();
-                first_match(listed, |template| {
-                    template.resolve(scope).map(|wanted| Some(wanted == text))
-                })
+                first_match(listed, |template| template.is(&text, scope).map(Some))
             }
             Values::TextIgnoreCase(listed) => {
                 let text = single.text().to_lowercase();

@@ -1,0 +1,164 @@
+//! What the statements of one document have in common, asked once per request.
+//!
+//! Policies repeat themselves: ten statements with one list of resources, the
+//! same three conditions under each. When a document is compiled, parts that
+//! occur more than once are given a [`Slot`]; while it is weighed, a
+//! [`Memory`] keeps the answer of each slot. The answer is the part's own, so
+//! remembering changes the time and nothing else.
+//!
+//! Absent by design: a memory that outlives the weighing of one document, and
+//! answers other than yes and no; a part with a variable that does not
+//! resolve is asked again.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::statement::{Resources, Statement};
+
+/// Slots of one kind in one document; parts beyond them are asked every time.
+const SLOTS: u8 = 64;
+
+/// The place of a part in the memory of its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot(u8);
+
+impl Slot {
+    /// Of what is not remembered.
+    pub(crate) const NONE: Slot = Slot(SLOTS);
+
+    fn bit(self) -> u64 {
+        1u64.checked_shl(self.0.into()).unwrap_or(0)
+    }
+}
+
+/// Answers by slot.
+#[derive(Default)]
+pub(crate) struct Answers {
+    known: u64,
+    yes: u64,
+}
+
+impl Answers {
+    /// What was answered before, if anything was.
+    pub(crate) fn known(&self, slot: Slot) -> Option<bool> {
+        (self.known & slot.bit() != 0).then_some(self.yes & slot.bit() != 0)
+    }
+
+    pub(crate) fn learn(&mut self, slot: Slot, answer: bool) -> bool {
+        self.known |= slot.bit();
+        if answer {
+            self.yes |= slot.bit();
+        }
+        answer
+    }
+}
+
+/// What is known of the parts of one document while it is weighed for one request.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) actions: Answers,
+    pub(crate) resources: Answers,
+    pub(crate) conditions: Answers,
+}
+
+/// Gives slots to the parts that occur more than once.
+pub(crate) fn share(statements: &mut [Statement]) {
+    let actions = slots(statements.iter().filter_map(|statement| {
+        let clause = statement.actions.as_ref()?;
+        Some((clause.negated, texts(clause.patterns.iter().map(|it| &*it.text))))
+    }));
+    let resources = slots(
+        statements
+            .iter()
+            .filter_map(|statement| match &statement.resources {
+                Resources::Listed(clause) => {
+                    Some((clause.negated, texts(clause.patterns.iter().map(|it| &*it.text))))
+                }
+                Resources::Implied | Resources::Missing => None,
+            }),
+    );
+    let conditions = slots(statements.iter().flat_map(|statement| {
+        statement.conditions.iter().map(|condition| {
+            (
+                condition.operator_name.clone(),
+                condition.key.text.clone(),
+                condition.texts.clone(),
+            )
+        })
+    }));
+    let (mut actions, mut resources, mut conditions) =
+        (actions.into_iter(), resources.into_iter(), conditions.into_iter());
+    let next = |from: &mut std::vec::IntoIter<Slot>| from.next().unwrap_or(Slot::NONE);
+    for statement in statements {
+        if statement.actions.is_some() {
+            statement.actions_slot = next(&mut actions);
+        }
+        if matches!(statement.resources, Resources::Listed(_)) {
+            statement.resources_slot = next(&mut resources);
+        }
+        for condition in &mut statement.conditions {
+            condition.slot = next(&mut conditions);
+        }
+    }
+}
+
+fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Box<str>> {
+    texts.map(Box::from).collect()
+}
+
+/// For every part its slot: equal parts have the same, single ones have none.
+fn slots<T: Hash + Eq>(parts: impl Iterator<Item = T>) -> Vec<Slot> {
+    let mut numbers: HashMap<T, (usize, usize)> = HashMap::new();
+    let mut order = Vec::new();
+    for part in parts {
+        let next = numbers.len();
+        let (number, times) = numbers.entry(part).or_insert((next, 0));
+        *times += 1;
+        order.push(*number);
+    }
+    let mut times = vec![0; numbers.len()];
+    for (number, count) in numbers.into_values() {
+        times[number] = count;
+    }
+    let mut given = 0;
+    let slot_of: Vec<Slot> = times
+        .into_iter()
+        .map(|times| {
+            if times < 2 || given == SLOTS {
+                return Slot::NONE;
+            }
+            given += 1;
+            Slot(given - 1)
+        })
+        .collect();
+    order.into_iter().map(|number| slot_of[number]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_repeats_has_a_slot_and_only_so_many() {
+        assert_eq!(
+            slots(["a", "b", "a", "c", "c"].into_iter()),
+            [Slot(0), Slot::NONE, Slot(0), Slot(1), Slot(1)]
+        );
+        let many = slots((0..70u32).chain(0..70));
+        assert_eq!((many[63], many[64]), (Slot(63), Slot::NONE));
+        assert_eq!(many[..70], many[70..]);
+    }
+
+    #[test]
+    fn nothing_is_known_before_it_is_learned_and_of_no_slot_ever() {
+        let mut answers = Answers::default();
+        assert_eq!(answers.known(Slot(0)), None);
+        answers.learn(Slot(0), true);
+        answers.learn(Slot(63), false);
+        answers.learn(Slot::NONE, true);
+        assert_eq!(answers.known(Slot(0)), Some(true));
+        assert_eq!(answers.known(Slot(63)), Some(false));
+        assert_eq!(answers.known(Slot(1)), None);
+        assert_eq!(answers.known(Slot::NONE), None);
+    }
+}
