@@ -108,6 +108,10 @@ pub(crate) struct ResourcePattern {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every resource is an ARN, and is read where it stands"
+)]
 enum ResourceForm {
     Every,
     Arn {

@@ -266,6 +266,16 @@ impl Key {
             folded: folded.into(),
         }
     }
+
+    /// Its name in lower case.
+    pub(crate) fn folded(&self) -> &str {
+        &self.folded
+    }
+
+    /// Whether both name one key.
+    pub(crate) fn is_named(&self, other: &Key) -> bool {
+        self.folded == other.folded
+    }
 }
 
 /// All that can be known while one request is judged.

@@ -34,3 +34,8 @@ pub(crate) const ACTION_INLINE_BYTES: usize = 96;
 ///
 /// Source: ours.
 pub(crate) const CONTEXT_KEYS_EXPECTED: usize = 20;
+
+/// Pairs of statements compared in the search for dead ones.
+///
+/// Source: ours; a document of 300 statements is searched whole.
+pub const COMPARISONS_MAX: usize = 90_000;

@@ -17,7 +17,8 @@ mod operator;
 mod values;
 
 pub(crate) use operator::Operator;
-use operator::{Quantifier, Test};
+use operator::Quantifier;
+pub(crate) use operator::Test;
 use values::{Comparison, Values};
 
 use crate::context::{Key, Scope, Seen};
@@ -137,6 +138,35 @@ impl Condition {
     /// Whether the key is asked for as if it had one value; worth a warning where it has several.
     pub(crate) fn is_plain(&self) -> bool {
         self.operator.quantifier.is_none() && self.operator.test != Test::Null
+    }
+
+    /// Whether it holds only for a request that has the key, with one of the values listed.
+    pub(crate) fn is_firm(&self) -> bool {
+        self.operator.test != Test::Null
+            && !self.operator.test.negated()
+            && !self.operator.if_exists
+            && self.operator.quantifier != Some(Quantifier::All)
+    }
+
+    /// Whether it asks that the key be absent.
+    pub(crate) fn wants_absence(&self) -> bool {
+        self.values.wants_absence()
+    }
+
+    /// The values its operator cannot read: they compare with nothing.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = &str> {
+        let unreadable = self.values.unreadable();
+        self.texts
+            .iter()
+            .zip(unreadable)
+            .filter(|(_, unreadable)| *unreadable)
+            .map(|(text, _)| &**text)
+    }
+
+    /// For numbers and dates: the lowest and the highest that can pass, in
+    /// thousandths, rounded outwards by less than one.
+    pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
+        self.values.bounds()
     }
 
     /// The parts of the values that may hold variables.

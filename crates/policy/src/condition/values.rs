@@ -154,6 +154,57 @@ impl Values {
         self.pieces().find_map(|pieces| first_unresolved(pieces, scope))
     }
 
+    /// Whether this is `Null` with nothing but `true`.
+    pub(crate) fn wants_absence(&self) -> bool {
+        matches!(self, Values::Absent(listed) if !listed.is_empty() && listed.iter().all(|flag| *flag == Some(true)))
+    }
+
+    /// For every value listed, whether the operator cannot read it.
+    pub(crate) fn unreadable(&self) -> Vec<bool> {
+        fn missing<T>(listed: &[Option<T>]) -> Vec<bool> {
+            listed.iter().map(Option::is_none).collect()
+        }
+        match self {
+            Values::Text(listed) | Values::TextIgnoreCase(listed) => vec![false; listed.len()],
+            Values::Like(listed) => vec![false; listed.len()],
+            Values::Arn(listed) => listed
+                .iter()
+                .map(|arn| matches!(arn, ArnCondition::Fixed(None)))
+                .collect(),
+            Values::Flags(listed) => listed
+                .iter()
+                .map(|template| matches!(template, Template::Fixed(text) if flag(text).is_none()))
+                .collect(),
+            Values::Numbers(_, listed) => missing(listed),
+            Values::Dates(_, listed) => missing(listed),
+            Values::Bytes(listed) => missing(listed),
+            Values::Networks(listed) => missing(listed),
+            Values::Absent(listed) => missing(listed),
+        }
+    }
+
+    /// The lowest and the highest number or moment that can pass, in
+    /// thousandths (milliseconds); `None` where there is no order.
+    pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
+        let (relation, places): (Relation, Vec<i64>) = match self {
+            Values::Numbers(relation, listed) => {
+                let places = listed.iter().flatten().map(|number| number.thousandths());
+                (*relation, places.collect::<Option<_>>()?)
+            }
+            Values::Dates(relation, listed) => {
+                (*relation, listed.iter().flatten().map(|date| date.0).collect())
+            }
+            _ => return None,
+        };
+        let (lowest, highest) = (*places.iter().min()?, *places.iter().max()?);
+        Some(match relation {
+            Relation::Equal => (lowest, highest),
+            Relation::NotEqual => return None,
+            Relation::Less | Relation::LessOrEqual => (i64::MIN, highest),
+            Relation::Greater | Relation::GreaterOrEqual => (lowest, i64::MAX),
+        })
+    }
+
     /// The parts of every value that may hold variables.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = &[Piece]> {
         let (templates, patterns, arns): (&[Template], &[Pattern], &[ArnCondition]) = match self {
