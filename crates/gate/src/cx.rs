@@ -25,6 +25,7 @@ use crate::decision::{Question, Weighed};
 use crate::directory::{Caller, CallerPolicies};
 use crate::door::{Door, Peer};
 use crate::fault::{Fault, FaultKind};
+use crate::guardrails::Standing;
 use crate::intent::Intent;
 use crate::record::{self, Record, Touched};
 
@@ -197,6 +198,27 @@ impl Cx {
         self.door.parts.directory.account_exists(account).await
     }
 
+    /// What organisations lay over `account`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be read.
+    pub async fn account_standing(&self, account: AccountId) -> Result<Arc<Standing>, StoreError> {
+        self.door.parts.guardrails.over(account).await
+    }
+
+    /// Adds to `tx` that no credential of `account` is accepted any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if identity cannot be read.
+    pub async fn close_account(&self, tx: &WriteTx, account: AccountId) -> Result<(), StoreError> {
+        let directory = &self.door.parts.directory;
+        directory
+            .close_account(tx, account, self.now, self.random().bytes())
+            .await
+    }
+
     /// Asks for permission. Every policy that bears on caller and resource is
     /// weighed; nothing said is a refusal.
     ///
@@ -288,11 +310,19 @@ impl Cx {
     ) -> Result<Weighed, StoreError> {
         let policies = self.policies().await?;
         self.global_keys(&mut context, owner);
+        let standing = self.standing(owner).await?;
+        standing
+            .0
+            .state(&mut context, "aws:principalorgid", "aws:principalorgpaths");
+        standing
+            .1
+            .state(&mut context, "aws:resourceorgid", "aws:resourceorgpaths");
         let action = action.unwrap_or(self.operation.action);
         let caller = Arc::clone(&self.caller);
         let question = Question {
             caller,
             policies,
+            standing,
             action,
             resource,
             owner,
@@ -301,6 +331,17 @@ impl Cx {
             context,
         };
         Ok(Weighed::new(question, hidden))
+    }
+
+    /// What is over the caller's account and over the owner's.
+    async fn standing(&self, owner: Option<AccountId>) -> Result<(Arc<Standing>, Arc<Standing>), StoreError> {
+        let guardrails = &self.door.parts.guardrails;
+        let callers = guardrails.over(self.account()).await?;
+        let owners = match owner {
+            Some(owner) if owner != self.account() => guardrails.over(owner).await?,
+            Some(_) | None => Arc::clone(&callers),
+        };
+        Ok((callers, owners))
     }
 
     async fn policies(&self) -> Result<Arc<CallerPolicies>, StoreError> {
@@ -499,6 +540,7 @@ fn decode_fault(fault: &DecodeFault, operation: &'static OperationShape) -> Faul
         code: told.code,
         message: told.message,
         status: Some(told.status),
+        members: Vec::new(),
         detail: None,
     }
 }

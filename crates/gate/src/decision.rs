@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ground::{AccountId, Region};
 use policy::{
-    Allowance, Attached, Change, Context, Decision, GrantAllow, PolicyType, Request, ResourcePolicyKind,
-    Trace,
+    Allowance, Attached, Change, Context, Decision, GrantAllow, Policies, PolicyType, Request,
+    ResourcePolicyKind, Trace,
 };
 
 use crate::directory::{Caller, CallerPolicies};
+use crate::guardrails::Standing;
 use crate::limits::DECISIONS_KEPT;
 use crate::record::json_text;
 
@@ -25,6 +26,8 @@ use crate::record::json_text;
 pub(crate) struct Question {
     pub(crate) caller: Arc<Caller>,
     pub(crate) policies: Arc<CallerPolicies>,
+    /// What is over the caller's account, and over the owner's.
+    pub(crate) standing: (Arc<Standing>, Arc<Standing>),
     pub(crate) action: &'static str,
     pub(crate) resource: String,
     pub(crate) owner: Option<AccountId>,
@@ -35,13 +38,28 @@ pub(crate) struct Question {
 
 impl Question {
     fn request(&self) -> Request<'_> {
-        Request::new(
-            &self.caller.principal,
-            self.action,
-            &self.resource,
-            self.owner,
-            &self.context,
-        )
+        Request {
+            same_organization: self.standing.0.is_with(&self.standing.1),
+            ..Request::new(
+                &self.caller.principal,
+                self.action,
+                &self.resource,
+                self.owner,
+                &self.context,
+            )
+        }
+    }
+
+    /// Everything that is weighed.
+    fn policies<'a>(&'a self, grants: &'a [GrantAllow<'a>]) -> Policies<'a> {
+        let (callers, owners) = &self.standing;
+        Policies {
+            service_control: callers.service_control.as_deref(),
+            resource_control: owners.resource_control_of(self.action),
+            ..self
+                .policies
+                .weighed_for(&self.caller, self.resource_policy.as_ref(), grants)
+        }
     }
 
     /// Whether the resource is another account's.
@@ -83,10 +101,7 @@ impl Weighed {
     /// another account's.
     pub(crate) fn new(question: Question, hidden: bool) -> Weighed {
         let (request, grants) = (question.request(), question.grants());
-        let policies =
-            question
-                .policies
-                .weighed_for(&question.caller, question.resource_policy.as_ref(), &grants);
+        let policies = question.policies(&grants);
         let decision = policy::decide(&request, &policies);
         let denied = match &decision {
             Decision::Allow(_) => None,
@@ -116,11 +131,7 @@ impl Weighed {
     /// Every policy and statement weighed, and the smallest change that would allow.
     fn trace(&self) -> Trace {
         let grants = self.question.grants();
-        let resource_policy = self.question.resource_policy.as_ref();
-        let policies = self
-            .question
-            .policies
-            .weighed_for(&self.question.caller, resource_policy, &grants);
+        let policies = self.question.policies(&grants);
         let mut trace = policy::explain(&self.question.request(), &policies);
         if self.question.is_foreign() {
             hide_owners_side(&mut trace, &self.because);

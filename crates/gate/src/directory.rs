@@ -8,10 +8,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crypto::Random;
 use futures_util::future::BoxFuture;
 use ground::{AccountId, Region, Secret, Timestamp};
-use policy::{Attached, GrantAllow, Level, Policies, Principal, ResourcePolicy, ResourcePolicyKind};
-use store::StoreError;
+use policy::{Attached, GrantAllow, Policies, Principal, ResourcePolicy, ResourcePolicyKind};
+use store::{StoreError, WriteTx};
 use wire::sigv4::{Scope, SigningKey};
 
 /// What the door asks of identity. Answers come from memory; only a miss
@@ -45,6 +46,24 @@ pub trait Directory: Send + Sync + 'static {
     /// service and region, so that who asks for the last use can be told, and
     /// the calls between cost nothing. Must not block.
     fn used(&self, _credential: &Credential, _at: Use<'_>) {}
+
+    /// Adds to `tx` what makes an account that nobody has credentials of but
+    /// through its one role. The account must not exist.
+    fn create_account<'a>(
+        &'a self,
+        tx: &'a WriteTx,
+        new: NewAccount<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Adds to `tx` that no credential of the account is accepted any more, and
+    /// none is given out. `generation` is any value never given before.
+    fn close_account<'a>(
+        &'a self,
+        tx: &'a WriteTx,
+        account: AccountId,
+        now: Timestamp,
+        generation: [u8; 16],
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
 /// Where and when a credential was used.
@@ -56,6 +75,21 @@ pub struct Use<'a> {
     pub region: &'a Region,
     /// The time of the request.
     pub at: Timestamp,
+}
+
+/// An account to be made for an organisation.
+#[derive(Clone, Copy)]
+pub struct NewAccount<'a> {
+    /// Its id.
+    pub account: AccountId,
+    /// The account whose principals may assume its role.
+    pub management: AccountId,
+    /// The role, which may do everything.
+    pub role_name: &'a str,
+    /// When it is made.
+    pub now: Timestamp,
+    /// For the role's id.
+    pub random: &'a Random,
 }
 
 /// The credential as a request names it.
@@ -221,15 +255,13 @@ impl Caller {
 }
 
 /// The policies that bind a caller wherever it goes; those of its session are
-/// in [`Session::policies`].
+/// in [`Session::policies`], those over its account in [`crate::Standing`].
 #[derive(Debug, Default)]
 pub struct CallerPolicies {
     /// Of the user and its groups, or of the role.
     pub identity: Vec<Attached>,
     /// The permissions boundary of the user or role.
     pub boundary: Option<Attached>,
-    /// SCPs over the caller's account, root first; `None` where none apply.
-    pub service_control: Option<Vec<Level>>,
 }
 
 impl CallerPolicies {
@@ -249,7 +281,6 @@ impl CallerPolicies {
                 .and_then(|session| session.policies.as_deref()),
             resource: resource.map(|(policy, kind)| ResourcePolicy { policy, kind: *kind }),
             grants,
-            service_control: self.service_control.as_deref(),
             ..Policies::default()
         }
     }

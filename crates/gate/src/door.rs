@@ -27,6 +27,7 @@ use crate::cx::Cx;
 use crate::decision::DecisionLog;
 use crate::directory::Directory;
 use crate::fault::{Fault, FaultKind};
+use crate::guardrails::Guardrails;
 use crate::intent::Intents;
 use crate::jobs::{JobError, JobLeases};
 use crate::limits::{CONFLICT_RERUNS_MAX, CONFLICTS_BEFORE_TURN};
@@ -73,6 +74,8 @@ pub struct Parts {
     pub services: Vec<Service>,
     /// Identity.
     pub directory: Arc<dyn Directory>,
+    /// What organisations lay over accounts.
+    pub guardrails: Arc<dyn Guardrails>,
     /// The store.
     pub store: store::Store,
     /// The record.

@@ -20,6 +20,8 @@ pub struct Fault {
     pub(crate) message: Option<String>,
     /// HTTP status where neither the model nor the protocol decides it.
     pub(crate) status: Option<u16>,
+    /// Further members of the modelled error, such as `Reason`.
+    pub(crate) members: Vec<(&'static str, String)>,
     /// For the log alone.
     pub(crate) detail: Option<String>,
 }
@@ -57,6 +59,7 @@ impl Fault {
             code: Cow::Borrowed(code),
             message: Some(message.to_string()),
             status: None,
+            members: Vec::new(),
             detail: None,
         }
     }
@@ -68,6 +71,7 @@ impl Fault {
             code: Cow::Borrowed(code),
             message: None,
             status: None,
+            members: Vec::new(),
             detail: None,
         }
     }
@@ -80,6 +84,7 @@ impl Fault {
             code: Cow::Borrowed("AccessDenied"),
             message: Some(denied.to_string()),
             status: None,
+            members: Vec::new(),
             detail: None,
         }
     }
@@ -91,6 +96,7 @@ impl Fault {
             code: Cow::Borrowed(code),
             message: None,
             status: Some(500),
+            members: Vec::new(),
             detail: Some(detail.to_string()),
         }
     }
@@ -121,6 +127,13 @@ impl Fault {
     /// The same fault, once the log has been told.
     pub(crate) fn logged(self) -> Fault {
         Fault { detail: None, ..self }
+    }
+
+    /// The same fault with a further member of the modelled error.
+    #[must_use]
+    pub fn with_member(mut self, name: &'static str, value: impl Into<String>) -> Fault {
+        self.members.push((name, value.into()));
+        self
     }
 
     /// The error's code as the caller reads it, before the protocol has its say.

@@ -15,6 +15,7 @@ use ground::{AccountId, Clock, Region, Timestamp, id};
 use journal::Durability;
 use store::{Lease, Scope, Store, StoreError, WriteTx};
 
+use crate::directory::Directory;
 use crate::door::Door;
 use crate::intent::Intent;
 use crate::limits::{JOB_INTERVAL, JOB_LEASE};
@@ -98,6 +99,11 @@ impl JobCx {
     /// Randomness for ids and keys.
     pub fn random(&self) -> &Random {
         &self.door.parts.random
+    }
+
+    /// Identity.
+    pub fn directory(&self) -> &dyn Directory {
+        self.door.parts.directory.as_ref()
     }
 
     /// Commits a change together with the intent to record `event`, then

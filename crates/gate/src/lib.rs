@@ -4,7 +4,8 @@
 //! A service gives the door a [`Table`] of handlers; a handler gets a [`Cx`]
 //! and asks it for permission ([`Cx::authorize`]) and for writes
 //! ([`Cx::write`]). Identity is asked through [`Directory`], which the `iam`
-//! crate implements.
+//! crate implements, and what binds whole accounts through [`Guardrails`],
+//! which `organizations` does.
 //!
 //! Invariants:
 //! - enforcement is always on: there is no unsigned or test bypass, and an
@@ -26,6 +27,7 @@ mod directory;
 mod door;
 mod fault;
 mod first_bytes;
+mod guardrails;
 mod intent;
 mod jobs;
 mod limits;
@@ -42,11 +44,12 @@ mod within;
 pub use access::{Access, AuthorizeError, Denied, Permit};
 pub use cx::{Cx, OnBehalf};
 pub use directory::{
-    Caller, CallerPolicies, Credential, CredentialFault, Directory, Presented, Session, SessionIssuer,
-    SigningKeys, Use,
+    Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
+    SessionIssuer, SigningKeys, Use,
 };
 pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
 pub use fault::Fault;
+pub use guardrails::{Guardrails, Membership, NoGuardrails, Standing};
 pub use jobs::{Event, Job, JobCx, JobError};
 pub use limits::Limits;
 pub use listen::{allow_open_files, serve, serve_within};

@@ -107,8 +107,12 @@ pub(crate) fn wire_fault(fault: &Fault, operation: &'static OperationShape) -> W
         FaultKind::Server | FaultKind::Conflict => Some("An internal error occurred".to_owned()),
         FaultKind::Client | FaultKind::Denied => fault.message.clone(),
     };
-    WireFault {
+    let told = WireFault {
         sender: !server,
         ..WireFault::client(status, code.to_owned(), message)
-    }
+    };
+    fault
+        .members
+        .iter()
+        .fold(told, |told, (name, value)| told.with(name, value.clone()))
 }

@@ -123,6 +123,7 @@ pub async fn bootstrap_account(
                     &Account {
                         created: now,
                         alias: None,
+                        closed: None,
                     },
                 );
             }

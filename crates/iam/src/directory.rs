@@ -7,7 +7,7 @@
 //! than it. (Other nodes of a shared store follow within the store's
 //! staleness limit.)
 //!
-//! Absent by design: service control policies, which belong to
+//! Absent by design: what stands over whole accounts, which belongs to
 //! `organizations`.
 
 use std::sync::Arc;
@@ -15,17 +15,19 @@ use std::sync::Arc;
 use crypto::RootKey;
 use futures_util::future::BoxFuture;
 use gate::{
-    Caller, CallerPolicies, Credential, CredentialFault, Directory, Presented, Session, SessionIssuer, Use,
+    Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
+    SessionIssuer, Use,
 };
 use ground::{AccountId, Arn, Region, Timestamp, id};
 use policy::{Attached, Context, Document, DocumentKind, Holder, Parent, Principal, Who};
 use quick_cache::sync::Cache;
-use store::{Scope, Store, StoreError, View};
+use store::{Scope, Store, StoreError, View, WriteTx};
 
 use crate::aws_managed;
 use crate::last_used::LastUses;
 use crate::limits::{CREDENTIALS_CACHED, PRINCIPALS_CACHED};
 use crate::model::{CaseOfKeys, Generation, Tag};
+use crate::new_account;
 use crate::ops::access_key;
 use crate::store::{
     ACCESS_KEYS, ACCOUNT, ATTACHED, Entity, GENERATION, INLINE, Rows, cross_account_key_owner, rows_of,
@@ -118,6 +120,9 @@ impl Identities {
             .get(&ACCESS_KEYS, &(owner.owner_id.clone(), key_id.to_owned()))
             .await?;
         let key = key.filter(|key| key.active).ok_or(CredentialFault::Invalid)?;
+        if !rows.is_open().await? {
+            return Err(CredentialFault::Invalid);
+        }
         let principal = if owner.owner_id == account.to_string() {
             Principal::root(account)
         } else {
@@ -174,7 +179,7 @@ impl Identities {
         let view = self.view(account);
         let generation = self.generation(&view).await?;
         let rows = rows_of(&view, account);
-        if rows.get(&ACCOUNT, &()).await?.is_none() {
+        if !rows.is_open().await? {
             return Err(CredentialFault::Invalid);
         }
         let (principal, issuer) = session_principal(&rows, &claims)
@@ -284,6 +289,24 @@ impl Directory for Identities {
 
     fn used(&self, credential: &Credential, at: Use<'_>) {
         self.uses.note(credential, at);
+    }
+
+    fn create_account<'a>(
+        &'a self,
+        tx: &'a WriteTx,
+        new: NewAccount<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(new_account::create(tx, new))
+    }
+
+    fn close_account<'a>(
+        &'a self,
+        tx: &'a WriteTx,
+        account: AccountId,
+        now: Timestamp,
+        generation: [u8; 16],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(new_account::close(tx, account, now, generation))
     }
 }
 

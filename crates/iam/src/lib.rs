@@ -12,7 +12,7 @@
 //! - secrets are sealed under the account's own key and shown once.
 //!
 //! Absent by design: a console to sign in to, SAML and OIDC providers,
-//! service-linked roles and organisations. Those that
+//! service-linked roles. Those that
 //! clients look for before they delete a user are listed as the none there
 //! are; what is not in the tables below is refused.
 
@@ -25,6 +25,7 @@ mod last_used;
 mod limits;
 mod mfa;
 mod model;
+mod new_account;
 mod ops;
 mod qr;
 mod store;

@@ -33,6 +33,9 @@ pub(crate) struct Account {
     /// A name for it that no other account has.
     #[serde(default)]
     pub(crate) alias: Option<String>,
+    /// Since when no credential of it is accepted.
+    #[serde(default)]
+    pub(crate) closed: Option<Timestamp>,
 }
 
 /// An IAM user.

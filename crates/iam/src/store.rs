@@ -206,6 +206,12 @@ impl<'a> Rows<'a> {
             .await
     }
 
+    /// Whether the account exists and is not closed.
+    pub(crate) async fn is_open(&self) -> Result<bool, StoreError> {
+        let account = self.get(&ACCOUNT, &()).await?;
+        Ok(account.is_some_and(|account| account.closed.is_none()))
+    }
+
     /// The user of that name, in any case.
     pub(crate) async fn user(&self, name: &str) -> Result<Option<Arc<User>>, StoreError> {
         self.get(&USERS, &fold(name)).await

@@ -79,6 +79,7 @@ impl World {
         let parts = gate::Parts {
             services: services(identities.last_uses()),
             directory: identities,
+            guardrails: Arc::new(gate::NoGuardrails),
             store: store.clone(),
             journal,
             root_key: self.root_key,

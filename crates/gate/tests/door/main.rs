@@ -15,16 +15,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::BoxFuture;
 use gate::{
-    Access, Caller, CallerPolicies, Credential, CredentialFault, Cx, Directory, Door, Fault, Mode, Parts,
-    Presented, Table,
+    Access, Caller, CallerPolicies, Credential, CredentialFault, Cx, Directory, Door, Fault, Mode,
+    NewAccount, Parts, Presented, Table,
 };
-use ground::{AccountId, Clock, Region, Secret};
+use ground::{AccountId, Clock, Region, Secret, Timestamp};
 use kms_api::{
     DescribeKeyInput, DescribeKeyOutput, EncryptInput, EncryptOutput, ListKeysInput, ListKeysOutput,
 };
 use policy::{Attached, Document, DocumentKind, Holder, Principal};
 use serde_json::json;
-use store::StoreError;
+use store::{StoreError, WriteTx};
 use testkit::client::{Answer, Signer, json_call, post, send};
 
 const ROOT: &str = "AKIAROOTROOTROOTROOT";
@@ -87,6 +87,24 @@ impl Directory for TwoCallers {
 
     fn account_exists(&self, wanted: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { Ok(wanted == account() || wanted == copies::owner()) })
+    }
+
+    fn create_account<'a>(
+        &'a self,
+        _tx: &'a WriteTx,
+        _new: NewAccount<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        unreachable!("no account is made here")
+    }
+
+    fn close_account<'a>(
+        &'a self,
+        _tx: &'a WriteTx,
+        _account: AccountId,
+        _now: Timestamp,
+        _generation: [u8; 16],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        unreachable!("no account is closed here")
     }
 }
 
@@ -195,6 +213,7 @@ async fn parts(journal: &Path) -> Parts {
     Parts {
         services: vec![table.done()],
         directory: Arc::new(TwoCallers),
+        guardrails: Arc::new(gate::NoGuardrails),
         store: store::Store::open(store::Config::memory()).await.unwrap(),
         journal: journal::Journal::open(journal).unwrap().0,
         root_key: Arc::new(crypto::hierarchy::RootKey::generate(&random)),

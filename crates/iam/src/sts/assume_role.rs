@@ -60,8 +60,9 @@ pub(crate) async fn assume_role(
 
     let rows = store::rows_of(cx.view(), account);
     let role = match rows.principal(&input.role_arn).await? {
-        Some(Entity::Role(role)) => Some(role),
-        Some(Entity::Group(_) | Entity::User(_)) | None => None,
+        // In a closed account there is nobody left to become.
+        Some(Entity::Role(role)) if rows.is_open().await? => Some(role),
+        Some(Entity::Role(_) | Entity::Group(_) | Entity::User(_)) | None => None,
     };
     let asking = RoleAccess {
         arn: &input.role_arn,

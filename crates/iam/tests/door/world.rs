@@ -68,6 +68,7 @@ impl World {
         let door = Door::open(Parts {
             services: vec![iam::service(identities.last_uses()), iam::sts_service()],
             directory: identities,
+            guardrails: Arc::new(gate::NoGuardrails),
             store,
             journal: journal::Journal::open(journal).unwrap().0,
             root_key,

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex};
 use crypto::Random;
 use crypto::hierarchy::RootKey;
 use futures_util::future::BoxFuture;
-use gate::{Caller, CallerPolicies, Credential, CredentialFault, Directory, Door, Mode, Parts, Presented};
+use gate::{
+    Caller, CallerPolicies, Credential, CredentialFault, Directory, Door, Mode, NewAccount, Parts, Presented,
+};
 use ground::{AccountId, Clock, Region, Secret, Timestamp};
 use policy::{Attached, Document, DocumentKind, Holder, Principal};
 use serde_json::{Value, json};
-use store::StoreError;
+use store::{StoreError, WriteTx};
 use testkit::client::{Answer, Signer, json_call, post, send};
 
 /// The account that owns the keys.
@@ -174,6 +176,24 @@ impl Directory for Known {
         let exists = Who::ALL.into_iter().any(|who| who.account() == wanted);
         Box::pin(async move { Ok(exists) })
     }
+
+    fn create_account<'a>(
+        &'a self,
+        _tx: &'a WriteTx,
+        _new: NewAccount<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        unreachable!("no account is made here")
+    }
+
+    fn close_account<'a>(
+        &'a self,
+        _tx: &'a WriteTx,
+        _account: AccountId,
+        _now: Timestamp,
+        _generation: [u8; 16],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        unreachable!("no account is closed here")
+    }
 }
 
 /// The door and what stands around it.
@@ -227,6 +247,7 @@ impl World {
         let door = Door::open(Parts {
             services: vec![kms::service()],
             directory: Arc::new(Known(Arc::clone(&people))),
+            guardrails: Arc::new(gate::NoGuardrails),
             store: store::Store::open(store).await.unwrap(),
             journal,
             root_key: Arc::clone(&root_key),

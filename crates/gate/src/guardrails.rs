@@ -1,0 +1,101 @@
+//! What an organisation lays over its accounts: asked of `organizations`,
+//! which implements [`Guardrails`] and is wired in by the roof.
+//!
+//! Whatever stands here is weighed in every decision: the service control
+//! policies over the caller's account, the resource control policies over the
+//! owner's, and the condition keys that follow from belonging to an
+//! organisation.
+//!
+//! Absent by design: `aws:SourceOrgID` and `aws:SourceOrgPaths`, which belong
+//! to calls that a service makes for a resource; whoever supplies
+//! `aws:SourceAccount` for such a call supplies them with it.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use ground::AccountId;
+use policy::{Context, Level, Value};
+use store::StoreError;
+
+/// Services whose resources resource control policies reach (Organizations
+/// User Guide, "List of AWS services that support RCPs"), by IAM prefix.
+const RESOURCE_CONTROLLED: [&str; 12] = [
+    "aoss",
+    "cognito-identity",
+    "cognito-idp",
+    "cognito-sync",
+    "dynamodb",
+    "ecr",
+    "kms",
+    "logs",
+    "s3",
+    "secretsmanager",
+    "sqs",
+    "sts",
+];
+
+/// What the door asks of organisations. Answers come from memory; only a miss
+/// touches the store.
+pub trait Guardrails: Send + Sync + 'static {
+    /// What is over `account`, as of now.
+    fn over(&self, account: AccountId) -> BoxFuture<'_, Result<Arc<Standing>, StoreError>>;
+}
+
+/// A world without organisations: nothing is over anyone.
+pub struct NoGuardrails;
+
+impl Guardrails for NoGuardrails {
+    fn over(&self, _account: AccountId) -> BoxFuture<'_, Result<Arc<Standing>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Arc::default())))
+    }
+}
+
+/// How one account stands in its organisation; the default is outside of any.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// The organisation it belongs to.
+    pub membership: Option<Membership>,
+    /// SCPs over the account, root first; `None` where none apply: outside, in
+    /// the management account, and while the type is not enabled.
+    pub service_control: Option<Vec<Level>>,
+    /// RCPs over the account's resources, root first; `None` as for SCPs.
+    pub resource_control: Option<Vec<Level>>,
+}
+
+/// An account's place in an organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// `o-…`
+    pub organization: String,
+    /// `o-…/r-…/ou-…/`, as `aws:PrincipalOrgPaths` spells it.
+    pub path: String,
+    /// The management account.
+    pub management: AccountId,
+}
+
+impl Standing {
+    /// The RCPs that are weighed for `action`.
+    pub(crate) fn resource_control_of(&self, action: &str) -> Option<&[Level]> {
+        let (service, _) = action.split_once(':')?;
+        RESOURCE_CONTROLLED
+            .contains(&service)
+            .then_some(self.resource_control.as_deref())
+            .flatten()
+    }
+
+    /// Whether both accounts belong to one organisation.
+    pub(crate) fn is_with(&self, other: &Standing) -> bool {
+        match (&self.membership, &other.membership) {
+            (Some(own), Some(other)) => own.organization == other.organization,
+            (Some(_) | None, None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// States the organisation under two condition keys, `None` saying nothing.
+    pub(crate) fn state(&self, keys: &mut Context<'static>, id: &'static str, paths: &'static str) {
+        if let Some(membership) = &self.membership {
+            keys.insert(id, membership.organization.clone());
+            keys.insert(paths, Value::Many(vec![membership.path.clone().into()]));
+        }
+    }
+}
