@@ -79,7 +79,7 @@ impl World {
         let parts = gate::Parts {
             services: services(identities.last_uses()),
             directory: identities,
-            guardrails: Arc::new(gate::NoGuardrails),
+            guardrails: Arc::new(organizations::Organizations::new(store.clone())),
             store: store.clone(),
             journal,
             root_key: self.root_key,
@@ -208,7 +208,12 @@ fn reset(accounts: Arc<Accounts>) -> gate::Reset {
 
 /// Every service, in the order of `COVERAGE.md`.
 pub(crate) fn services(uses: Arc<iam::LastUses>) -> Vec<gate::Service> {
-    vec![iam::service(uses), iam::sts_service(), kms::service()]
+    vec![
+        iam::service(uses),
+        iam::sts_service(),
+        organizations::service(),
+        kms::service(),
+    ]
 }
 
 /// The names inside a data directory.
