@@ -674,3 +674,227 @@ def test_the_command_line_of_aws(tree):
         tree.client("kms", account).list_keys()
     accounts = aws("list-accounts", "--page-size", "1")["Accounts"]
     assert {one["Id"] for one in accounts} == {ACCOUNT, account}
+
+
+# Invitations.
+
+
+@pytest.fixture
+def timed_tree(timed):
+    """An organisation on a server whose clock moves only when told."""
+    return Tree(timed)
+
+
+def invite(tree, **more):
+    return tree.api.invite_account_to_organization(Target={"Id": OTHER_ACCOUNT, "Type": "ACCOUNT"}, **more)["Handshake"]
+
+
+def test_an_invited_account_comes_in_and_is_bound(tree):
+    tree.enable(SCP)
+    tree.policy(deny("kms:ListKeys"), target=tree.root)
+    sent = invite(tree, Notes="come", Tags=[{"Key": "a", "Value": "b"}])
+    assert sent["State"] == "REQUESTED" and sent["Action"] == "INVITE" and sent["Id"].startswith("h-")
+    assert sent["Arn"] == f"arn:aws:organizations::{ACCOUNT}:handshake/{tree.id}/invite/{sent['Id']}"
+    assert (sent["ExpirationTimestamp"] - sent["RequestedTimestamp"]).days == 15
+    assert {"Type": "NOTES", "Value": "come"} in sent["Resources"]
+    with refused("DuplicateHandshakeException"):
+        invite(tree)
+    outside = tree.server.other_client("organizations")
+    (seen,) = outside.list_handshakes_for_account()["Handshakes"]
+    assert seen["Id"] == sent["Id"]
+    kms = tree.server.other_client("kms")
+    kms.list_keys()
+    accepted = outside.accept_handshake(HandshakeId=sent["Id"])["Handshake"]
+    assert accepted["State"] == "ACCEPTED"
+    with refused("AccessDeniedException", "explicit deny in a service control policy"):
+        kms.list_keys()  # root users of members are bound
+    told = tree.api.describe_account(AccountId=OTHER_ACCOUNT)["Account"]
+    assert told["JoinedMethod"] == "INVITED"
+    assert tree.api.list_tags_for_resource(ResourceId=OTHER_ACCOUNT)["Tags"] == [{"Key": "a", "Value": "b"}]
+    # An invited account gets no role for the management account.
+    with refused("AccessDenied"):
+        tree.enter(OTHER_ACCOUNT)
+    with refused("HandshakeAlreadyInStateException"):
+        outside.accept_handshake(HandshakeId=sent["Id"])
+    with refused("InvalidHandshakeTransitionException"):
+        tree.api.cancel_handshake(HandshakeId=sent["Id"])
+    with refused("HandshakeConstraintViolationException") as refusal:
+        invite(tree)
+    assert refusal.response["Reason"] == "ALREADY_IN_AN_ORGANIZATION"
+    with refused("AlreadyInOrganizationException"):
+        outside.create_organization()
+    with refused("AccessDeniedException"):  # it is a member now, and a member alone
+        outside.list_accounts()
+    outside.leave_organization()
+    kms.list_keys()
+
+
+def test_invitations_end_otherwise(tree):
+    outside = tree.server.other_client("organizations")
+    declined = outside.decline_handshake(HandshakeId=invite(tree)["Id"])["Handshake"]
+    assert declined["State"] == "DECLINED"
+    canceled = tree.api.cancel_handshake(HandshakeId=invite(tree)["Id"])["Handshake"]
+    assert canceled["State"] == "CANCELED"
+    with refused("InvalidHandshakeTransitionException"):
+        outside.accept_handshake(HandshakeId=canceled["Id"])
+    listed = everything(tree.api.list_handshakes_for_organization, "Handshakes")
+    assert {one["State"] for one in listed} == {"DECLINED", "CANCELED"}
+    assert tree.api.describe_handshake(HandshakeId=declined["Id"])["Handshake"]["State"] == "DECLINED"
+    mine = invite(tree)["Id"]
+    with refused("AccessDeniedException"):  # each party has its own answer
+        tree.api.accept_handshake(HandshakeId=mine)
+    with refused("AccessDeniedException"):
+        outside.cancel_handshake(HandshakeId=mine)
+    third = tree.account()
+    with refused("HandshakeNotFoundException"):
+        tree.client("organizations", third).describe_handshake(HandshakeId=mine)
+    for target, reason in [
+        ({"Id": "someone@example.com", "Type": "EMAIL"}, "INVALID_PARTY_TYPE_TARGET"),
+        ({"Id": "someone", "Type": "ACCOUNT"}, "INVALID_PATTERN_TARGET_ID"),
+    ]:
+        with refused("InvalidInputException") as refusal:
+            tree.api.invite_account_to_organization(Target=target)
+        assert refusal.response["Reason"] == reason
+    with refused("HandshakeConstraintViolationException"):
+        tree.api.invite_account_to_organization(Target={"Id": "999999999999", "Type": "ACCOUNT"})
+
+
+def test_an_invitation_expires(timed_tree):
+    tree = timed_tree
+    outside = tree.server.other_client("organizations")
+    sent = invite(tree)["Id"]
+    tree.server.advance(15 * 24 * 60 * 60 - 60)
+    assert outside.describe_handshake(HandshakeId=sent)["Handshake"]["State"] == "REQUESTED"
+    tree.server.advance(60)
+    assert outside.describe_handshake(HandshakeId=sent)["Handshake"]["State"] == "EXPIRED"
+    with refused("InvalidHandshakeTransitionException"):
+        outside.accept_handshake(HandshakeId=sent)
+    again = invite(tree)["Id"]
+    assert outside.accept_handshake(HandshakeId=again)["Handshake"]["State"] == "ACCEPTED"
+
+
+# Delegation.
+
+
+def test_delegated_administrators_read(tree):
+    account, other = tree.account(), tree.account()
+    api, service = tree.api, "guardduty.amazonaws.com"
+    register = {"AccountId": account, "ServicePrincipal": service}
+    with refused("ConstraintViolationException") as refusal:
+        api.register_delegated_administrator(**register)
+    assert refusal.response["Reason"] == "SERVICE_ACCESS_NOT_ENABLED"
+    with refused("InvalidInputException") as refusal:
+        api.enable_aws_service_access(ServicePrincipal="guardduty")
+    assert refusal.response["Reason"] == "UNRECOGNIZED_SERVICE_PRINCIPAL"
+    api.enable_aws_service_access(ServicePrincipal=service)
+    api.enable_aws_service_access(ServicePrincipal=service)
+    (enabled,) = api.list_aws_service_access_for_organization()["EnabledServicePrincipals"]
+    assert enabled["ServicePrincipal"] == service
+    with refused("ConstraintViolationException") as refusal:
+        api.register_delegated_administrator(AccountId=ACCOUNT, ServicePrincipal=service)
+    assert refusal.response["Reason"] == "CANNOT_REGISTER_MASTER_AS_DELEGATED_ADMINISTRATOR"
+    member = tree.client("organizations", account)
+    with refused("AccessDeniedException"):
+        member.list_accounts()
+    api.register_delegated_administrator(**register)
+    with refused("AccountAlreadyRegisteredException"):
+        api.register_delegated_administrator(**register)
+    assert len(member.list_accounts()["Accounts"]) == 3
+    with refused("AccessDeniedException"):
+        member.create_organizational_unit(ParentId=tree.root, Name="mine")
+    with refused("AccessDeniedException"):
+        tree.client("organizations", other).list_accounts()
+    (told,) = api.list_delegated_administrators(ServicePrincipal=service)["DelegatedAdministrators"]
+    assert told["Id"] == account
+    assert api.list_delegated_administrators(ServicePrincipal="config.amazonaws.com")["DelegatedAdministrators"] == []
+    (told,) = api.list_delegated_services_for_account(AccountId=account)["DelegatedServices"]
+    assert told["ServicePrincipal"] == service
+    with refused("ConstraintViolationException") as refusal:
+        api.remove_account_from_organization(AccountId=account)
+    assert refusal.response["Reason"] == "CANNOT_REMOVE_DELEGATED_ADMINISTRATOR_FROM_ORG"
+    api.deregister_delegated_administrator(**register)
+    with refused("AccountNotRegisteredException"):
+        api.deregister_delegated_administrator(**register)
+    with refused("AccessDeniedException"):
+        member.list_accounts()
+    api.disable_aws_service_access(ServicePrincipal=service)
+    assert api.list_aws_service_access_for_organization()["EnabledServicePrincipals"] == []
+
+
+def test_a_resource_policy_delegates(tree):
+    account, other = tree.account(), tree.account()
+    member = tree.client("organizations", account)
+    with refused("ResourcePolicyNotFoundException"):
+        tree.api.describe_resource_policy()
+    actions = ["organizations:ListAccounts", "organizations:CreatePolicy", "organizations:DescribePolicy"]
+    content = document(
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": actions, "Resource": "*"}
+    )
+    put = tree.api.put_resource_policy(Content=content)["ResourcePolicy"]
+    assert put["ResourcePolicySummary"]["Id"].startswith("rp-") and put["Content"] == content
+    assert len(member.list_accounts()["Accounts"]) == 3
+    made = member.create_policy(Content=document(deny("s3:*")), Description="", Name="theirs", Type=SCP)["Policy"]
+    policy = made["PolicySummary"]["Id"]
+    assert tree.api.describe_policy(PolicyId=policy)["Policy"] == made
+    with refused("AccessDeniedException", "not authorized to perform: organizations:DeletePolicy"):
+        member.delete_policy(PolicyId=policy)
+    with refused("AccessDeniedException"):
+        tree.client("organizations", other).list_accounts()
+    # The member's own policies must allow as well.
+    iam = tree.client("iam", account)
+    iam.create_user(UserName="nobody")
+    nobody = tree.server.client("organizations", iam.create_access_key(UserName="nobody")["AccessKey"])
+    with refused("AccessDeniedException", "no identity-based policy allows"):
+        nobody.list_accounts()
+    assert tree.api.describe_resource_policy()["ResourcePolicy"] == put
+    tree.api.delete_resource_policy()
+    with refused("AccessDeniedException"):
+        member.list_accounts()
+    for statement, reason in [
+        ({**json.loads(content)["Statement"][0], "Action": "organizations:CreateAccount"},
+         "UNSUPPORTED_ACTION_IN_RESOURCE_POLICY"),
+        ({**json.loads(content)["Statement"][0], "Principal": "*"}, "INVALID_PRINCIPAL"),
+        ({**json.loads(content)["Statement"][0], "Principal": {"AWS": f"arn:aws:iam::{account}:role/none"}},
+         "INVALID_PRINCIPAL"),
+    ]:
+        with refused("InvalidInputException") as refusal:
+            tree.api.put_resource_policy(Content=document(statement))
+        assert refusal.response["Reason"] == reason
+
+
+# Tag policies.
+
+
+def test_the_effective_tag_policy(tree):
+    tree.enable(TAG)
+    unit = tree.unit()
+    account = tree.account(unit)
+    with refused("EffectivePolicyNotFoundException"):
+        tree.api.describe_effective_policy(PolicyType=TAG, TargetId=account)
+
+    def attach(target, value):
+        content = json.dumps({"tags": {"team": {"tag_key": {"@@assign": "Team"}, "tag_value": value}}})
+        policy = tree.api.create_policy(
+            Content=content, Description="", Name=f"tags {next(tree.numbers)}", Type=TAG
+        )["Policy"]["PolicySummary"]["Id"]
+        tree.api.attach_policy(PolicyId=policy, TargetId=target)
+        return policy
+
+    attach(tree.root, {"@@assign": ["red"], "@@operators_allowed_for_child_policies": ["@@append"]})
+    attach(unit, {"@@append": ["blue"]})
+    attach(account, {"@@assign": ["green"]})
+    member = tree.client("organizations", account)
+    for told in (
+        tree.api.describe_effective_policy(PolicyType=TAG, TargetId=account),
+        member.describe_effective_policy(PolicyType=TAG),
+    ):
+        effective = told["EffectivePolicy"]
+        assert effective["TargetId"] == account
+        assert json.loads(effective["PolicyContent"]) == {
+            "tags": {"team": {"tag_key": "Team", "tag_value": ["red", "blue"]}}
+        }
+    with refused("AccessDeniedException"):
+        member.describe_effective_policy(PolicyType=TAG, TargetId=ACCOUNT)
+    with refused("InvalidInputException") as refusal:
+        tree.api.describe_effective_policy(PolicyType="BACKUP_POLICY", TargetId=account)
+    assert refusal.response["Reason"] == "INVALID_ENUM_POLICY_TYPE"

@@ -75,6 +75,14 @@ pub fn service() -> Service {
         .on::<api::CloseAccount>(ops::account::close_account)
         .on::<api::LeaveOrganization>(ops::account::leave_organization)
         .on::<api::RemoveAccountFromOrganization>(ops::account::remove_account_from_organization)
+        // Invitations.
+        .on::<api::InviteAccountToOrganization>(ops::handshake::invite_account_to_organization)
+        .on::<api::AcceptHandshake>(ops::handshake::accept_handshake)
+        .on::<api::DeclineHandshake>(ops::handshake::decline_handshake)
+        .on::<api::CancelHandshake>(ops::handshake::cancel_handshake)
+        .on::<api::DescribeHandshake>(ops::handshake::describe_handshake)
+        .on::<api::ListHandshakesForAccount>(ops::handshake::list_handshakes_for_account)
+        .on::<api::ListHandshakesForOrganization>(ops::handshake::list_handshakes_for_organization)
         // Organisational units.
         .on::<api::CreateOrganizationalUnit>(ops::unit::create_organizational_unit)
         .on::<api::DescribeOrganizationalUnit>(ops::unit::describe_organizational_unit)

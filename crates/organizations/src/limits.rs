@@ -33,6 +33,20 @@ pub(crate) fn closings_share(accounts: u32) -> u32 {
     accounts / 5
 }
 
+/// How long an invitation can be accepted (API Reference,
+/// InviteAccountToOrganization: 15 days).
+pub(crate) const HANDSHAKE_LIFE: Duration = Duration::from_secs(15 * 24 * 60 * 60);
+
+/// How long a handshake is shown after it has ended or expired (API Reference,
+/// ListHandshakesForOrganization: 30 days). Removed when the next is sent.
+pub(crate) const HANDSHAKES_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Invitations sent within [`INVITATION_DAY`] (User Guide, "Quotas").
+pub(crate) const INVITATIONS_A_DAY_MAX: usize = 20;
+
+/// One day.
+pub(crate) const INVITATION_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Accounts made in one run of the job.
 pub(crate) const CREATIONS_PER_RUN_MAX: usize = 20;
 

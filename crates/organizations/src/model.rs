@@ -4,6 +4,7 @@
 //! are, so a [`Node`] is read from the id alone.
 
 mod document;
+mod handshake;
 mod node;
 mod resource_policy;
 mod tags;
@@ -13,6 +14,7 @@ use organizations_api::{AccountJoinedMethod, AccountState, AccountStatus, Policy
 use serde::{Deserialize, Serialize};
 
 pub(crate) use document::Text;
+pub(crate) use handshake::{Ending, Handshake};
 pub(crate) use node::{Node, child_word, id};
 pub(crate) use resource_policy::ResourcePolicy;
 pub(crate) use tags::Tags;

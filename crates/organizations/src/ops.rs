@@ -5,6 +5,7 @@ pub(crate) mod account_creation;
 pub(crate) mod attachment;
 pub(crate) mod delegation;
 pub(crate) mod effective_policy;
+pub(crate) mod handshake;
 pub(crate) mod organization;
 pub(crate) mod policy;
 pub(crate) mod policy_type;

@@ -24,8 +24,8 @@ use store::{Prefix, Scope, StoreError, Table, View, WriteTx};
 use crate::error::Error;
 use crate::limits::UNIT_LEVELS_MAX;
 use crate::model::{
-    Attachment, AwsPolicy, Belonging, Creation, Generation, Mark, Member, Node, Organization, Policy,
-    PolicyKind, Profile, ResourcePolicy, Since, Tags, Unit,
+    Attachment, AwsPolicy, Belonging, Creation, Generation, Handshake, Mark, Member, Node, Organization,
+    Policy, PolicyKind, Profile, ResourcePolicy, Since, Tags, Unit,
 };
 
 /// In the scope all accounts share: changes with every change of any organisation.
@@ -64,6 +64,10 @@ pub(crate) const CREATIONS: Table<String, Creation> = Table::new("organizations/
 /// By id of what is tagged.
 pub(crate) const TAGS: Table<String, Tags> = Table::new("organizations/tags", 1);
 
+/// In the scope all accounts share: by id.
+pub(crate) const HANDSHAKES: Table<String, Handshake> = Table::new("organizations/handshake", 1);
+/// In the scope all accounts share: by organisation or account, and id.
+const HANDSHAKES_OF: Table<(String, String), Mark> = Table::new("organizations/handshake-of", 1);
 /// By account and service.
 pub(crate) const DELEGATIONS: Table<(AccountId, String), Since> = Table::new("organizations/delegation", 1);
 /// By service: that it is trusted.
@@ -126,6 +130,29 @@ pub(crate) async fn profile(view: &View, account: AccountId) -> Result<Profile, 
     let scope = Scope::regionless(account);
     let known = view.cross_account_get(&scope, &PROFILE, &()).await?;
     Ok(known.map_or_else(|| Profile::of_operators(account), |profile| (*profile).clone()))
+}
+
+/// Every handshake that an organisation or account is party to.
+pub(crate) async fn handshakes_of(view: &View, party: &str) -> Result<Vec<Arc<Handshake>>, StoreError> {
+    let (global, prefix) = (
+        Scope::global(),
+        Prefix::<(String, String)>::first(&party.to_owned()),
+    );
+    let mut handshakes = Vec::new();
+    let mut after = None;
+    loop {
+        let limit = store::limits::PAGE_ITEMS_MAX;
+        let page = view
+            .cross_account_scan(&global, &HANDSHAKES_OF, &prefix, after.as_ref(), limit)
+            .await?;
+        for ((_, id), _) in page.items {
+            handshakes.extend(view.cross_account_get(&global, &HANDSHAKES, &id).await?);
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(handshakes),
+        }
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -454,6 +481,24 @@ impl<'a> Writer<'a> {
 
     fn child_key(parent: &str, node: &Node) -> (String, String, String) {
         (parent.to_owned(), node.child_word().to_owned(), node.to_string())
+    }
+
+    /// Keeps a handshake, new or ended.
+    pub(crate) fn put_handshake(&self, handshake: &Handshake) {
+        let global = Scope::global();
+        self.put_in(&global, &HANDSHAKES, &handshake.id, handshake);
+        for party in [handshake.organization.clone(), handshake.account.to_string()] {
+            self.put_in(&global, &HANDSHAKES_OF, &(party, handshake.id.clone()), &Mark {});
+        }
+    }
+
+    /// Forgets a handshake.
+    pub(crate) fn delete_handshake(&self, handshake: &Handshake) {
+        let global = Scope::global();
+        self.delete_in(&global, &HANDSHAKES, &handshake.id);
+        for party in [handshake.organization.clone(), handshake.account.to_string()] {
+            self.delete_in(&global, &HANDSHAKES_OF, &(party, handshake.id.clone()));
+        }
     }
 
     /// Puts an account into the organisation.

@@ -16,7 +16,7 @@ use crate::limits::{ACCOUNTS_MAX, CREATIONS_AT_ONCE_MAX, ROLE_NAME_DEFAULT};
 use crate::model::{Creation, Mark, Outcome, Tags, id};
 use crate::ops::answer;
 use crate::ops::page::Paging;
-use crate::store::{CREATIONS, WAITING, write};
+use crate::store::{CREATIONS, WAITING, handshakes_of, write};
 
 pub(crate) async fn create_account(
     _handlers: &Handlers,
@@ -36,7 +36,13 @@ pub(crate) async fn create_account(
     if waiting.items.len() >= CREATIONS_AT_ONCE_MAX {
         return Err(Error::TooManyCreations);
     }
-    let coming = u32::try_from(waiting.items.len()).unwrap_or(u32::MAX);
+    // Those who are invited and those who are being made count already.
+    let sent = handshakes_of(cx.view(), &rows.organization().id).await?;
+    let invited = sent
+        .iter()
+        .filter(|handshake| handshake.is_open(cx.now()))
+        .count();
+    let coming = u32::try_from(waiting.items.len() + invited).unwrap_or(u32::MAX);
     if rows.organization().accounts.saturating_add(coming) >= ACCOUNTS_MAX {
         return Err(constraint(
             Constraint::AccountNumberLimitExceeded,
