@@ -31,9 +31,9 @@ def mirror():
 
 
 class Terraform:
-    def __init__(self, server, directory):
+    def __init__(self, server, directory, module=MODULE):
         self.directory = directory
-        shutil.copy(MODULE / "main.tf", directory)
+        shutil.copy(module / "main.tf", directory)
         (directory / "cli.tfrc").write_text(
             f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror()}"\n  }}\n}}\n'
             "disable_checkpoint = true\n"

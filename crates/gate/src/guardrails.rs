@@ -19,11 +19,10 @@ use store::StoreError;
 
 /// Services whose resources resource control policies reach (Organizations
 /// User Guide, "List of AWS services that support RCPs"), by IAM prefix.
-const RESOURCE_CONTROLLED: [&str; 12] = [
+const RESOURCE_CONTROLLED: [&str; 11] = [
     "aoss",
     "cognito-identity",
     "cognito-idp",
-    "cognito-sync",
     "dynamodb",
     "ecr",
     "kms",

@@ -605,3 +605,20 @@ pub(crate) async fn write<P: Sync>(
     })
     .await
 }
+
+/// Commits that a member is closed, here and in identity alike: none of its
+/// credentials is accepted any more.
+pub(crate) async fn write_closed(
+    cx: &Cx,
+    scope: &Scope,
+    _permit: &Permit<()>,
+    closed: &Member,
+) -> Result<(), Error> {
+    let generation = Generation(cx.random().bytes());
+    cx.write(async move |tx: &mut WriteTx| {
+        Writer::new(tx, scope, generation).put(&MEMBERS, &closed.account, closed);
+        cx.close_account(tx, closed.account).await?;
+        Ok(())
+    })
+    .await
+}

@@ -38,6 +38,7 @@ const WORDS: &[&str] = &[
     "p-sample12345",
     "cluster-aaaaaaaaaaa",
     "sample.example.com",
+    "sample@example.com",
 ];
 
 /// Letters of which one can be repeated inside almost every pattern.

@@ -9,16 +9,16 @@ use organizations_api::{
 };
 use shape::Unit as Empty;
 use std::sync::Arc;
-use store::{Prefix, WriteTx};
+use store::Prefix;
 
 use crate::Handlers;
 use crate::access::{Entered, Who, enter};
 use crate::error::{Error, constraint};
 use crate::limits::{CLOSINGS_MAX, CLOSINGS_WITHIN, closings_share};
-use crate::model::{Generation, Member, Node, Organization, child_word};
+use crate::model::{Member, Node, Organization, child_word};
 use crate::ops::answer;
 use crate::ops::page::Paging;
-use crate::store::{CHILDREN, MEMBERS, Writer, write};
+use crate::store::{CHILDREN, MEMBERS, write, write_closed};
 
 pub(crate) async fn describe_account(
     _handlers: &Handlers,
@@ -158,14 +158,7 @@ pub(crate) async fn close_account(
         closed: Some(cx.now()),
         ..(*member).clone()
     };
-    let generation = Generation(cx.random().bytes());
-    let _proof: &Permit<()> = &permit;
-    cx.write(async move |tx: &mut WriteTx| {
-        Writer::new(tx, rows.scope(), generation).put(&MEMBERS, &closed.account, &closed);
-        cx.close_account(tx, closed.account).await?;
-        Ok::<_, Error>(())
-    })
-    .await?;
+    write_closed(cx, rows.scope(), &permit, &closed).await?;
     Ok(Empty)
 }
 

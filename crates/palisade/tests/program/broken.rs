@@ -59,6 +59,7 @@ impl Broken {
         let door = Door::open(Parts {
             services,
             directory: Arc::new(Identities::new(store.clone(), Arc::clone(&root_key))),
+            guardrails: Arc::new(gate::NoGuardrails),
             store,
             journal: journal::Journal::open(journal).unwrap().0,
             root_key,

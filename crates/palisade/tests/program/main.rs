@@ -22,6 +22,7 @@ mod secrets;
 mod serve;
 mod shared_store;
 mod stage;
+mod stage_organizations;
 mod sweep_denied;
 mod sweep_malformed;
 mod sweep_mutations;

@@ -253,6 +253,59 @@ async fn wait_until(server: &Server, signer: &Signer, status: u16) -> Duration {
     }
 }
 
+/// What an organisation lays over its accounts is of both servers alike.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_control_policy_put_on_by_one_binds_on_the_other() {
+    let shared = Shared::new("").await;
+    let (one, two) = (shared.serve("one"), shared.serve("two"));
+    let root = &shared.root;
+    ok(&one, root, "organizations:CreateOrganization", json!({})).await;
+    let roots = ok(&two, root, "organizations:ListRoots", json!({})).await;
+    let target = roots.json()["Roots"][0]["Id"].clone();
+    let kind = "SERVICE_CONTROL_POLICY";
+    let enable = json!({"RootId": target, "PolicyType": kind});
+    ok(&one, root, "organizations:EnablePolicyType", enable).await;
+    let input = json!({"Email": "member@example.com", "AccountName": "member"});
+    let asked = ok(&one, root, "organizations:CreateAccount", input).await;
+    let request = json!({"CreateAccountRequestId": asked.json()["CreateAccountStatus"]["Id"]});
+    let started = Instant::now();
+    let account = loop {
+        let name = "organizations:DescribeCreateAccountStatus";
+        let account = leaf(&ok(&two, root, name, request.clone()).await, "AccountId");
+        if !account.is_empty() {
+            break account;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "no account was made");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+
+    ok(&one, root, "iam:CreateUser", json!({"UserName": "admin"})).await;
+    let all = json!({"Version": "2012-10-17", "Statement": crate::stage::allow_all()}).to_string();
+    let put = json!({"UserName": "admin", "PolicyName": "own", "PolicyDocument": all});
+    ok(&one, root, "iam:PutUserPolicy", put).await;
+    let made = ok(&one, root, "iam:CreateAccessKey", json!({"UserName": "admin"})).await;
+    let admin = Signer::new(&leaf(&made, "AccessKeyId"), &leaf(&made, "SecretAccessKey"));
+    let role = format!("arn:aws:iam::{account}:role/OrganizationAccountAccessRole");
+    let assume = json!({"RoleArn": role, "RoleSessionName": "member"});
+    let made = ok(&one, &admin, "sts:AssumeRole", assume).await;
+    let mut member = Signer::new(&leaf(&made, "AccessKeyId"), &leaf(&made, "SecretAccessKey"));
+    member.session_token = Some(leaf(&made, "SessionToken"));
+
+    let content = json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "kms:*", "Resource": "*"}});
+    let input = json!({"Name": "none", "Description": "", "Type": kind, "Content": content.to_string()});
+    let policy = leaf(&ok(&one, root, "organizations:CreatePolicy", input).await, "Id");
+    let attachment = json!({"PolicyId": policy, "TargetId": target});
+    for (here, there) in [(&one, &two), (&two, &one), (&one, &two)] {
+        wait_until(there, &member, 200).await;
+        ok(here, root, "organizations:AttachPolicy", attachment.clone()).await;
+        let took = wait_until(there, &member, 400).await;
+        assert!(took < SEEN_ELSEWHERE_MAX, "bound elsewhere after {took:?}");
+        ok(here, root, "organizations:DetachPolicy", attachment.clone()).await;
+    }
+    assert!(one.stop().success());
+    assert!(two.stop().success());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_server_left_unsaid_is_in_the_record_of_the_other() {
     let shared = Shared::new("takeover_seconds = 2\n").await;

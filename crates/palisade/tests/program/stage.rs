@@ -33,6 +33,7 @@ pub(crate) async fn prepare(world: &World, operation: &'static OperationShape) -
     match operation.service.name {
         "iam" => iam(world, operation).await,
         "kms" => kms(world, operation).await,
+        "organizations" => crate::stage_organizations::prepare(world, operation).await,
         "sts" => sts(world, operation).await,
         // A new service stands here when its operations need something.
         _ => Given::new(),

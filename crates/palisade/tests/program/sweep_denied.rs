@@ -60,10 +60,22 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:ListRoles", "lists its own"),
     ("iam:ListUsers", "lists its own"),
     ("iam:ListVirtualMFADevices", "lists its own"),
+    ("organizations:CreateOrganization", "makes one of its own"),
+    ("organizations:ListHandshakesForAccount", "lists its own"),
     ("sts:GetAccessKeyInfo", "names no resource of an account"),
     ("sts:GetCallerIdentity", "is about the caller"),
     ("sts:GetFederationToken", "is about the caller"),
     ("sts:GetSessionToken", "is about the caller"),
+];
+
+/// Codes that tell another account that there is nothing for it.
+const NOT_THERE: &[&str] = &[
+    "AWSOrganizationsNotInUseException",
+    "HandshakeNotFoundException",
+    // It has an organisation of its own, and is its management account.
+    "MasterCannotLeaveOrganizationException",
+    "NoSuchEntity",
+    "NotFoundException",
 ];
 
 fn missing_token(protocol: Protocol) -> (u16, &'static str) {
@@ -318,7 +330,7 @@ pub(crate) async fn another_account(world: &World, operations: &[&'static Operat
             }
             _ => {
                 let code = answer.code();
-                let not_there = ["NotFoundException", "NoSuchEntity"].contains(&code.as_str());
+                let not_there = NOT_THERE.contains(&code.as_str());
                 if code != denied(operation.service.protocol) && !not_there {
                     problems.push(format!("{name} by away answered {}", told(&answer)));
                 }
