@@ -1,6 +1,7 @@
 //! Calls that a service makes: one in the place of STS that calls one in the
 //! place of KMS, for its caller and for itself.
 
+use gate::{Guardrails, Standing};
 use policy::{Level, ResourcePolicyKind};
 use serde_json::Value;
 use shape::{Operation as _, OperationShape};
@@ -8,10 +9,30 @@ use testkit::sample;
 
 use super::*;
 
-/// One user, bound by what the test says.
+/// One user, allowed what the test says.
 struct OneUser {
     identity: String,
-    service_control: Option<String>,
+}
+
+/// An organisation of the user's account, with the one policy that the test says.
+struct OneRoot(Option<String>);
+
+impl Guardrails for OneRoot {
+    fn over(&self, _account: AccountId) -> BoxFuture<'_, Result<Arc<Standing>, StoreError>> {
+        let level = |text: &String| {
+            let document = Document::parse(text, DocumentKind::ServiceControl).unwrap();
+            let holder = Holder::Target("r-root".into());
+            vec![Level {
+                target: "r-root".into(),
+                policies: vec![Attached::inline("given", holder, Arc::new(document))],
+            }]
+        };
+        let standing = Standing {
+            service_control: self.0.as_ref().map(level),
+            ..Standing::default()
+        };
+        Box::pin(std::future::ready(Ok(Arc::new(standing))))
+    }
 }
 
 impl Directory for OneUser {
@@ -32,19 +53,10 @@ impl Directory for OneUser {
     }
 
     fn policies<'a>(&'a self, _caller: &'a Caller) -> BoxFuture<'a, Result<Arc<CallerPolicies>, StoreError>> {
-        let attached = |text: &str, kind, holder| {
-            Attached::inline("given", holder, Arc::new(Document::parse(text, kind).unwrap()))
-        };
-        let holder = || Holder::User("bob".into());
+        let document = Document::parse(&self.identity, DocumentKind::Identity).unwrap();
+        let holder = Holder::User("bob".into());
         let policies = CallerPolicies {
-            identity: vec![attached(&self.identity, DocumentKind::Identity, holder())],
-            service_control: self.service_control.as_ref().map(|text| {
-                let policy = attached(text, DocumentKind::ServiceControl, holder());
-                vec![Level {
-                    target: "r-root".into(),
-                    policies: vec![policy],
-                }]
-            }),
+            identity: vec![Attached::inline("given", holder, Arc::new(document))],
             ..CallerPolicies::default()
         };
         Box::pin(async move { Ok(Arc::new(policies)) })
@@ -64,6 +76,24 @@ impl Directory for OneUser {
 
     fn account_exists(&self, wanted: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { Ok(wanted == account()) })
+    }
+
+    fn create_account<'a>(
+        &'a self,
+        _tx: &'a WriteTx,
+        _new: NewAccount<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        unreachable!("no account is made here")
+    }
+
+    fn close_account<'a>(
+        &'a self,
+        _tx: &'a WriteTx,
+        _account: AccountId,
+        _now: Timestamp,
+        _generation: [u8; 16],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        unreachable!("no account is closed here")
     }
 }
 
@@ -185,8 +215,8 @@ async fn inside(identity: &Value, service_control: Option<&Value>) -> World {
         services: vec![outer.done(), inner.done()],
         directory: Arc::new(OneUser {
             identity: document(identity),
-            service_control: service_control.map(document),
         }),
+        guardrails: Arc::new(OneRoot(service_control.map(document))),
         ..parts(&directory.path().join("journal")).await
     })
     .await

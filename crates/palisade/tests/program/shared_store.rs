@@ -291,7 +291,8 @@ async fn a_control_policy_put_on_by_one_binds_on_the_other() {
     let mut member = Signer::new(&leaf(&made, "AccessKeyId"), &leaf(&made, "SecretAccessKey"));
     member.session_token = Some(leaf(&made, "SessionToken"));
 
-    let content = json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "kms:*", "Resource": "*"}});
+    let content =
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "kms:*", "Resource": "*"}});
     let input = json!({"Name": "none", "Description": "", "Type": kind, "Content": content.to_string()});
     let policy = leaf(&ok(&one, root, "organizations:CreatePolicy", input).await, "Id");
     let attachment = json!({"PolicyId": policy, "TargetId": target});
