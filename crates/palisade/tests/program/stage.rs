@@ -51,6 +51,7 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         ("UserName", "user", "CreateUser"),
         ("GroupName", "group", "CreateGroup"),
         ("RoleName", "role", "CreateRole"),
+        ("InstanceProfileName", "profile", "CreateInstanceProfile"),
     ] {
         if !has(operation, member) {
             continue;
@@ -64,6 +65,25 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
             }
             world.ok(&format!("iam:{create}"), input).await;
         }
+    }
+    if has(operation, "AccountAlias") {
+        given.insert("AccountAlias".into(), json!(world.name("alias")));
+    }
+    match name {
+        "DeleteAccountAlias" => {
+            world
+                .ok("iam:CreateAccountAlias", Value::Object(given.clone()))
+                .await;
+        }
+        "GetAccountPasswordPolicy" | "DeleteAccountPasswordPolicy" => {
+            world.ok("iam:UpdateAccountPasswordPolicy", json!({})).await;
+        }
+        "RemoveRoleFromInstanceProfile" => {
+            world
+                .ok("iam:AddRoleToInstanceProfile", Value::Object(given.clone()))
+                .await;
+        }
+        _ => {}
     }
     if name == "CreatePolicy" {
         given.insert("PolicyName".into(), json!(world.name("policy")));
@@ -92,7 +112,15 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         }
     }
     if has(operation, "AccessKeyId") {
-        let input = json!({"UserName": given["UserName"]});
+        let user = match given.get("UserName") {
+            Some(user) => user.clone(),
+            None => {
+                let fresh = json!(world.name("user"));
+                world.ok("iam:CreateUser", json!({"UserName": fresh})).await;
+                fresh
+            }
+        };
+        let input = json!({"UserName": user});
         let made = world.ok("iam:CreateAccessKey", input).await;
         given.insert("AccessKeyId".into(), json!(leaf(&made, "AccessKeyId")));
     }
