@@ -68,3 +68,23 @@ def test_who_may_not_simulate(iam, new_user):
         own.simulate_principal_policy(PolicySourceArn=user.arn, ActionNames=["s3:GetObject"])
     with refused("AccessDenied", "iam:SimulateCustomPolicy on resource", status=403):
         own.simulate_custom_policy(PolicyInputList=[document(allow("s3:*"))], ActionNames=["s3:GetObject"])
+
+
+@pytest.mark.parametrize(
+    "policy, may, may_not",
+    [
+        ("AmazonSQSReadOnlyAccess", "sqs:ListQueues", "sqs:ReceiveMessage"),
+        ("AmazonSNSReadOnlyAccess", "sns:ListTopics", "sns:Publish"),
+        ("AWSCertificateManagerReadOnly", "acm:ListCertificates", "acm:RequestCertificate"),
+        ("AWSPrivateCAReadOnly", "acm-pca:ListTags", "acm-pca:IssueCertificate"),
+        ("AmazonSSMManagedInstanceCore", "ssm:UpdateInstanceInformation", "ssm:PutParameter"),
+        ("AmazonSSMFullAccess", "ssm:PutParameter", "secretsmanager:GetSecretValue"),
+        ("SecretsManagerReadWrite", "secretsmanager:PutSecretValue", "kms:Decrypt"),
+        ("AmazonGuardDutyReadOnlyAccess", "guardduty:ListFindings", "guardduty:DeleteDetector"),
+    ],
+)
+def test_a_managed_policy_grants_what_it_says(iam, new_user, policy, may, may_not):
+    user = new_user()
+    iam.attach_user_policy(UserName=user.name, PolicyArn=f"arn:aws:iam::aws:policy/{policy}")
+    told = decisions(iam.simulate_principal_policy(PolicySourceArn=user.arn, ActionNames=[may, may_not]))
+    assert told == {may: "allowed", may_not: "implicitDeny"}

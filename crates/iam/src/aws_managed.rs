@@ -1,8 +1,9 @@
 //! Managed policies of AWS that can be attached here.
 //!
-//! Their documents are written here after what AWS documents each to grant
-//! ("AWS Managed Policy Reference"), within the services that this program
-//! implements; ids and dates are ours. There is one version of each.
+//! Their documents, each in a file of its name, are written here after what AWS
+//! documents each to grant ("AWS Managed Policy Reference"); those about every
+//! service name the services of this program. Ids and dates are ours. There is
+//! one version of each.
 //!
 //! Absent by design: every other policy of AWS. To attach one fails, rather
 //! than grant nothing under a name that promises something.
@@ -40,7 +41,7 @@ impl Policy {
             name,
             path,
             description,
-            document,
+            document: document.trim_ascii_end(),
             parsed: OnceLock::new(),
         }
     }
@@ -85,425 +86,156 @@ pub(crate) fn find(path: &str, name: &str) -> Option<&'static Policy> {
 }
 
 /// All of them, by name.
-pub(crate) static POLICIES: [Policy; 13] = [
+pub(crate) static POLICIES: [Policy; 25] = [
     Policy::new(
         "AdministratorAccess",
         "/",
         "Full access to all services and resources.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": "*",
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/AdministratorAccess.json"),
+    ),
+    Policy::new(
+        "AmazonGuardDutyReadOnlyAccess",
+        "/",
+        "Read access to GuardDuty.",
+        include_str!("aws_managed/AmazonGuardDutyReadOnlyAccess.json"),
     ),
     Policy::new(
         "AmazonS3FullAccess",
         "/",
         "Full access to all buckets.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "s3:*",
-                "s3-object-lambda:*"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/AmazonS3FullAccess.json"),
     ),
     Policy::new(
         "AmazonS3ReadOnlyAccess",
         "/",
         "Read access to all buckets.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "s3:Describe*",
-                "s3:Get*",
-                "s3:List*",
-                "s3-object-lambda:Get*",
-                "s3-object-lambda:List*"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/AmazonS3ReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "AmazonSNSFullAccess",
+        "/",
+        "Full access to all topics.",
+        include_str!("aws_managed/AmazonSNSFullAccess.json"),
+    ),
+    Policy::new(
+        "AmazonSNSReadOnlyAccess",
+        "/",
+        "Read access to all topics.",
+        include_str!("aws_managed/AmazonSNSReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "AmazonSQSFullAccess",
+        "/",
+        "Full access to all queues.",
+        include_str!("aws_managed/AmazonSQSFullAccess.json"),
+    ),
+    Policy::new(
+        "AmazonSQSReadOnlyAccess",
+        "/",
+        "Read access to all queues, but not to their messages.",
+        include_str!("aws_managed/AmazonSQSReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "AmazonSSMFullAccess",
+        "/",
+        "Full access to Systems Manager.",
+        include_str!("aws_managed/AmazonSSMFullAccess.json"),
+    ),
+    Policy::new(
+        "AmazonSSMManagedInstanceCore",
+        "/",
+        "What a machine needs to be managed by Systems Manager.",
+        include_str!("aws_managed/AmazonSSMManagedInstanceCore.json"),
     ),
     Policy::new(
         "AmazonSSMReadOnlyAccess",
         "/",
         "Read access to Systems Manager.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "ssm:Describe*",
-                "ssm:Get*",
-                "ssm:List*"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/AmazonSSMReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "AWSCertificateManagerFullAccess",
+        "/",
+        "Full access to certificates.",
+        include_str!("aws_managed/AWSCertificateManagerFullAccess.json"),
+    ),
+    Policy::new(
+        "AWSCertificateManagerReadOnly",
+        "/",
+        "Read access to certificates.",
+        include_str!("aws_managed/AWSCertificateManagerReadOnly.json"),
     ),
     Policy::new(
         "AWSDenyAll",
         "/",
         "Denies everything.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Sid": "DenyAll",
-            "Effect": "Deny",
-            "Action": "*",
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/AWSDenyAll.json"),
     ),
     Policy::new(
         "AWSKeyManagementServicePowerUser",
         "/",
         "Making and listing KMS keys and aliases; their use is up to key policies.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "kms:CreateAlias",
-                "kms:CreateKey",
-                "kms:DeleteAlias",
-                "kms:Describe*",
-                "kms:GenerateRandom",
-                "kms:Get*",
-                "kms:List*",
-                "kms:TagResource",
-                "kms:UntagResource",
-                "iam:ListGroups",
-                "iam:ListRoles",
-                "iam:ListUsers"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/AWSKeyManagementServicePowerUser.json"),
     ),
     Policy::new(
         "AWSLambdaBasicExecutionRole",
         "/service-role/",
         "Writing of logs, for functions.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "logs:CreateLogGroup",
-                "logs:CreateLogStream",
-                "logs:PutLogEvents"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/AWSLambdaBasicExecutionRole.json"),
+    ),
+    Policy::new(
+        "AWSPrivateCAFullAccess",
+        "/",
+        "Full access to private certificate authorities.",
+        include_str!("aws_managed/AWSPrivateCAFullAccess.json"),
+    ),
+    Policy::new(
+        "AWSPrivateCAReadOnly",
+        "/",
+        "Read access to private certificate authorities.",
+        include_str!("aws_managed/AWSPrivateCAReadOnly.json"),
     ),
     Policy::new(
         "IAMFullAccess",
         "/",
         "Full access to IAM.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "iam:*",
-                "organizations:DescribeAccount",
-                "organizations:DescribeOrganization",
-                "organizations:DescribeOrganizationalUnit",
-                "organizations:DescribePolicy",
-                "organizations:ListChildren",
-                "organizations:ListParents",
-                "organizations:ListPolicies",
-                "organizations:ListPoliciesForTarget",
-                "organizations:ListRoots",
-                "organizations:ListTargetsForPolicy"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/IAMFullAccess.json"),
     ),
     Policy::new(
         "IAMReadOnlyAccess",
         "/",
         "Read access to IAM.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "iam:GenerateCredentialReport",
-                "iam:GenerateServiceLastAccessedDetails",
-                "iam:Get*",
-                "iam:List*",
-                "iam:SimulateCustomPolicy",
-                "iam:SimulatePrincipalPolicy"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/IAMReadOnlyAccess.json"),
     ),
     Policy::new(
         "IAMUserChangePassword",
         "/",
         "A user's own password.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "iam:ChangePassword"
-            ],
-            "Resource": [
-                "arn:aws:iam::*:user/${aws:username}"
-            ]
-        },
-        {
-            "Effect": "Allow",
-            "Action": [
-                "iam:GetAccountPasswordPolicy"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/IAMUserChangePassword.json"),
     ),
     Policy::new(
         "PowerUserAccess",
         "/",
         "Full access to everything but the management of users, roles, groups and the organisation.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "NotAction": [
-                "iam:*",
-                "organizations:*",
-                "account:*"
-            ],
-            "Resource": "*"
-        },
-        {
-            "Effect": "Allow",
-            "Action": [
-                "account:GetAccountInformation",
-                "account:GetPrimaryEmail",
-                "account:ListRegions",
-                "iam:CreateServiceLinkedRole",
-                "iam:DeleteServiceLinkedRole",
-                "iam:ListRoles",
-                "organizations:DescribeEffectivePolicy",
-                "organizations:DescribeOrganization"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/PowerUserAccess.json"),
     ),
     Policy::new(
         "ReadOnlyAccess",
         "/",
         "Read access to the services that are implemented here. Values of secrets are not among it.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "acm:Describe*",
-                "acm:Get*",
-                "acm:List*",
-                "acm-pca:Describe*",
-                "acm-pca:Get*",
-                "acm-pca:List*",
-                "cloudhsm:Describe*",
-                "cloudhsm:List*",
-                "cloudtrail:Describe*",
-                "cloudtrail:Get*",
-                "cloudtrail:List*",
-                "cloudtrail:LookupEvents",
-                "config:Describe*",
-                "config:Get*",
-                "config:List*",
-                "ec2:Describe*",
-                "ec2:Get*",
-                "events:Describe*",
-                "events:List*",
-                "events:Test*",
-                "fms:Get*",
-                "fms:List*",
-                "guardduty:Describe*",
-                "guardduty:Get*",
-                "guardduty:List*",
-                "iam:Generate*",
-                "iam:Get*",
-                "iam:List*",
-                "iam:Simulate*",
-                "inspector2:BatchGet*",
-                "inspector2:Describe*",
-                "inspector2:Get*",
-                "inspector2:List*",
-                "kms:Describe*",
-                "kms:Get*",
-                "kms:List*",
-                "lambda:Get*",
-                "lambda:List*",
-                "macie2:BatchGetCustomDataIdentifiers",
-                "macie2:Describe*",
-                "macie2:Get*",
-                "macie2:List*",
-                "organizations:Describe*",
-                "organizations:List*",
-                "s3:DescribeJob",
-                "s3:Get*",
-                "s3:List*",
-                "secretsmanager:Describe*",
-                "secretsmanager:GetResourcePolicy",
-                "secretsmanager:List*",
-                "shield:Describe*",
-                "shield:Get*",
-                "shield:List*",
-                "sns:Check*",
-                "sns:Get*",
-                "sns:List*",
-                "sqs:Get*",
-                "sqs:List*",
-                "sqs:Receive*",
-                "ssm:Describe*",
-                "ssm:Get*",
-                "ssm:List*",
-                "sts:GetAccessKeyInfo",
-                "sts:GetCallerIdentity",
-                "sts:GetSessionToken",
-                "wafv2:CheckCapacity",
-                "wafv2:Describe*",
-                "wafv2:Get*",
-                "wafv2:List*"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/ReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "SecretsManagerReadWrite",
+        "/",
+        "Read and write access to secrets, and what their rotation is set up with.",
+        include_str!("aws_managed/SecretsManagerReadWrite.json"),
     ),
     Policy::new(
         "SecurityAudit",
         "/",
         "Read access to the security configuration of the services that are implemented here; no data.",
-        r#"{
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": [
-                "acm:DescribeCertificate",
-                "acm:ListCertificates",
-                "acm:ListTagsForCertificate",
-                "acm-pca:DescribeCertificateAuthority",
-                "acm-pca:GetPolicy",
-                "acm-pca:ListCertificateAuthorities",
-                "cloudhsm:DescribeBackups",
-                "cloudhsm:DescribeClusters",
-                "cloudtrail:Describe*",
-                "cloudtrail:GetEventSelectors",
-                "cloudtrail:GetInsightSelectors",
-                "cloudtrail:GetTrail*",
-                "cloudtrail:ListTags",
-                "cloudtrail:ListTrails",
-                "cloudtrail:LookupEvents",
-                "config:Describe*",
-                "config:Get*",
-                "config:List*",
-                "ec2:Describe*",
-                "ec2:GetEbsEncryptionByDefault",
-                "events:DescribeEventBus",
-                "events:DescribeRule",
-                "events:List*",
-                "fms:Get*",
-                "fms:List*",
-                "guardduty:Describe*",
-                "guardduty:Get*",
-                "guardduty:List*",
-                "iam:GenerateCredentialReport",
-                "iam:GenerateServiceLastAccessedDetails",
-                "iam:Get*",
-                "iam:List*",
-                "iam:SimulateCustomPolicy",
-                "iam:SimulatePrincipalPolicy",
-                "inspector2:Describe*",
-                "inspector2:Get*",
-                "inspector2:List*",
-                "kms:Describe*",
-                "kms:GetKeyPolicy",
-                "kms:GetKeyRotationStatus",
-                "kms:List*",
-                "lambda:GetFunctionConfiguration",
-                "lambda:GetPolicy",
-                "lambda:List*",
-                "macie2:Describe*",
-                "macie2:GetMacieSession",
-                "macie2:List*",
-                "organizations:Describe*",
-                "organizations:List*",
-                "s3:GetAccountPublicAccessBlock",
-                "s3:GetBucket*",
-                "s3:GetEncryptionConfiguration",
-                "s3:GetLifecycleConfiguration",
-                "s3:GetReplicationConfiguration",
-                "s3:ListAllMyBuckets",
-                "secretsmanager:DescribeSecret",
-                "secretsmanager:GetResourcePolicy",
-                "secretsmanager:ListSecretVersionIds",
-                "secretsmanager:ListSecrets",
-                "shield:Describe*",
-                "shield:GetSubscriptionState",
-                "shield:List*",
-                "sns:GetTopicAttributes",
-                "sns:List*",
-                "sqs:GetQueueAttributes",
-                "sqs:ListDeadLetterSourceQueues",
-                "sqs:ListQueues",
-                "sqs:ListQueueTags",
-                "ssm:DescribeParameters",
-                "ssm:GetServiceSetting",
-                "ssm:ListTagsForResource",
-                "wafv2:DescribeManagedRuleGroup",
-                "wafv2:Get*",
-                "wafv2:List*"
-            ],
-            "Resource": "*"
-        }
-    ]
-}"#,
+        include_str!("aws_managed/SecurityAudit.json"),
     ),
 ];
 
