@@ -56,7 +56,8 @@ resource "aws_organizations_account" "app" {
 }
 
 resource "aws_organizations_policy" "scp" {
-  name = "no-keys"
+  name       = "no-keys"
+  depends_on = [aws_organizations_organization.this]
   content = jsonencode({
     Version   = "2012-10-17"
     Statement = { Effect = "Deny", Action = local.second ? "kms:Create*" : "kms:*", Resource = "*" }
@@ -79,9 +80,10 @@ resource "aws_organizations_policy" "rcp" {
 }
 
 resource "aws_organizations_policy" "tags" {
-  name    = "tags"
-  type    = "TAG_POLICY"
-  content = jsonencode({ tags = { team = { tag_key = { "@@assign" = "Team" } } } })
+  name       = "tags"
+  type       = "TAG_POLICY"
+  content    = jsonencode({ tags = { team = { tag_key = { "@@assign" = "Team" } } } })
+  depends_on = [aws_organizations_organization.this]
 }
 
 resource "aws_organizations_policy_attachment" "scp" {
