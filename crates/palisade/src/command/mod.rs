@@ -7,6 +7,7 @@ mod dev;
 mod doctor;
 mod env;
 mod init;
+mod policy;
 mod restore;
 mod seal;
 mod serve;
@@ -61,6 +62,9 @@ enum Command {
     /// Lists every operation of every API, implemented or not.
     #[command(after_help = "Example: palisade coverage kms")]
     Coverage(coverage::Coverage),
+    /// Lints policy documents; needs no server.
+    #[command(after_help = "Example: palisade policy lint policy.json --kind identity")]
+    Policy(policy::Policy),
     /// Proves that the record of calls is whole and unaltered.
     #[command(after_help = "Example: palisade verify --data /var/lib/palisade")]
     Verify(verify::Verify),
@@ -127,6 +131,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Why(why) => why.run(output),
         Command::Doctor(doctor) => doctor.run(output),
         Command::Coverage(coverage) => coverage.run(output),
+        Command::Policy(policy) => policy.run(output),
         Command::Verify(verify) => verify.run(output),
         Command::Backup(backup) => backup.run(output),
         Command::Restore(restore) => restore.run(output),

@@ -73,6 +73,7 @@ fn every_command_helps_with_an_example() {
         "why",
         "doctor",
         "coverage",
+        "policy",
         "verify",
         "backup",
         "restore",
