@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod differential;
+mod matrix;
 mod messages;
 mod model;
 mod properties;

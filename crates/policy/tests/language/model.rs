@@ -10,7 +10,7 @@ use crate::random::{World, any_world};
 use crate::scenario::{CALLER, ROLE_ID, USER_ID};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn evaluator_and_model_agree(world in any_world()) {
@@ -24,6 +24,17 @@ proptest! {
             }
         });
         prop_assert_eq!(decided, expected);
+    }
+}
+
+/// How many worlds are compared: `PALISADE_MODEL_CASES`, or a few thousand.
+///
+/// A million want an optimised build and some minutes:
+/// `PALISADE_MODEL_CASES=1000000 cargo test --release -p policy --test language model`.
+fn cases() -> u32 {
+    match std::env::var("PALISADE_MODEL_CASES") {
+        Ok(wanted) => wanted.parse().expect("PALISADE_MODEL_CASES is a number"),
+        Err(_) => 4_000,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What must hold of every decision.
 
-use policy::{Change, Document, DocumentKind, PolicyType, decide, explain};
+use policy::{Change, Document, DocumentKind, PolicyType, Surroundings, decide, explain, lint};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -42,6 +42,27 @@ fn add(world: &World, statement: &Json, pick: usize) -> World {
     world
 }
 
+/// Its identity policies, boundary and session policies, and last its resource policy.
+fn documents(world: &mut World) -> impl Iterator<Item = &mut Json> {
+    world
+        .identity
+        .iter_mut()
+        .chain(&mut world.boundary)
+        .chain(world.session.iter_mut().flatten())
+        .chain(&mut world.resource_policy)
+}
+
+/// Findings that say that a statement changes no decision. Not
+/// `resource-of-another-service`: these worlds ask for pairs of action and
+/// resource that no service ever asks for.
+const DEAD: [&str; 5] = [
+    "duplicate-statement",
+    "impossible-condition",
+    "inert-statement",
+    "shadowed-by-deny",
+    "subsumed-statement",
+];
+
 fn any_addition(effect: &'static str) -> impl Strategy<Value = Json> {
     prop_oneof![
         any_statement(DocumentKind::Identity, effect),
@@ -70,6 +91,43 @@ proptest! {
         }
         reversed.identity.reverse();
         prop_assert_eq!(allowed(&world), allowed(&reversed));
+    }
+
+    /// What a document shares is asked once; here it shares everything.
+    #[test]
+    fn saying_everything_twice_changes_nothing(world in any_world()) {
+        let mut doubled = world.clone();
+        for document in documents(&mut doubled) {
+            let statements = document["Statement"].as_array_mut().unwrap();
+            for mut statement in statements.clone() {
+                statement.as_object_mut().unwrap().remove("Sid");
+                statements.push(statement);
+            }
+        }
+        let refusal = |world: &World| world.compile().with(|request, policies| {
+            let decision = decide(request, policies);
+            (!decision.is_allow()).then(|| decision.to_string())
+        });
+        prop_assert_eq!(refusal(&world), refusal(&doubled));
+    }
+
+    /// A statement that the lint calls dead can go, and every decision stays.
+    #[test]
+    fn what_is_called_dead_is_dead(world in any_world()) {
+        let mut without = world.clone();
+        let with_resource = without.resource_policy.is_some();
+        let count = documents(&mut without).count();
+        for (place, document) in documents(&mut without).enumerate() {
+            let kind = if with_resource && place + 1 == count { DocumentKind::Resource } else { DocumentKind::Identity };
+            for finding in lint(&document.to_string(), kind, Surroundings::default()) {
+                if DEAD.contains(&finding.code) {
+                    let statement = &mut document["Statement"][finding.statement.unwrap()];
+                    statement.as_object_mut().unwrap().remove("NotAction");
+                    statement["Action"] = json!("none:None");
+                }
+            }
+        }
+        prop_assert_eq!(allowed(&world), allowed(&without));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) fn caller(name: &str) -> Principal {
     }
 }
 
-/// How the resource policy's element names someone.
+/// How the resource policy's element names someone; behind `!` whom it leaves out.
 pub(crate) fn principal_element(name: &str) -> String {
     match name {
         "account" => format!(r#"{{"AWS":"{CALLER}"}}"#),
@@ -56,6 +56,11 @@ pub(crate) fn principal_element(name: &str) -> String {
         "web" => r#"{"Federated":"arn:aws:iam::222222222222:oidc-provider/id.example.com"}"#.to_owned(),
         "everyone" | "nobody" | "deny" => r#""*""#.to_owned(),
         "star" => r#"{"AWS":"*"}"#.to_owned(),
+        // Everyone but eve; a deny to all but bob, and the account behind him.
+        "not-other" => format!("!{}", principal_element("other")),
+        "deny-not-user" => {
+            format!(r#"!{{"AWS":["arn:aws:iam::{CALLER}:user/staff/bob","{CALLER}"]}}"#)
+        }
         other => panic!("nobody is named {other:?}"),
     }
 }
@@ -111,9 +116,10 @@ impl Setting {
             "deny" => ("Deny", self.action),
             other => panic!("there is no verdict {other:?}"),
         };
-        let principal = principal
-            .map(|element| format!(r#""Principal":{element},"#))
-            .unwrap_or_default();
+        let principal = principal.map_or_else(String::new, |element| match element.strip_prefix('!') {
+            Some(element) => format!(r#""NotPrincipal":{element},"#),
+            None => format!(r#""Principal":{element},"#),
+        });
         let resource = if kind == DocumentKind::RoleTrust {
             ""
         } else {
@@ -196,7 +202,7 @@ impl Scenario {
             named => {
                 let verdict = match named {
                     "nobody" => "miss",
-                    "deny" => "deny",
+                    "deny" | "deny-not-user" => "deny",
                     _ => "allow",
                 };
                 let element = principal_element(named);

@@ -38,7 +38,8 @@ fn cells(line: &str) -> Vec<&str> {
     line.split('|').map(str::trim).collect()
 }
 
-fn outcome(decision: &Decision<'_>) -> String {
+/// `ALLOW`, or the type of policy that is named for the refusal, with `!` for an explicit deny.
+pub(crate) fn outcome(decision: &Decision<'_>) -> String {
     let denial = match decision {
         Decision::Allow(_) => return "ALLOW".to_owned(),
         Decision::Deny(denial) => denial,
