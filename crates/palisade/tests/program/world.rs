@@ -33,6 +33,7 @@ pub(crate) fn services() -> Vec<gate::Service> {
     vec![
         iam::service(std::sync::Arc::default()),
         iam::sts_service(),
+        organizations::service(),
         kms::service(),
     ]
 }
