@@ -12,7 +12,7 @@ use crate::store::{CREATIONS, EMAILS, ORGANIZATION, PROFILE, WAITING, Writer};
 /// Makes the accounts that were asked for.
 pub(crate) fn account_creation() -> Job {
     Job::new("organizations/create-accounts", |cx| {
-        Box::pin(make_accounts(cx))
+        Box::pin(create_accounts(cx))
     })
 }
 
@@ -21,19 +21,19 @@ pub(crate) fn account_creation() -> Job {
 /// # Errors
 ///
 /// Whatever the store and the journal report. What was made before stays made.
-async fn make_accounts(cx: &JobCx) -> Result<(), JobError> {
+async fn create_accounts(cx: &JobCx) -> Result<(), JobError> {
     let index = cx.store().view(Scope::global());
     let page = index
         .scan(&WAITING, &Prefix::all(), None, CREATIONS_PER_RUN_MAX)
         .await?;
     for ((management, id), _) in page.items {
-        make_account(cx, management, id).await?;
+        answer_request(cx, management, id).await?;
     }
     Ok(())
 }
 
 /// Account, role, membership and the request's outcome are one commit.
-async fn make_account(cx: &JobCx, management: AccountId, id: String) -> Result<(), JobError> {
+async fn answer_request(cx: &JobCx, management: AccountId, id: String) -> Result<(), JobError> {
     let scope = Scope::regionless(management);
     let view = cx.store().view(scope.clone());
     let creation = view.get(&CREATIONS, &id).await?;
