@@ -39,6 +39,10 @@ const WORDS: &[&str] = &[
     "cluster-aaaaaaaaaaa",
     "sample.example.com",
     "sample@example.com",
+    "car-sample12345",
+    "h-sample12345",
+    "r-sample",
+    "ou-sample-sample123",
 ];
 
 /// Letters of which one can be repeated inside almost every pattern.

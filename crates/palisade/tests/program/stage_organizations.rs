@@ -63,6 +63,8 @@ async fn dissolve(world: &World, actor: &Actor) {
     world
         .ok_as(actor, "organizations:DeleteOrganization", json!({}))
         .await;
+    // The job forgets what was asked of it for this organisation.
+    world.advance(1).await;
 }
 
 /// The other account's organisation has invited this one.
@@ -106,10 +108,10 @@ async fn as_the_host(world: &World, operation: &'static OperationShape) -> Given
     };
 
     if name == "InviteAccountToOrganization" {
-        give("Target", json!({"Id": world.away.account, "Type": "ACCOUNT"}));
+        give("Target", json!({"Id": stranger(world).await, "Type": "ACCOUNT"}));
     }
     if has("HandshakeId") {
-        let target = json!({"Target": {"Id": world.away.account, "Type": "ACCOUNT"}});
+        let target = json!({"Target": {"Id": stranger(world).await, "Type": "ACCOUNT"}});
         let sent = world
             .ok("organizations:InviteAccountToOrganization", target)
             .await;
@@ -212,6 +214,16 @@ async fn account(world: &World) -> String {
     let input = json!({"CreateAccountRequestId": request});
     let told = world.ok("organizations:DescribeCreateAccountStatus", input).await;
     leaf(&told, "AccountId")
+}
+
+/// An account that is in no organisation, and is neither of those who call.
+async fn stranger(world: &World) -> String {
+    let id = account(world).await;
+    let input = json!({"AccountId": id});
+    world
+        .ok("organizations:RemoveAccountFromOrganization", input)
+        .await;
+    id
 }
 
 async fn control(world: &World, kind: &str, content: &str) -> String {
