@@ -233,6 +233,7 @@ pub(crate) fn no_device(serial_number: &str) -> Error {
 /// password policy, where it says so, or by a policy of the user.
 pub(crate) async fn own_password(cx: &Cx, allowed_by_account: bool) -> Result<Permit<Arc<User>>, Error> {
     let Who::User { id, name } = cx.caller().principal.who() else {
+        ask(cx, Access::to((), "*")).await?;
         return Err(Error::InvalidUserType);
     };
     let user = rows(cx).user_by_id(id).await?;

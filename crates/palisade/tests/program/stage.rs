@@ -3,6 +3,9 @@
 //! Everything here is made anew for every operation, so that one sweep's
 //! deletions do not starve the next.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crypto::totp::{self, STEP_SECONDS};
 use serde_json::{Map, Value, json};
 use shape::OperationShape;
 
@@ -51,7 +54,6 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         ("UserName", "user", "CreateUser"),
         ("GroupName", "group", "CreateGroup"),
         ("RoleName", "role", "CreateRole"),
-        ("InstanceProfileName", "profile", "CreateInstanceProfile"),
     ] {
         if !has(operation, member) {
             continue;
@@ -65,25 +67,6 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
             }
             world.ok(&format!("iam:{create}"), input).await;
         }
-    }
-    if has(operation, "AccountAlias") {
-        given.insert("AccountAlias".into(), json!(world.name("alias")));
-    }
-    match name {
-        "DeleteAccountAlias" => {
-            world
-                .ok("iam:CreateAccountAlias", Value::Object(given.clone()))
-                .await;
-        }
-        "GetAccountPasswordPolicy" | "DeleteAccountPasswordPolicy" => {
-            world.ok("iam:UpdateAccountPasswordPolicy", json!({})).await;
-        }
-        "RemoveRoleFromInstanceProfile" => {
-            world
-                .ok("iam:AddRoleToInstanceProfile", Value::Object(given.clone()))
-                .await;
-        }
-        _ => {}
     }
     if name == "CreatePolicy" {
         given.insert("PolicyName".into(), json!(world.name("policy")));
@@ -124,6 +107,10 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         let made = world.ok("iam:CreateAccessKey", input).await;
         given.insert("AccessKeyId".into(), json!(leaf(&made, "AccessKeyId")));
     }
+    account(world, operation, &mut given).await;
+    instance_profile(world, operation, &mut given).await;
+    second_factor(world, operation, &mut given).await;
+    simulation(world, operation, &mut given).await;
     // What is taken away or read must have been put there.
     let put = match name {
         "DeleteUserPolicy" | "GetUserPolicy" => Some("iam:PutUserPolicy"),
@@ -151,6 +138,104 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         }
     }
     given
+}
+
+/// What an account has one of, and passwords.
+async fn account(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    match operation.name {
+        "CreateAccountAlias" | "DeleteAccountAlias" => {
+            let alias = json!({"AccountAlias": world.name("alias")});
+            if operation.name == "DeleteAccountAlias" {
+                world.ok("iam:CreateAccountAlias", alias.clone()).await;
+            }
+            given.insert("AccountAlias".into(), alias["AccountAlias"].clone());
+        }
+        "GetAccountPasswordPolicy" | "DeleteAccountPasswordPolicy" => {
+            world.ok("iam:UpdateAccountPasswordPolicy", json!({})).await;
+        }
+        "CreateLoginProfile" => {
+            given.insert("Password".into(), json!("Sweep-pass-1"));
+        }
+        "GetLoginProfile" | "UpdateLoginProfile" | "DeleteLoginProfile" => {
+            let input = json!({"UserName": given["UserName"], "Password": "Sweep-pass-1"});
+            world.ok("iam:CreateLoginProfile", input).await;
+        }
+        _ => {}
+    }
+}
+
+async fn instance_profile(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    if !has(operation, "InstanceProfileName") {
+        return;
+    }
+    let profile = world.name("profile");
+    given.insert("InstanceProfileName".into(), json!(profile));
+    if operation.name != "CreateInstanceProfile" {
+        let input = json!({"InstanceProfileName": profile});
+        world.ok("iam:CreateInstanceProfile", input).await;
+    }
+    if operation.name == "RemoveRoleFromInstanceProfile" {
+        let input = json!({"InstanceProfileName": profile, "RoleName": given["RoleName"]});
+        world.ok("iam:AddRoleToInstanceProfile", input).await;
+    }
+}
+
+/// A device, assigned where the operation is about one that is, and codes.
+async fn second_factor(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    let name = operation.name;
+    if name == "CreateVirtualMFADevice" {
+        given.insert("VirtualMFADeviceName".into(), json!(world.name("device")));
+    }
+    if !has(operation, "SerialNumber") {
+        return;
+    }
+    let input = json!({"VirtualMFADeviceName": world.name("device")});
+    let made = world.ok("iam:CreateVirtualMFADevice", input).await;
+    let serial_number = leaf(&made, "SerialNumber");
+    given.insert("SerialNumber".into(), json!(serial_number));
+    let shown = STANDARD.decode(leaf(&made, "Base32StringSeed")).unwrap();
+    let seed = seed(&String::from_utf8(shown).unwrap());
+    let step = world.now().seconds() / STEP_SECONDS.cast_signed();
+    let code = |off: i64| json!(totp::code(&seed, (step + off).cast_unsigned()));
+    if ["ResyncMFADevice", "DeactivateMFADevice", "GetMFADevice"].contains(&name) {
+        let input = json!({
+            "UserName": given["UserName"], "SerialNumber": serial_number,
+            "AuthenticationCode1": code(-10), "AuthenticationCode2": code(-9),
+        });
+        world.ok("iam:EnableMFADevice", input).await;
+    }
+    if has(operation, "AuthenticationCode1") {
+        given.insert("AuthenticationCode1".into(), code(-1));
+        given.insert("AuthenticationCode2".into(), code(0));
+    }
+}
+
+/// The bytes behind a seed in base32.
+fn seed(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for eight in text.as_bytes().chunks(8) {
+        let number = eight.iter().fold(0u64, |number, letter| {
+            let mut letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter();
+            let at = letters.position(|known| known == letter).unwrap();
+            (number << 5) | u64::try_from(at).unwrap()
+        });
+        bytes.extend_from_slice(&number.to_be_bytes()[3..]);
+    }
+    bytes
+}
+
+async fn simulation(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    if has(operation, "PolicySourceArn") {
+        let input = json!({"UserName": world.name("user")});
+        let arn = leaf(&world.ok("iam:CreateUser", input).await, "Arn");
+        given.insert("PolicySourceArn".into(), json!(arn));
+    }
+    if has(operation, "PolicyInputList") {
+        given.insert("PolicyInputList".into(), json!([identity_policy()]));
+    }
+    if has(operation, "ActionNames") {
+        given.insert("ActionNames".into(), json!(["s3:GetObject"]));
+    }
 }
 
 async fn kms(world: &World, operation: &'static OperationShape) -> Given {

@@ -18,11 +18,9 @@ const NEED_NO_PERMISSION: &[(&str, &str)] = &[
     ("sts:GetSessionToken", "needs no permission (STS API Reference)"),
 ];
 
-/// Operations that refuse even those who may, since what they are about
-/// cannot be created yet.
+/// Operations that refuse even those who may, since what they are about is not there.
 const FIND_NOTHING: &[(&str, &str)] = &[
-    ("iam:DeleteLoginProfile", "no user has a password"),
-    ("iam:GetLoginProfile", "no user has a password"),
+    ("iam:ChangePassword", "the one who may has no password"),
 ];
 
 /// Whether this is the answer for one who may.
@@ -54,9 +52,11 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:CreatePolicy", "makes a policy of its own"),
     ("iam:CreateRole", "makes a role of its own"),
     ("iam:CreateUser", "makes a user of its own"),
+    ("iam:CreateVirtualMFADevice", "makes a device of its own"),
     ("iam:DeleteAccountPasswordPolicy", "deletes its own"),
     ("iam:GetAccountAuthorizationDetails", "lists its own"),
     ("iam:GetAccountSummary", "counts its own"),
+    ("iam:GetContextKeysForCustomPolicy", "reads what it is given"),
     ("iam:ListAccountAliases", "lists its own"),
     ("iam:ListGroups", "lists its own"),
     ("iam:ListInstanceProfiles", "lists its own"),
@@ -64,6 +64,7 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:ListRoles", "lists its own"),
     ("iam:ListUsers", "lists its own"),
     ("iam:ListVirtualMFADevices", "lists its own"),
+    ("iam:SimulateCustomPolicy", "weighs what it is given"),
     ("iam:UpdateAccountPasswordPolicy", "writes its own"),
     ("organizations:CreateOrganization", "makes one of its own"),
     ("organizations:ListHandshakesForAccount", "lists its own"),
@@ -77,6 +78,8 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
 const NOT_THERE: &[&str] = &[
     "AWSOrganizationsNotInUseException",
     "HandshakeNotFoundException",
+    // A root user has no password to change.
+    "InvalidUserType",
     // It has an organisation of its own, and is its management account.
     "MasterCannotLeaveOrganizationException",
     "NoSuchEntity",

@@ -175,7 +175,8 @@ impl World {
         self.clock.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time as the program sees it.
+    pub(crate) fn now(&self) -> Timestamp {
         self.start
             .after(std::time::Duration::from_secs(self.clock.load(Ordering::SeqCst)))
     }
