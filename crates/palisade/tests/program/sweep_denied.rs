@@ -19,9 +19,7 @@ const NEED_NO_PERMISSION: &[(&str, &str)] = &[
 ];
 
 /// Operations that refuse even those who may, since what they are about is not there.
-const FIND_NOTHING: &[(&str, &str)] = &[
-    ("iam:ChangePassword", "the one who may has no password"),
-];
+const FIND_NOTHING: &[(&str, &str)] = &[("iam:ChangePassword", "the one who may has no password")];
 
 /// Whether this is the answer for one who may.
 fn is_done(name: &str, answer: &Answer) -> bool {
