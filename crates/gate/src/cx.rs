@@ -6,6 +6,7 @@
 
 mod call;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -102,26 +103,6 @@ impl Cx {
             gathered: Mutex::default(),
             door: Arc::clone(door),
         }
-    }
-
-    /// The context of an operator's call, which is no operation of any service.
-    pub(crate) fn for_operator(
-        door: &Arc<Door>,
-        authenticated: &Authenticated,
-        peer: &Arc<Peer>,
-        headers: &HeaderMap,
-        request_id: &str,
-        now: Timestamp,
-    ) -> Cx {
-        Cx::new(
-            door,
-            &crate::operator::OPERATION,
-            authenticated,
-            peer,
-            headers,
-            request_id,
-            now,
-        )
     }
 
     /// Who calls.
@@ -297,6 +278,34 @@ impl Cx {
         self.authorized.store(true, Ordering::Relaxed);
     }
 
+    /// What the policies would say if this context's caller asked for `access`,
+    /// `said` being known of the request whatever else is. Of a foreign
+    /// resource's owner nothing is weighed. As [`Cx::would_allow`], it leaves no trace.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if policies cannot be read.
+    pub(crate) async fn suppose(
+        &self,
+        action: Cow<'static, str>,
+        access: Access<()>,
+        said: Context<'static>,
+    ) -> Result<Weighed, StoreError> {
+        let Access {
+            arn,
+            owner,
+            policy,
+            grants,
+            keys,
+            ..
+        } = access;
+        let mut question = self.question(action, arn, owner, policy, grants, keys).await?;
+        for (key, value) in said.iter() {
+            question.context.insert(key.to_owned(), value.clone());
+        }
+        Ok(Weighed::new(question.of_callers_side(), false))
+    }
+
     #[expect(clippy::too_many_arguments, reason = "these are the parts of an access")]
     async fn weigh(
         &self,
@@ -305,9 +314,26 @@ impl Cx {
         owner: Option<AccountId>,
         resource_policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
         grants: Vec<String>,
-        mut context: Context<'static>,
+        keys: Context<'static>,
         hidden: bool,
     ) -> Result<Weighed, StoreError> {
+        let action = Cow::Borrowed(action.unwrap_or(self.operation.action));
+        let question = self
+            .question(action, resource, owner, resource_policy, grants, keys)
+            .await?;
+        Ok(Weighed::new(question, hidden))
+    }
+
+    /// Everything that bears on a request.
+    async fn question(
+        &self,
+        action: Cow<'static, str>,
+        resource: String,
+        owner: Option<AccountId>,
+        resource_policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
+        grants: Vec<String>,
+        mut context: Context<'static>,
+    ) -> Result<Question, StoreError> {
         let policies = self.policies().await?;
         self.global_keys(&mut context, owner);
         let standing = self.standing(owner).await?;
@@ -317,9 +343,8 @@ impl Cx {
         standing
             .1
             .state(&mut context, "aws:resourceorgid", "aws:resourceorgpaths");
-        let action = action.unwrap_or(self.operation.action);
         let caller = Arc::clone(&self.caller);
-        let question = Question {
+        Ok(Question {
             caller,
             policies,
             standing,
@@ -329,8 +354,7 @@ impl Cx {
             resource_policy,
             grants,
             context,
-        };
-        Ok(Weighed::new(question, hidden))
+        })
     }
 
     /// What is over the caller's account and over the owner's.
@@ -419,6 +443,11 @@ impl Cx {
     /// Adds to the record's `additionalEventData`.
     pub fn note(&self, name: &'static str, value: String) {
         self.gather(|gathered| gathered.notes.push((name, value)));
+    }
+
+    /// States the record's `requestParameters`, as JSON, of a call that no model describes.
+    pub(crate) fn state_parameters(&self, parameters: String) {
+        self.gather(|gathered| gathered.parameters = Some(parameters));
     }
 
     pub(crate) fn decode(

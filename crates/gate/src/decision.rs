@@ -8,6 +8,7 @@
 //! A decision belongs to the caller's account. What the policies of a foreign
 //! resource say is their owner's business: it is left out.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,7 +29,7 @@ pub(crate) struct Question {
     pub(crate) policies: Arc<CallerPolicies>,
     /// What is over the caller's account, and over the owner's.
     pub(crate) standing: (Arc<Standing>, Arc<Standing>),
-    pub(crate) action: &'static str,
+    pub(crate) action: Cow<'static, str>,
     pub(crate) resource: String,
     pub(crate) owner: Option<AccountId>,
     pub(crate) resource_policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
@@ -42,7 +43,7 @@ impl Question {
             same_organization: self.standing.0.is_with(&self.standing.1),
             ..Request::new(
                 &self.caller.principal,
-                self.action,
+                &self.action,
                 &self.resource,
                 self.owner,
                 &self.context,
@@ -55,11 +56,22 @@ impl Question {
         let (callers, owners) = &self.standing;
         Policies {
             service_control: callers.service_control.as_deref(),
-            resource_control: owners.resource_control_of(self.action),
+            resource_control: owners.resource_control_of(&self.action),
             ..self
                 .policies
                 .weighed_for(&self.caller, self.resource_policy.as_ref(), grants)
         }
+    }
+
+    /// The same question put to the caller's account alone: of a foreign
+    /// owner's policies nothing is weighed, and nothing can be learnt.
+    pub(crate) fn of_callers_side(mut self) -> Question {
+        if self.is_foreign() {
+            self.owner = None;
+            self.resource_policy = None;
+            self.standing.1 = Arc::default();
+        }
+        self
     }
 
     /// Whether the resource is another account's.
@@ -139,6 +151,18 @@ impl Weighed {
         trace
     }
 
+    /// What `why` tells of it.
+    pub(crate) fn explained(&self) -> Explained {
+        Explained {
+            caller: self.question.caller.principal.arn().to_owned(),
+            action: self.question.action.to_string(),
+            resource: self.question.resource.clone(),
+            allowed: self.denied.is_none(),
+            because: self.because.clone(),
+            trace: self.trace(),
+        }
+    }
+
     /// What decided, in characters that a header may carry.
     pub(crate) fn headline(&self) -> String {
         self.because
@@ -162,7 +186,7 @@ impl Weighed {
     /// What was asked and what decided, with the object left open.
     fn head(&self, out: &mut String, because: &str) {
         out.push_str("{\"action\":");
-        json_text(out, self.question.action);
+        json_text(out, &self.question.action);
         out.push_str(",\"resource\":");
         json_text(out, &self.question.resource);
         out.push_str(",\"allowed\":");
@@ -325,18 +349,7 @@ impl DecisionLog {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = log.iter().rev().find(|kept| kept.request_id == request_id)?;
         let account = kept.weighed.first()?.question.caller.account;
-        let decisions = kept
-            .weighed
-            .iter()
-            .map(|weighed| Explained {
-                caller: weighed.question.caller.principal.arn().to_owned(),
-                action: weighed.question.action.to_string(),
-                resource: weighed.question.resource.clone(),
-                allowed: weighed.denied.is_none(),
-                because: weighed.because.clone(),
-                trace: weighed.trace(),
-            })
-            .collect();
+        let decisions = kept.weighed.iter().map(Weighed::explained).collect();
         Some(Remembered {
             account,
             region: kept.region.clone(),

@@ -42,6 +42,17 @@ pub trait Directory: Send + Sync + 'static {
     /// Whether the account exists here.
     fn account_exists(&self, account: AccountId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
+    /// Who would call if the user, role or root user with this ARN did: a role
+    /// by a session begun at `now`, with no policy, tag or second factor of its
+    /// own. `None` if there is nobody, and of a directory that cannot tell.
+    fn supposed<'a>(
+        &'a self,
+        _arn: &'a str,
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Caller>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Hears that a signature with this credential was proven: once a minute,
     /// service and region, so that who asks for the last use can be told, and
     /// the calls between cost nothing. Must not block.

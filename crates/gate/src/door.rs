@@ -438,7 +438,7 @@ impl Door {
         outcome.map(|(output, _)| output)
     }
 
-    async fn record(
+    pub(crate) async fn record(
         &self,
         cx: &Cx,
         error: Option<(&str, Option<&str>)>,

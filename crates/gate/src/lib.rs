@@ -39,6 +39,7 @@ mod record;
 mod table;
 mod tell;
 mod tls;
+mod what_if;
 mod within;
 
 pub use access::{Access, AuthorizeError, Denied, Permit};
@@ -56,5 +57,5 @@ pub use listen::{allow_open_files, serve, serve_within};
 pub use node::Sharing;
 pub use operator::SIGNING_NAME;
 pub use record::Touched;
-pub use table::{Handler, Refused, Service, Table};
+pub use table::{Describe, Describing, Handler, Refused, Service, Table};
 pub use tls::{Identity, Tls, TlsError};

@@ -60,6 +60,22 @@ pub(crate) const DECISIONS_KEPT: usize = 256;
 /// Bytes of journal searched backwards for a request id that memory has forgotten.
 pub(crate) const WHY_JOURNAL_BYTES_MAX: u64 = 256 << 20;
 
+/// What one question of `why` may say of the call that nobody made: condition
+/// keys, and values of each. Ours: AWS's own requests carry a dozen or two.
+pub(crate) const SAID_KEYS_MAX: usize = 50;
+
+/// See [`SAID_KEYS_MAX`]; as many as a resource has tags.
+pub(crate) const SAID_VALUES_MAX: usize = 50;
+
+/// IAM API Reference, `ContextKeyNameType`: at most 256 characters.
+pub(crate) const SAID_KEY_BYTES_MAX: usize = 256;
+
+/// Longest value said of a condition key, in bytes: that of an ARN.
+pub(crate) const SAID_VALUE_BYTES_MAX: usize = 2048;
+
+/// IAM API Reference, `ActionNameType`: at most 128 characters.
+pub(crate) const ACTION_BYTES_MAX: usize = 128;
+
 /// CloudTrail record contents: `requestParameters` and `responseElements` are at most 100 KB each.
 pub(crate) const RECORD_PARAMETERS_BYTES_MAX: usize = 100 << 10;
 

@@ -5,7 +5,8 @@
 //! /_palisade/clock` do too; elsewhere metrics want a signature that may do
 //! `palisade:GetMetrics`, and the other two do not exist. `GET
 //! /_palisade/why/ID` always wants one that may do `palisade:Explain` on the
-//! decision: the root user of its account may.
+//! decision: the root user of its account may. `POST /_palisade/why` asks what
+//! would be decided ([`crate::what_if`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::authenticate::{Authenticated, Refused, authenticate};
 use crate::cx::Cx;
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
+use crate::what_if;
 
 /// The action that `why` needs.
 pub(crate) const EXPLAIN: &str = "palisade:Explain";
@@ -33,7 +35,7 @@ const GET_METRICS: &str = "palisade:GetMetrics";
 pub const SIGNING_NAME: &str = "palisade";
 
 /// The operator's paths as a service, for signatures alone: it has no operations.
-static SHAPE: ServiceShape = ServiceShape {
+pub(crate) static SHAPE: ServiceShape = ServiceShape {
     name: SIGNING_NAME,
     service_id: "Palisade",
     api_version: "2026-11-01",
@@ -48,7 +50,7 @@ static SHAPE: ServiceShape = ServiceShape {
 };
 
 /// What the context of an operator's call is said to run.
-pub(crate) static OPERATION: shape::OperationShape = shape::OperationShape {
+static OPERATION: shape::OperationShape = shape::OperationShape {
     name: "Operator",
     action: "palisade:Operate",
     service: &SHAPE,
@@ -103,6 +105,7 @@ pub(crate) async fn answer(
             reset(door, order).await
         }
         (&Method::POST, "/_palisade/clock") if dev => clock(door, body).await,
+        (&Method::POST, "/_palisade/why") => what_if::answer(door, head, body, peer, request_id).await,
         (&Method::GET, path) if path.starts_with("/_palisade/why/") => {
             let wanted = &path["/_palisade/why/".len()..];
             why(door, head, body, peer, request_id, wanted).await
@@ -284,15 +287,16 @@ enum Turned {
     Away(Response<Full<Bytes>>),
 }
 
-/// Authenticates and authorizes an operator's call.
-async fn authorize(
+/// Authenticates an operator's call and gives its context, or the answer to
+/// whoever is not believed.
+pub(crate) async fn enter(
     door: &Arc<Door>,
+    operation: &'static shape::OperationShape,
     head: &http::request::Parts,
     body: &[u8],
     peer: &Arc<Peer>,
     request_id: &str,
-    ask: impl FnOnce(&Cx) -> Access<()>,
-) -> Result<(), Turned> {
+) -> Result<Cx, Response<Full<Bytes>>> {
     let now = door.parts.clock.now();
     let parts = request_parts(head);
     let authenticated: Result<Authenticated, Refused> = match Claim::parse(&parts) {
@@ -310,24 +314,44 @@ async fn authorize(
         }
         Err(fault) => Err(fault.into()),
     };
-    let authenticated = authenticated.map_err(|refused| {
-        Turned::Away(match refused {
-            Refused::Signature(fault) => {
-                let (status, code, message) = fault.code_and_message(Manner::RestJson, now);
-                problem(
-                    StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN),
-                    code,
-                    &message,
-                )
-            }
-            Refused::Credential(fault) => problem(
-                StatusCode::FORBIDDEN,
-                "UnrecognizedClientException",
-                &fault.to_string(),
-            ),
-        })
+    let authenticated = authenticated.map_err(|refused| match refused {
+        Refused::Signature(fault) => {
+            let (status, code, message) = fault.code_and_message(Manner::RestJson, now);
+            problem(
+                StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN),
+                code,
+                &message,
+            )
+        }
+        Refused::Credential(fault) => problem(
+            StatusCode::FORBIDDEN,
+            "UnrecognizedClientException",
+            &fault.to_string(),
+        ),
     })?;
-    let cx = Cx::for_operator(door, &authenticated, peer, &head.headers, request_id, now);
+    Ok(Cx::new(
+        door,
+        operation,
+        &authenticated,
+        peer,
+        &head.headers,
+        request_id,
+        now,
+    ))
+}
+
+/// Authenticates and authorizes an operator's call.
+async fn authorize(
+    door: &Arc<Door>,
+    head: &http::request::Parts,
+    body: &[u8],
+    peer: &Arc<Peer>,
+    request_id: &str,
+    ask: impl FnOnce(&Cx) -> Access<()>,
+) -> Result<(), Turned> {
+    let cx = enter(door, &OPERATION, head, body, peer, request_id)
+        .await
+        .map_err(Turned::Away)?;
     match cx.authorize(ask(&cx)).await {
         Ok(_) => Ok(()),
         Err(AuthorizeError::Denied(denied)) => {
@@ -350,7 +374,7 @@ async fn authorize(
     }
 }
 
-fn json(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
+pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
     *response.status_mut() = status;
     response.headers_mut().insert(
@@ -360,7 +384,7 @@ fn json(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> 
     response
 }
 
-fn problem(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
+pub(crate) fn problem(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
     json(
         status,
         &serde_json::json!({"error": {"code": code, "message": message}}),

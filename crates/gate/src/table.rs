@@ -9,9 +9,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use ground::Arn;
 use shape::{Operation, OperationShape, ServiceShape, Structure};
 use wire::{Answer, RequestHead};
 
+use crate::access::Access;
 use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::jobs::Job;
@@ -44,12 +46,23 @@ where
 /// that uses it gets the service's own error.
 pub type Refused = (&'static str, &'static str, &'static str);
 
+/// What a service would ask permission for if this context's caller did the
+/// action, given in its proper case, to the resource: with the resource's own
+/// policy and the condition keys that follow from what it is. `None` of
+/// resources that it cannot tell of; a fault if the call would end before
+/// anyone was asked. It reads, and neither asks nor writes.
+pub type Describe = for<'a> fn(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Describing<'a>;
+
+/// A description on its way.
+pub type Describing<'a> = BoxFuture<'a, Result<Option<Access<()>>, Fault>>;
+
 /// The operations a service answers.
 pub struct Table<S> {
     service: &'static ServiceShape,
     state: Arc<S>,
     rows: Vec<Row>,
     jobs: Vec<Job>,
+    describe: Option<Describe>,
     refused: &'static [Refused],
 }
 
@@ -61,6 +74,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             state: Arc::new(state),
             rows: Vec::new(),
             jobs: Vec::new(),
+            describe: None,
             refused: &[],
         }
     }
@@ -102,6 +116,16 @@ impl<S: Send + Sync + 'static> Table<S> {
         self
     }
 
+    /// Says how the service tells of its resources, for `palisade why` of
+    /// calls that nobody made.
+    #[must_use]
+    pub fn describes(self, describe: Describe) -> Table<S> {
+        Table {
+            describe: Some(describe),
+            ..self
+        }
+    }
+
     /// Lists the input members that handlers refuse, for `COVERAGE.md`.
     #[must_use]
     pub fn refuses(self, refused: &'static [Refused]) -> Table<S> {
@@ -114,6 +138,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             shape: self.service,
             rows: self.rows,
             jobs: self.jobs,
+            describe: self.describe,
             refused: self.refused,
         }
     }
@@ -124,6 +149,7 @@ pub struct Service {
     pub(crate) shape: &'static ServiceShape,
     pub(crate) rows: Vec<Row>,
     pub(crate) jobs: Vec<Job>,
+    pub(crate) describe: Option<Describe>,
     refused: &'static [Refused],
 }
 

@@ -8,7 +8,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gate::{Access, Cx, Permit};
+use gate::{Access, Cx, Describing, Fault, Permit};
+use ground::Arn;
 use policy::{Attached, Document, DocumentKind, Holder, ResourcePolicyKind, Value, Who};
 
 use crate::error::Error;
@@ -79,6 +80,37 @@ pub(crate) fn with_resource_tags<T>(access: Access<T>, tags: &Tags) -> Access<T>
         access
             .key(format!("aws:ResourceTag/{}", tag.key), Some(tag.value.clone()))
             .key(format!("iam:ResourceTag/{}", tag.key), Some(tag.value.clone()))
+    })
+}
+
+/// What is known of a user, role, group or managed policy before anybody asks
+/// for it, for [`gate::Describe`]. None of them has a policy that lets others in
+/// to IAM's own actions.
+pub(crate) fn described<'a>(cx: &'a Cx, _action: &'a str, arn: &'a Arn) -> Describing<'a> {
+    Box::pin(async move {
+        let text = arn.to_string();
+        let (kind, _) = arn.resource.split_once('/').unwrap_or_default();
+        let failed = |error| Fault::store("ServiceFailure", &error);
+        let access = Access::to((), text.as_str());
+        Ok(match (arn.service.as_str(), kind) {
+            ("iam", "group") => Some(access),
+            ("iam", "role" | "user") => Some(match rows(cx).principal(&text).await.map_err(failed)? {
+                Some(Entity::User(user)) => with_resource_tags(access, &user.tags),
+                Some(Entity::Role(role)) => with_resource_tags(access, &role.tags),
+                Some(Entity::Group(_)) | None => access,
+            }),
+            ("iam", "policy") => {
+                let found = match PolicyArn::parse(&text) {
+                    Some(parsed) => rows(cx).policy(&parsed).await.map_err(failed)?,
+                    None => None,
+                };
+                Some(match found {
+                    Some(Policy::Own(policy)) => with_resource_tags(access, &policy.tags),
+                    Some(Policy::Aws(_)) | None => access,
+                })
+            }
+            _ => None,
+        })
     })
 }
 
@@ -279,7 +311,7 @@ pub(crate) async fn policy_source(cx: &Cx, arn: &str) -> Result<Permit<Entity>, 
             "Invalid Entity Arn: {arn} does not clearly define entity type and name."
         ))
     };
-    let parsed = ground::Arn::parse(arn).map_err(|_| invalid())?;
+    let parsed = Arn::parse(arn).map_err(|_| invalid())?;
     let (kind, rest) = parsed.resource.split_once('/').ok_or_else(invalid)?;
     let kind = match kind {
         "group" => EntityKind::Group,
@@ -327,7 +359,7 @@ pub(crate) async fn own_policy(
 
 /// Reads the ARN of a managed policy.
 pub(crate) fn policy_arn(arn: &str) -> Result<PolicyArn, Error> {
-    if ground::Arn::parse(arn).is_err() {
+    if Arn::parse(arn).is_err() {
         return Err(Error::Validation("Invalid ARN:  Could not be parsed!".to_owned()));
     }
     PolicyArn::parse(arn).ok_or_else(|| Error::InvalidInput(format!("ARN {arn} is not valid.")))

@@ -11,6 +11,7 @@
 //! `organizations`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crypto::RootKey;
 use futures_util::future::BoxFuture;
@@ -25,10 +26,11 @@ use store::{Scope, Store, StoreError, View, WriteTx};
 
 use crate::aws_managed;
 use crate::last_used::LastUses;
-use crate::limits::{CREDENTIALS_CACHED, PRINCIPALS_CACHED};
+use crate::limits::{CREDENTIALS_CACHED, PRINCIPALS_CACHED, ROLE_SESSION_DEFAULT_SECONDS};
 use crate::model::{CaseOfKeys, Generation, Tag};
 use crate::new_account;
 use crate::ops::access_key;
+use crate::ops::simulate::of_entity;
 use crate::store::{
     ACCESS_KEYS, ACCOUNT, ATTACHED, Entity, GENERATION, INLINE, Rows, cross_account_key_owner, rows_of,
 };
@@ -206,6 +208,51 @@ impl Identities {
         Ok(credential)
     }
 
+    /// Whoever this ARN names, as a caller without credentials.
+    async fn supposed_caller(&self, arn: &str, now: Timestamp) -> Result<Option<Caller>, StoreError> {
+        let Some(account) = Arn::parse(arn).ok().and_then(|arn| arn.account_id()) else {
+            return Ok(None);
+        };
+        let view = self.view(account);
+        let rows = rows_of(&view, account);
+        if !rows.is_open().await? {
+            return Ok(None);
+        }
+        let root = Principal::root(account);
+        if root.arn() == arn {
+            return Ok(Some(Caller::new(root, account, String::new(), None)));
+        }
+        let Some(entity) = rows.principal(arn).await? else {
+            return Ok(None);
+        };
+        let principal = of_entity(account, &entity);
+        let Entity::Role(role) = entity else {
+            return Ok(Some(Caller::new(principal, account, String::new(), None)));
+        };
+        let mut keys = principal.keys().clone();
+        keys.insert("aws:TokenIssueTime", now);
+        let session = Session {
+            issued: now,
+            expires: now.after(Duration::from_secs(u64::from(ROLE_SESSION_DEFAULT_SECONDS))),
+            mfa: None,
+            issuer: Some(SessionIssuer {
+                kind: "Role",
+                id: role.id.clone(),
+                arn: role.arn(account),
+                name: role.name.clone(),
+            }),
+            source_identity: None,
+            policies: None,
+        };
+        let principal = principal.with_keys(keys);
+        Ok(Some(Caller::new(
+            principal,
+            account,
+            String::new(),
+            Some(session),
+        )))
+    }
+
     async fn caller_policies(&self, caller: &Caller) -> Result<Arc<CallerPolicies>, StoreError> {
         let (id, kind) = match caller.principal.who() {
             Who::User { id, .. } => (id.as_str(), Kind::User),
@@ -285,6 +332,14 @@ impl Directory for Identities {
 
     fn account_exists(&self, account: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { Ok(self.view(account).get(&ACCOUNT, &()).await?.is_some()) })
+    }
+
+    fn supposed<'a>(
+        &'a self,
+        arn: &'a str,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Caller>, StoreError>> {
+        Box::pin(self.supposed_caller(arn, now))
     }
 
     fn used(&self, credential: &Credential, at: Use<'_>) {

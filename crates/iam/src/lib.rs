@@ -220,6 +220,7 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::UpdateAccountPasswordPolicy>(ops::password_policy::update_account_password_policy)
         .on::<iam_api::DeleteAccountPasswordPolicy>(ops::password_policy::delete_account_password_policy)
         .job(last_used::flushing(uses))
+        .describes(access::described)
         .refuses(REFUSED)
         .done()
 }
@@ -232,5 +233,6 @@ pub fn sts_service() -> Service {
         .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)
         .on::<sts_api::GetFederationToken>(sts::federation_token::get_federation_token)
         .on::<sts_api::GetSessionToken>(sts::session_token::get_session_token)
+        .describes(sts::assume_role::described)
         .done()
 }

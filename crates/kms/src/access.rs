@@ -9,13 +9,14 @@
 
 use std::sync::Arc;
 
-use gate::{Access, AuthorizeError, Cx, Permit};
-use ground::AccountId;
+use gate::{Access, AuthorizeError, Cx, Describing, Fault, Permit};
+use ground::{AccountId, Arn};
 use kms_api::{EncryptionAlgorithmSpec, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
 use policy::{Attached, ResourcePolicyKind, Value};
 
 use crate::error::Error;
 use crate::model::{AliasName, EncryptionContext, Key, Purpose, Tags};
+use crate::store;
 
 /// The type under which the record lists a key.
 pub(crate) const KEY_TYPE: &str = "AWS::KMS::Key";
@@ -237,6 +238,24 @@ pub fn later_policy(cx: &Cx, key: &Key, policy: Arc<Attached>) -> Access<()> {
 /// Lists a key that was created under the permission to create keys.
 pub fn created(cx: &Cx, key: &Key) {
     cx.touched(KEY_TYPE, key.arn(), key.account);
+}
+
+/// What is known of a key before anybody asks for it, for [`gate::Describe`].
+/// An alias has no policy, and the calls that use one ask for its key.
+pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Describing<'a> {
+    const OF_ALIASES: [&str; 3] = ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"];
+    Box::pin(async move {
+        if arn.service != "kms" {
+            return Ok(None);
+        }
+        if arn.resource.starts_with("alias/") && OF_ALIASES.contains(&action) {
+            return Ok(Some(Access::to((), arn.to_string())));
+        }
+        let sought = store::shared_key(cx, &arn.to_string())
+            .await
+            .map_err(|error| Fault::from(&error))?;
+        Ok(Some(key(cx, sought).access))
+    })
 }
 
 /// What holds for an existing key.

@@ -143,6 +143,7 @@ pub fn service() -> gate::Service {
         .on::<api::UntagResource>(ops::tags::untag_resource)
         .on::<api::ListResourceTags>(ops::tags::list_resource_tags)
         .job(jobs::deletion())
+        .describes(access::described)
         .refuses(REFUSED)
         .done()
 }

@@ -31,19 +31,49 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 ///
 /// If the server cannot be reached or does not answer JSON.
 pub(crate) fn get(endpoint: &str, path: &str, signed_by: Option<&ClientSettings>) -> Result<Reply> {
+    run(endpoint, "GET", path, Bytes::new(), signed_by)
+}
+
+/// Sends `POST path` with a JSON document, as [`get`] does.
+///
+/// # Errors
+///
+/// As [`get`].
+pub(crate) fn post(
+    endpoint: &str,
+    path: &str,
+    document: &serde_json::Value,
+    signed_by: Option<&ClientSettings>,
+) -> Result<Reply> {
+    run(endpoint, "POST", path, document.to_string().into(), signed_by)
+}
+
+fn run(
+    endpoint: &str,
+    method: &str,
+    path: &str,
+    body: Bytes,
+    signed_by: Option<&ClientSettings>,
+) -> Result<Reply> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         tokio::time::timeout(
             std::time::Duration::from_secs(30),
-            send(endpoint, path, signed_by),
+            send(endpoint, method, path, body, signed_by),
         )
         .await
     })?
 }
 
-async fn send(endpoint: &str, path: &str, signed_by: Option<&ClientSettings>) -> Result<Reply> {
+async fn send(
+    endpoint: &str,
+    method: &str,
+    path: &str,
+    body: Bytes,
+    signed_by: Option<&ClientSettings>,
+) -> Result<Reply> {
     let uri: Uri = endpoint
         .parse()
         .with_context(|| format!("{endpoint} is not an endpoint URL"))?;
@@ -61,7 +91,7 @@ async fn send(endpoint: &str, path: &str, signed_by: Option<&ClientSettings>) ->
     );
     if let Some(settings) = signed_by {
         let parts = RequestParts {
-            method: "GET",
+            method,
             path,
             query: "",
             headers: &headers,
@@ -76,11 +106,14 @@ async fn send(endpoint: &str, path: &str, signed_by: Option<&ClientSettings>) ->
             region: &settings.region,
             service: gate::SIGNING_NAME,
         };
-        let payload = Payload::Hash(crypto::sha256(&[]));
+        let payload = Payload::Hash(crypto::sha256(&[&body]));
         let signed = sign_request(&parts, payload, &credentials, &target, Clock::system().now())?;
         headers.extend(signed);
     }
-    let mut request = Request::get(path).body(Full::<Bytes>::default())?;
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Full::new(body))?;
     *request.headers_mut() = headers;
 
     let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))

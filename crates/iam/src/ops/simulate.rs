@@ -212,7 +212,7 @@ fn supposed(account: AccountId, name: &str) -> Principal {
 }
 
 /// A user, or a session of a role, with its tags.
-fn of_entity(account: AccountId, entity: &Entity) -> Principal {
+pub(crate) fn of_entity(account: AccountId, entity: &Entity) -> Principal {
     match entity {
         Entity::User(user) => Principal::user(account, &user.id, &user.path, &user.name)
             .with_keys(principal_tags(user.tags.iter())),

@@ -7,7 +7,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use gate::{Access, Cx};
+use gate::{Access, Cx, Describing, Fault};
 use ground::{AccountId, Arn, Region};
 use policy::{Attached, Document, DocumentKind, Holder, ResourcePolicyKind, Value, Who as Principal};
 use sts_api::{AssumeRoleInput, AssumeRoleOutput, AssumedRoleUser};
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::limits::{CHAINED_SESSION_MAX_SECONDS, ROLE_SESSION_DEFAULT_SECONDS};
 use crate::mfa;
 use crate::model::{CaseOfKeys, Role, Tag, Tags};
-use crate::store::{self, Entity, ROLES};
+use crate::store::{self, Entity, ROLES, rows};
 use crate::sts::session_policy::{self, is_session, token_length_min};
 use crate::sts::session_token::credentials;
 use crate::sts::token::{self, SEALED_FOR, Wanted, Who};
@@ -283,6 +283,27 @@ impl RoleAccess<'_> {
         let permit = cx.authorize(asking.add_to(access, None)).await?;
         permit.into_inner().ok_or(Error::AccessDenied("Access denied"))
     }
+}
+
+/// What is known of a role before anybody assumes it, for [`gate::Describe`]:
+/// its trust policy and tags. The other actions of STS have no resource with a policy.
+pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Describing<'a> {
+    const ASKED_OF_ROLES: [&str; 3] = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"];
+    Box::pin(async move {
+        let text = arn.to_string();
+        if !ASKED_OF_ROLES.contains(&action) || arn.service != "iam" {
+            return Ok(None);
+        }
+        let failed = |error| Fault::store("InternalFailure", &error);
+        let Some(Entity::Role(role)) = rows(cx).principal(&text).await.map_err(failed)? else {
+            return Err(Fault::client("NoSuchEntity", format!("there is no role {text}")).with_status(404));
+        };
+        let trust = role.trust.policy(ROLES.name()).map_err(failed)?;
+        let access = Access::to((), text)
+            .owned_by(cx.account())
+            .with_policy(trust, ResourcePolicyKind::RoleTrust);
+        Ok(Some(with_resource_tags(access, &role.tags)))
+    })
 }
 
 /// How long the session lasts.

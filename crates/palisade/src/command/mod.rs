@@ -53,8 +53,8 @@ enum Command {
     /// Prints the `export AWS_…` lines of a running `palisade dev`.
     #[command(after_help = "Example: eval \"$(palisade env)\"")]
     Env(env::Env),
-    /// Tells why a call was allowed or denied, and the smallest change that would allow it.
-    #[command(after_help = "Example: palisade why 8c9a2a52-8d0e-4f6b-9c58-0f5f6a5a9d11")]
+    /// Tells why a call was or would be allowed or denied, and the smallest change that would allow it.
+    #[command(after_help = why::EXAMPLES)]
     Why(why::Why),
     /// Checks this machine and, if one is running, the server the environment points at.
     #[command(after_help = "Example: palisade doctor")]

@@ -1,5 +1,6 @@
-//! `palisade why`.
+//! `palisade why`: of a call that was made, or of one that nobody makes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -12,17 +13,54 @@ use super::Output;
 use crate::client;
 use crate::credentials::ClientSettings;
 
+/// One of each form.
+pub(super) const EXAMPLES: &str = "Example: palisade why 8c9a2a52-8d0e-4f6b-9c58-0f5f6a5a9d11\nExample: palisade why \
+--principal arn:aws:iam::111122223333:user/bob --action kms:Encrypt \
+--resource arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab \
+--context kms:EncryptionContext:team=red";
+
 /// Tells why.
 #[derive(Args)]
 pub(crate) struct Why {
     /// The id of the request, from the error message or the x-amzn-RequestId header.
-    request_id: String,
+    #[arg(required_unless_present = "principal", conflicts_with = "principal")]
+    request_id: Option<String>,
+    /// What if this user, role or root user of your account called: its ARN.
+    #[arg(long, value_name = "ARN", requires = "action", requires = "resource")]
+    principal: Option<String>,
+    /// What if it did this: `kms:Encrypt`.
+    #[arg(long, value_name = "ACTION", requires = "principal")]
+    action: Option<String>,
+    /// What if it did so to this: an ARN, or `*` for actions without a resource.
+    #[arg(long, value_name = "ARN", requires = "principal")]
+    resource: Option<String>,
+    /// A condition key that the request would have; again for more keys, or more values of one.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair, requires = "principal")]
+    context: Vec<(String, String)>,
+}
+
+/// A condition key and a value of it.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err("it must be KEY=VALUE, as in aws:SourceIp=203.0.113.7".to_owned()),
+    }
 }
 
 /// What the server answers.
 #[derive(Deserialize)]
 struct Answer {
     decisions: Vec<Decision>,
+    /// Whether everything that a real call meets was weighed.
+    #[serde(default = "yes")]
+    complete: bool,
+    /// Of a what-if: what was supposed, and what was not weighed.
+    #[serde(default)]
+    notes: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -38,36 +76,74 @@ struct Decision {
 
 impl Why {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
-        let id_ok = (1..=64).contains(&self.request_id.len())
-            && self
-                .request_id
-                .bytes()
-                .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        if !id_ok {
-            bail!(
-                "{:?} is not a request id; clients print it with the error",
-                self.request_id
-            );
-        }
-        let settings = ClientSettings::from_environment()?;
-        let path = format!("/_palisade/why/{}", self.request_id);
-        let reply = client::get(&settings.endpoint, &path, Some(&settings))?;
+        let reply = match &self.request_id {
+            Some(id) => of_request(id)?,
+            None => self.what_if()?,
+        };
         if reply.status != 200 {
             let told = &reply.body["error"]["message"];
             bail!("{}", told.as_str().unwrap_or("the server gave no reason"));
         }
         let answer = Answer::deserialize(&reply.body).context("the server's answer is of another version")?;
-        output.show(&reply.body, || answer.decisions.iter().map(human).collect());
+        output.show(&reply.body, || {
+            let mut out: String = answer
+                .decisions
+                .iter()
+                .map(|decision| human(decision, answer.complete))
+                .collect();
+            for note in &answer.notes {
+                // Writing to a String cannot fail.
+                let _ = writeln!(out, "  note     {note}");
+            }
+            out
+        });
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Asks about a call that nobody makes.
+    fn what_if(&self) -> Result<client::Reply> {
+        let mut context: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (key, value) in &self.context {
+            context.entry(key).or_default().push(value);
+        }
+        let question = serde_json::json!({
+            "principal": self.principal,
+            "action": self.action,
+            "resource": self.resource,
+            "context": context,
+        });
+        let settings = ClientSettings::from_environment()?;
+        client::post(&settings.endpoint, "/_palisade/why", &question, Some(&settings))
     }
 }
 
-/// One decision as text, for a terminal.
-fn human(decision: &Decision) -> String {
+/// Asks about a call that was made.
+fn of_request(id: &str) -> Result<client::Reply> {
+    let id_ok =
+        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if !id_ok {
+        bail!("{id:?} is not a request id; clients print it with the error");
+    }
+    let settings = ClientSettings::from_environment()?;
+    client::get(
+        &settings.endpoint,
+        &format!("/_palisade/why/{id}"),
+        Some(&settings),
+    )
+}
+
+/// One decision as text, for a terminal; `complete` unless something that may
+/// decide otherwise was not weighed.
+fn human(decision: &Decision, complete: bool) -> String {
     let mut out = String::new();
     let verdict = if decision.allowed { "ALLOWED" } else { "DENIED " };
     // Writing to a String cannot fail, here and below.
-    let _ = writeln!(out, "{verdict}  {} on {}", decision.action, decision.resource);
+    let as_far = if complete { "" } else { ", as far as weighed" };
+    let _ = writeln!(
+        out,
+        "{verdict}  {} on {}{as_far}",
+        decision.action, decision.resource
+    );
     let _ = writeln!(out, "  caller   {}", decision.caller);
     let _ = writeln!(out, "  because  {}", decision.because);
     let Some(trace) = &decision.trace else { return out };

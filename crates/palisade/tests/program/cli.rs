@@ -9,26 +9,26 @@ use crate::PALISADE;
 use crate::serve::{call, ok};
 use crate::world::leaf;
 
-struct Home {
-    directory: tempfile::TempDir,
-    launch: Launch,
+pub(crate) struct Home {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) launch: Launch,
 }
 
 impl Home {
-    fn new() -> Home {
+    pub(crate) fn new() -> Home {
         let directory = tempfile::tempdir().unwrap();
         let launch = Launch::new(PALISADE, directory.path());
         Home { directory, launch }
     }
 
-    fn dev(&self, more: &[&str]) -> Server {
+    pub(crate) fn dev(&self, more: &[&str]) -> Server {
         let mut arguments = vec!["dev", "--listen=127.0.0.1:0"];
         arguments.extend(more);
         self.launch.serve(&arguments, &self.directory.path().join("log"))
     }
 
     /// The command line as someone who pasted the `export` lines has it.
-    fn as_user(&self, server: &Server, signer: &Signer) -> Launch {
+    pub(crate) fn as_user(&self, server: &Server, signer: &Signer) -> Launch {
         self.launch
             .clone()
             .with("AWS_ENDPOINT_URL", &server.endpoint)

@@ -30,6 +30,7 @@ mod sweep_mutations;
 mod sweep_regions;
 mod tls;
 mod verify;
+mod what_if;
 mod world;
 
 /// The program under test.
