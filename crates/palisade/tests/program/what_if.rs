@@ -2,7 +2,7 @@
 //! what the call then gets, and it tells nobody who may not ask.
 
 use serde_json::{Value, json};
-use testkit::client::{Answer, Signer, post};
+use testkit::client::{Answer, Signer, post, send};
 use testkit::program::{Ended, Server};
 use testkit::sample;
 
@@ -382,6 +382,15 @@ async fn what_if_is_for_those_who_may_ask_and_is_recorded() {
     assert_eq!(told["complete"], false, "{told}");
 
     // Questions that cannot be asked, and why.
+    let sent = async |signer: Option<&Signer>, body: &str| {
+        let call = (Vec::new(), body.as_bytes().to_vec());
+        send(server.address, "POST", "/_palisade/why", "palisade", signer, call).await
+    };
+    assert_eq!(sent(None, "{}").await.status, 403);
+    for body in ["", "nonsense", "{}", "[1]", &"[".repeat(1000)] {
+        let answer = sent(Some(root), body).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.text());
+    }
     let none = format!("arn:aws:kms:us-east-1:{OWN}:key/00000000-0000-4000-8000-000000000000");
     for (who, action, resource, words) in [
         (nobody.as_str(), encrypt, key.as_str(), "there is no user or role"),
