@@ -28,6 +28,7 @@ mod sweep_denied;
 mod sweep_malformed;
 mod sweep_mutations;
 mod sweep_regions;
+mod taken_away;
 mod tls;
 mod verify;
 mod what_if;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::client::{Signer, post};
 use testkit::postgres;
 use testkit::program::{Launch, Server};
@@ -17,16 +17,16 @@ use crate::world::{copy_directory, leaf, operation};
 const SEEN_ELSEWHERE_MAX: Duration = Duration::from_secs(1);
 
 /// A database, and two data directories initialised for it: `one` and `two`.
-struct Shared {
+pub(crate) struct Shared {
     postgres: postgres::Server,
-    home: tempfile::TempDir,
+    pub(crate) home: tempfile::TempDir,
     launch: Launch,
-    root: Signer,
+    pub(crate) root: Signer,
 }
 
 impl Shared {
     /// With this in the configuration's `[store]`.
-    async fn new(store: &str) -> Shared {
+    pub(crate) async fn new(store: &str) -> Shared {
         let postgres = postgres::Server::start();
         let url = postgres.database().await;
         let home = tempfile::tempdir().unwrap();
@@ -60,13 +60,13 @@ impl Shared {
         }
     }
 
-    fn serve(&self, data: &str) -> Server {
+    pub(crate) fn serve(&self, data: &str) -> Server {
         let data_argument = format!("--data={data}");
         let log = self.home.path().join(format!("log-{data}"));
         self.launch.serve(&arguments(&data_argument), &log)
     }
 
-    fn records(&self, data: &str) -> Vec<serde_json::Value> {
+    fn records(&self, data: &str) -> Vec<Value> {
         crate::records::of(&self.home.path().join(data).join("journal"))
     }
 }
@@ -114,7 +114,7 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
         };
         let put = json!({"UserName": "bob", "PolicyName": "own", "PolicyDocument": policy});
         ok(here, root, "iam:PutUserPolicy", put).await;
-        wait_until(there, &bob, 200).await;
+        wait_for_keys(there, &bob, 200).await;
         ok(
             here,
             root,
@@ -122,7 +122,7 @@ async fn two_servers_share_a_database_and_what_one_takes_away_the_other_refuses(
             json!({"UserName": "bob", "PolicyName": "own"}),
         )
         .await;
-        let took = wait_until(there, &bob, 400).await;
+        let took = wait_for_keys(there, &bob, 400).await;
         assert!(took < SEEN_ELSEWHERE_MAX, "bound elsewhere after {took:?}");
     }
     // So do a disabled key and a dead access key.
@@ -241,16 +241,28 @@ async fn started_over_while_the_other_works(
 }
 
 /// Calls until the answer has this status, and tells how long that took.
-async fn wait_until(server: &Server, signer: &Signer, status: u16) -> Duration {
+pub(crate) async fn wait_until(
+    server: &Server,
+    signer: &Signer,
+    (name, input): (&str, &Value),
+    status: u16,
+    patience: Duration,
+) -> Duration {
     let started = Instant::now();
     loop {
-        let answer = call(server, signer, "kms:ListKeys", json!({})).await;
+        let answer = call(server, signer, name, input.clone()).await;
         if answer.status == status {
             return started.elapsed();
         }
-        assert!(started.elapsed() < Duration::from_secs(10), "{}", answer.text());
+        assert!(started.elapsed() < patience, "{}", answer.text());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// [`wait_until`] the list of keys is answered so.
+async fn wait_for_keys(server: &Server, signer: &Signer, status: u16) -> Duration {
+    let call = ("kms:ListKeys", &json!({}));
+    wait_until(server, signer, call, status, Duration::from_secs(10)).await
 }
 
 /// What an organisation lays over its accounts is of both servers alike.
@@ -259,19 +271,42 @@ async fn a_control_policy_put_on_by_one_binds_on_the_other() {
     let shared = Shared::new("").await;
     let (one, two) = (shared.serve("one"), shared.serve("two"));
     let root = &shared.root;
-    ok(&one, root, "organizations:CreateOrganization", json!({})).await;
+    let member = member_account(&one, &two, root).await;
     let roots = ok(&two, root, "organizations:ListRoots", json!({})).await;
     let target = roots.json()["Roots"][0]["Id"].clone();
     let kind = "SERVICE_CONTROL_POLICY";
+    let content =
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "kms:*", "Resource": "*"}});
+    let input = json!({"Name": "none", "Description": "", "Type": kind, "Content": content.to_string()});
+    let policy = leaf(&ok(&one, root, "organizations:CreatePolicy", input).await, "Id");
+    let attachment = json!({"PolicyId": policy, "TargetId": target});
+    for (here, there) in [(&one, &two), (&two, &one), (&one, &two)] {
+        wait_for_keys(there, &member, 200).await;
+        ok(here, root, "organizations:AttachPolicy", attachment.clone()).await;
+        let took = wait_for_keys(there, &member, 400).await;
+        assert!(took < SEEN_ELSEWHERE_MAX, "bound elsewhere after {took:?}");
+        ok(here, root, "organizations:DetachPolicy", attachment.clone()).await;
+    }
+    assert!(one.stop().success());
+    assert!(two.stop().success());
+}
+
+/// Makes an organisation with one more account, and gives a session of the
+/// role that administers that account.
+pub(crate) async fn member_account(one: &Server, two: &Server, root: &Signer) -> Signer {
+    ok(one, root, "organizations:CreateOrganization", json!({})).await;
+    let roots = ok(two, root, "organizations:ListRoots", json!({})).await;
+    let target = roots.json()["Roots"][0]["Id"].clone();
+    let kind = "SERVICE_CONTROL_POLICY";
     let enable = json!({"RootId": target, "PolicyType": kind});
-    ok(&one, root, "organizations:EnablePolicyType", enable).await;
+    ok(one, root, "organizations:EnablePolicyType", enable).await;
     let input = json!({"Email": "member@example.com", "AccountName": "member"});
-    let asked = ok(&one, root, "organizations:CreateAccount", input).await;
+    let asked = ok(one, root, "organizations:CreateAccount", input).await;
     let request = json!({"CreateAccountRequestId": asked.json()["CreateAccountStatus"]["Id"]});
     let started = Instant::now();
     let account = loop {
         let name = "organizations:DescribeCreateAccountStatus";
-        let account = leaf(&ok(&two, root, name, request.clone()).await, "AccountId");
+        let account = leaf(&ok(two, root, name, request.clone()).await, "AccountId");
         if !account.is_empty() {
             break account;
         }
@@ -279,32 +314,18 @@ async fn a_control_policy_put_on_by_one_binds_on_the_other() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
 
-    ok(&one, root, "iam:CreateUser", json!({"UserName": "admin"})).await;
+    ok(one, root, "iam:CreateUser", json!({"UserName": "admin"})).await;
     let all = json!({"Version": "2012-10-17", "Statement": crate::stage::allow_all()}).to_string();
     let put = json!({"UserName": "admin", "PolicyName": "own", "PolicyDocument": all});
-    ok(&one, root, "iam:PutUserPolicy", put).await;
-    let made = ok(&one, root, "iam:CreateAccessKey", json!({"UserName": "admin"})).await;
+    ok(one, root, "iam:PutUserPolicy", put).await;
+    let made = ok(one, root, "iam:CreateAccessKey", json!({"UserName": "admin"})).await;
     let admin = Signer::new(&leaf(&made, "AccessKeyId"), &leaf(&made, "SecretAccessKey"));
     let role = format!("arn:aws:iam::{account}:role/OrganizationAccountAccessRole");
     let assume = json!({"RoleArn": role, "RoleSessionName": "member"});
-    let made = ok(&one, &admin, "sts:AssumeRole", assume).await;
+    let made = ok(one, &admin, "sts:AssumeRole", assume).await;
     let mut member = Signer::new(&leaf(&made, "AccessKeyId"), &leaf(&made, "SecretAccessKey"));
     member.session_token = Some(leaf(&made, "SessionToken"));
-
-    let content =
-        json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "kms:*", "Resource": "*"}});
-    let input = json!({"Name": "none", "Description": "", "Type": kind, "Content": content.to_string()});
-    let policy = leaf(&ok(&one, root, "organizations:CreatePolicy", input).await, "Id");
-    let attachment = json!({"PolicyId": policy, "TargetId": target});
-    for (here, there) in [(&one, &two), (&two, &one), (&one, &two)] {
-        wait_until(there, &member, 200).await;
-        ok(here, root, "organizations:AttachPolicy", attachment.clone()).await;
-        let took = wait_until(there, &member, 400).await;
-        assert!(took < SEEN_ELSEWHERE_MAX, "bound elsewhere after {took:?}");
-        ok(here, root, "organizations:DetachPolicy", attachment.clone()).await;
-    }
-    assert!(one.stop().success());
-    assert!(two.stop().success());
+    member
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -360,7 +381,7 @@ async fn what_a_killed_server_left_unsaid_is_in_the_record_of_the_other() {
 }
 
 /// What `two` has written for `one`; nothing if it has not within `patience`.
-async fn taken_over(shared: &Shared, patience: Duration) -> Vec<serde_json::Value> {
+async fn taken_over(shared: &Shared, patience: Duration) -> Vec<Value> {
     let started = Instant::now();
     loop {
         let mut records = shared.records("two");
