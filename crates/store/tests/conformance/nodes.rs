@@ -5,9 +5,11 @@
     reason = "tests have other callers run beside them"
 )]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use store::limits::STALENESS_MAX;
 use store::{Event, Prefix, Store, StoreError, Version, Watch};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -62,6 +64,31 @@ async fn a_write_on_one_node_is_seen_on_the_other_within_a_second() {
     }
     one.close().await;
     two.close().await;
+}
+
+/// A feed that has fallen silent, on a connection that still stands: what the
+/// cache says is believed no longer than the bound, and then the database is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hears_nothing_asks_the_database() {
+    let bed = Bed::postgres().await;
+    let (wire, through) = Wire::before(&bed).await;
+    let deaf = Store::open(store::Config::postgres(through)).await.unwrap();
+    let other = bed.open().await;
+    put(&other, "k", 0).await;
+    eventually("the row", Duration::from_secs(30), async || {
+        get(&deaf, "k").await == Some(0)
+    })
+    .await;
+    wire.silence_feed();
+    for round in 1..=3 {
+        // Each time the node reads the row, and would keep it.
+        put(&other, "k", round).await;
+        tokio::time::sleep(STALENESS_MAX).await;
+        assert_eq!(get(&deaf, "k").await, Some(round));
+    }
+    assert!(wire.withheld.load(Ordering::SeqCst), "the feed was never silent");
+    deaf.close().await;
+    other.close().await;
 }
 
 /// A node that acts on a stale cache cannot commit what follows from it.
@@ -378,13 +405,7 @@ async fn a_change_log_with_a_gap_makes_everyone_begin_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_is_made_once() {
     let bed = Bed::postgres().await;
-    let store::EngineConfig::Postgres { url, .. } = &bed.config.engine else {
-        panic!("not a database");
-    };
-    let (before, rest) = url.split_once('@').unwrap();
-    let (address, name) = rest.split_once('/').unwrap();
-    let wire = Wire::start(address.to_owned()).await;
-    let through = format!("{before}@{}/{name}", wire.address);
+    let (wire, through) = Wire::before(&bed).await;
     let store = Store::open(store::Config::postgres(through)).await.unwrap();
     put(&store, "k", 0).await;
     for round in 1..=5u64 {
@@ -413,29 +434,41 @@ enum Cut {
     Commit,
 }
 
-/// A wire to the server that can be cut around the next commit.
+/// A wire to the server that can be cut around the next commit, or made to
+/// swallow what the server tells those who listen for changes.
+#[derive(Clone, Default)]
 struct Wire {
-    address: std::net::SocketAddr,
     armed: Arc<Mutex<Option<Cut>>>,
+    silenced: Arc<AtomicBool>,
+    /// Whether anything was swallowed.
+    withheld: Arc<AtomicBool>,
 }
 
 impl Wire {
-    async fn start(server: String) -> Wire {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let wire = Wire {
-            address: listener.local_addr().unwrap(),
-            armed: Arc::default(),
+    /// A wire to the server of `bed`, and the connection string that leads through it.
+    async fn before(bed: &Bed) -> (Wire, String) {
+        let store::EngineConfig::Postgres { url, .. } = &bed.config.engine else {
+            panic!("not a database");
         };
-        let armed = Arc::clone(&wire.armed);
+        let (before, rest) = url.split_once('@').unwrap();
+        let (server, name) = rest.split_once('/').unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let through = format!("{before}@{}/{name}", listener.local_addr().unwrap());
+        let wire = Wire::default();
+        let (server, carrier) = (server.to_owned(), wire.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(&server).await else {
                     continue;
                 };
-                tokio::spawn(carry(client, server, Arc::clone(&armed)));
+                tokio::spawn(carry(client, server, carrier.clone()));
             }
         });
-        wire
+        (wire, through)
+    }
+
+    fn silence_feed(&self) {
+        self.silenced.store(true, Ordering::SeqCst);
     }
 
     fn cut(&self, cut: Cut) {
@@ -447,16 +480,18 @@ impl Wire {
     }
 }
 
-async fn carry(mut client: TcpStream, mut server: TcpStream, armed: Arc<Mutex<Option<Cut>>>) {
+async fn carry(mut client: TcpStream, mut server: TcpStream, wire: Wire) {
     let (mut up, mut down) = ([0; 16_384], [0; 16_384]);
+    let mut listens = false;
     loop {
         tokio::select! {
             Ok(count) = client.read(&mut up) => {
                 if count == 0 {
                     return;
                 }
+                listens |= up[..count].windows(7).any(|part| part == b"LISTEN ");
                 let committing = up[..count].windows(7).any(|part| part == b" COMMIT");
-                let cut = if committing { armed.lock().unwrap().take() } else { None };
+                let cut = if committing { wire.armed.lock().unwrap().take() } else { None };
                 if cut != Some(Cut::Commit) && server.write_all(&up[..count]).await.is_err() {
                     return;
                 }
@@ -467,6 +502,10 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, armed: Arc<Mutex<Op
                 }
             }
             Ok(count) = server.read(&mut down) => {
+                if count > 0 && listens && wire.silenced.load(Ordering::SeqCst) {
+                    wire.withheld.store(true, Ordering::SeqCst);
+                    continue;
+                }
                 if count == 0 || client.write_all(&down[..count]).await.is_err() {
                     return;
                 }
