@@ -8,27 +8,51 @@ use crate::statement::{Resources, Statement};
 /// Actions that read secrets, or hand out access: with `Resource: "*"` they
 /// reach every one of the account.
 ///
-/// Source: Service Authorization Reference, access level "Permissions
-/// management", and the reads of what the platform keeps secret.
-const SENSITIVE: [&str; 15] = [
+/// Those that hand out access have the access level "Permissions management" in
+/// the Service Authorization Reference (seen in the lists that iam-floyd 0.737
+/// and Policy Sentry generate from it: KMS, Lambda, S3, Secrets Manager, SNS and
+/// SQS; for `iam:PassRole` in the latter only). `sqs:SetQueueAttributes` has the
+/// level "Write" and is here because the policy is one of the attributes.
+///
+/// Which reads are of secrets is our own judgement: what KMS, Secrets Manager,
+/// Parameter Store and S3 give out, `kms:ReEncryptFrom`, which brings any
+/// ciphertext under a key of the caller's, and three of Policy Sentry's list of
+/// actions that return credentials. So is `kms:ScheduleKeyDeletion`, which takes
+/// every key away. The many actions of IAM are told as ways to more permissions.
+const SENSITIVE: [&str; 29] = [
+    "ec2:getpassworddata",
     "iam:passrole",
     "kms:creategrant",
     "kms:decrypt",
     "kms:putkeypolicy",
+    "kms:reencryptfrom",
     "kms:schedulekeydeletion",
+    "lambda:addlayerversionpermission",
     "lambda:addpermission",
+    "rds-db:connect",
+    "redshift:getclustercredentials",
     "s3:getobject",
+    "s3:getobjectversion",
+    "s3:putaccountpublicaccessblock",
+    "s3:putbucketacl",
     "s3:putbucketpolicy",
+    "s3:putbucketpublicaccessblock",
+    "s3:putobjectacl",
+    "s3:putobjectversionacl",
     "secretsmanager:getsecretvalue",
     "secretsmanager:putresourcepolicy",
     "sns:addpermission",
+    "sns:settopicattributes",
     "sqs:addpermission",
+    "sqs:setqueueattributes",
     "ssm:getparameter",
+    "ssm:getparameterhistory",
     "ssm:getparameters",
     "ssm:getparametersbypath",
 ];
 
-/// Keys by which a grant over every resource is meant for some of them.
+/// Keys by which a grant over every resource is meant for some of them. Our own
+/// judgement, by what each key is about.
 const PICK_RESOURCES: [&str; 8] = [
     "aws:resourcetag/*",
     "aws:resourceaccount",

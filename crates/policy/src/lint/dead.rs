@@ -159,10 +159,20 @@ fn conditions(statement: &Statement, report: &mut Report) {
     }
 }
 
-/// Source: IAM User Guide, "AWS global condition context keys", as of 2026.
-const GLOBAL_KEYS: [&str; 52] = [
+/// Source: the table of keys that begins the page "AWS global condition context
+/// keys" of the IAM User Guide, as of 2026 (the page with `aws:SignInSessionArn`
+/// and `aws:CalledViaAWSMCP`); without the keys of its [`TAGS`], and without the
+/// cross-service keys, which have other prefixes: `ec2:SourceInstanceArn`,
+/// `ssm:SourceInstanceArn`. `sts:RoleSessionName` is sometimes written with
+/// `aws:`, also by AWS, and is no global key.
+///
+/// `aws:SourceOwner` is not on that page: it is older than `aws:SourceAccount`,
+/// stands in the default policy of SNS topics and is named by the S3 User
+/// Guide, "The meaning of public".
+const GLOBAL_KEYS: [&str; 50] = [
     "aws:assumedroot",
     "aws:calledvia",
+    "aws:calledviaawsmcp",
     "aws:calledviafirst",
     "aws:calledvialast",
     "aws:chatbotsourcearn",
@@ -187,7 +197,6 @@ const GLOBAL_KEYS: [&str; 52] = [
     "aws:resourceaccount",
     "aws:resourceorgid",
     "aws:resourceorgpaths",
-    "aws:rolesessionname",
     "aws:securetransport",
     "aws:signinsessionarn",
     "aws:sourceaccount",
@@ -196,12 +205,10 @@ const GLOBAL_KEYS: [&str; 52] = [
     "aws:sourceip",
     "aws:sourceorgid",
     "aws:sourceorgpaths",
-    "aws:sourceinstancearn",
     "aws:sourceowner",
     "aws:sourcevpc",
     "aws:sourcevpcarn",
     "aws:sourcevpce",
-    "aws:ssooidctoken",
     "aws:tagkeys",
     "aws:tokenissuetime",
     "aws:useragent",
@@ -215,8 +222,10 @@ const GLOBAL_KEYS: [&str; 52] = [
     "aws:vpcsourceip",
 ];
 
+/// The keys of that page that go on with the key of a tag.
+const TAGS: [&str; 3] = ["aws:principaltag/", "aws:requesttag/", "aws:resourcetag/"];
+
 fn is_global_key(folded: &str) -> bool {
-    const TAGS: [&str; 3] = ["aws:principaltag/", "aws:requesttag/", "aws:resourcetag/"];
     GLOBAL_KEYS.contains(&folded) || TAGS.iter().any(|start| folded.starts_with(start))
 }
 

@@ -5,8 +5,19 @@
 //! policy, boundary, service or role is meant closes it; a condition on who
 //! asks (MFA, address) does not.
 //!
-//! Source: IAM User Guide, "Security best practices in IAM", and the
-//! description of each action in the IAM API Reference.
+//! Sources, all read: Rhino Security Labs, "AWS IAM Privilege Escalation
+//! Methods" (1 to 28); Hacking the Cloud, "AWS IAM Privilege Escalation
+//! Techniques"; Bishop Fox, "IAM Vulnerable" (31 paths). Every way of theirs is
+//! here but those through CodeStar (Rhino 23 to 25), a service that has ended.
+//! Where a source asks for a further action that only makes the way shorter
+//! (invoking a function that something else may invoke, a session on an
+//! instance that may call home by itself), it is left out here.
+//! `iam:UpdateAssumeRolePolicy` is a way by itself: a trust policy that names
+//! its caller needs no identity policy in the same account.
+//!
+//! Our own judgement: service-specific credentials, second factors, groups'
+//! own policies, instance profile associations, ECS, Automation and Step
+//! Functions; and which conditions close a way ([`CLOSES`]).
 
 use crate::document::Document;
 use crate::lint::condition::is_narrowed_by;
@@ -41,6 +52,7 @@ const CREDENTIALS: &str = "escalation-by-credentials";
 const TRUST: &str = "escalation-by-trust";
 const BOUNDARY: &str = "escalation-by-boundary";
 const PASSED_ROLE: &str = "escalation-by-passed-role";
+const RUNNING: &str = "escalation-by-running-role";
 
 const WAYS: &[Way] = &[
     way(
@@ -90,6 +102,42 @@ const WAYS: &[Way] = &[
         &["iam:putrolepolicy"],
         false,
         "any inline policy can be given to a role",
+    ),
+    way(
+        POLICIES,
+        &["iam:deleteuserpolicy"],
+        false,
+        "an inline policy that denies can be taken from a user",
+    ),
+    way(
+        POLICIES,
+        &["iam:detachuserpolicy"],
+        false,
+        "a managed policy that denies can be taken from a user",
+    ),
+    way(
+        POLICIES,
+        &["iam:deleterolepolicy"],
+        false,
+        "an inline policy that denies can be taken from a role",
+    ),
+    way(
+        POLICIES,
+        &["iam:detachrolepolicy"],
+        false,
+        "a managed policy that denies can be taken from a role",
+    ),
+    way(
+        POLICIES,
+        &["iam:deletegrouppolicy"],
+        false,
+        "an inline policy that denies can be taken from a group",
+    ),
+    way(
+        POLICIES,
+        &["iam:detachgrouppolicy"],
+        false,
+        "a managed policy that denies can be taken from a group",
     ),
     way(
         POLICIES,
@@ -183,12 +231,6 @@ const WAYS: &[Way] = &[
     ),
     way(
         PASSED_ROLE,
-        &["iam:passrole", "lambda:updatefunctionconfiguration"],
-        true,
-        "a function can be made to run as any role",
-    ),
-    way(
-        PASSED_ROLE,
         &["iam:passrole", "cloudformation:createstack"],
         true,
         "a stack can be made as any role",
@@ -201,7 +243,7 @@ const WAYS: &[Way] = &[
     ),
     way(
         PASSED_ROLE,
-        &["iam:passrole", "datapipeline:createpipeline"],
+        &["iam:passrole", "datapipeline:putpipelinedefinition"],
         true,
         "a pipeline can run as any role",
     ),
@@ -247,17 +289,125 @@ const WAYS: &[Way] = &[
         true,
         "a state machine can run as any role",
     ),
+    way(
+        PASSED_ROLE,
+        &[
+            "iam:passrole",
+            "autoscaling:createlaunchconfiguration",
+            "autoscaling:createautoscalinggroup",
+        ],
+        true,
+        "a group can start instances with any role",
+    ),
+    way(
+        PASSED_ROLE,
+        &[
+            "iam:passrole",
+            "autoscaling:createlaunchconfiguration",
+            "autoscaling:updateautoscalinggroup",
+        ],
+        true,
+        "a group can start instances with any role",
+    ),
+    way(
+        PASSED_ROLE,
+        &[
+            "iam:passrole",
+            "ec2:createlaunchtemplate",
+            "autoscaling:createautoscalinggroup",
+        ],
+        true,
+        "a group can start instances with any role",
+    ),
+    way(
+        PASSED_ROLE,
+        &[
+            "iam:passrole",
+            "ec2:createlaunchtemplate",
+            "autoscaling:updateautoscalinggroup",
+        ],
+        true,
+        "a group can start instances with any role",
+    ),
+    way(
+        PASSED_ROLE,
+        &["iam:passrole", "glue:updatejob"],
+        true,
+        "a job can be made to run as any role",
+    ),
+    way(
+        PASSED_ROLE,
+        &["iam:passrole", "sagemaker:createprocessingjob"],
+        true,
+        "a processing job can run as any role",
+    ),
+    way(
+        PASSED_ROLE,
+        &["iam:passrole", "sagemaker:createtrainingjob"],
+        true,
+        "a training job can run as any role",
+    ),
+    way(
+        RUNNING,
+        &["cloudformation:updatestack"],
+        true,
+        "a stack can be changed, and acts as the role it was made with",
+    ),
+    way(
+        RUNNING,
+        &["ec2-instance-connect:sendsshpublickey"],
+        true,
+        "an instance can be entered, and its role used",
+    ),
+    way(
+        RUNNING,
+        &["glue:updatedevendpoint"],
+        true,
+        "a development endpoint can be entered, and its role used",
+    ),
+    way(
+        RUNNING,
+        &["lambda:updatefunctioncode"],
+        true,
+        "the code of a function can be replaced, and runs as its role",
+    ),
+    way(
+        RUNNING,
+        &["lambda:updatefunctionconfiguration"],
+        true,
+        "a layer can be put under a function, and runs as its role",
+    ),
+    way(
+        RUNNING,
+        &["sagemaker:createpresignednotebookinstanceurl"],
+        true,
+        "a notebook can be entered, and its role used",
+    ),
+    way(
+        RUNNING,
+        &["ssm:sendcommand"],
+        true,
+        "commands can be run on an instance, as its role",
+    ),
+    way(
+        RUNNING,
+        &["ssm:startsession"],
+        true,
+        "an instance can be entered, and its role used",
+    ),
 ];
 
 /// Keys that say which policy, boundary, service or resource is meant.
-const CLOSES: [&str; 8] = [
+const CLOSES: [&str; 10] = [
     "aws:principaltag/*",
     "aws:resourcetag/*",
+    "ec2:resourcetag/*",
     "iam:associatedresourcearn",
     "iam:passedtoservice",
     "iam:permissionsboundary",
     "iam:policyarn",
     "iam:resourcetag/*",
+    "ssm:resourcetag/*",
     "sts:externalid",
 ];
 
@@ -316,7 +466,8 @@ fn opens<'d>(document: &'d Document, way: &Way, first: bool, action: &str) -> Op
     })
 }
 
-/// Whether a resource listed is a whole class of them: `*`, `arn:aws:iam::*:role/*`.
+/// Whether a resource listed is a whole class of them: `*`, `arn:aws:iam::*:role/*`,
+/// `arn:aws:lambda:*:*:function:*`.
 fn reaches_many(statement: &Statement) -> bool {
     let Resources::Listed(clause) = &statement.resources else {
         return false;
@@ -324,9 +475,7 @@ fn reaches_many(statement: &Statement) -> bool {
     clause.negated
         || clause.patterns.iter().any(|pattern| {
             let name = pattern.text.splitn(6, ':').nth(5).unwrap_or("*");
-            matches!(
-                name,
-                "*" | "role/*" | "user/*" | "group/*" | "role*" | "user*" | "group*"
-            )
+            let class = name.trim_end_matches(['*', '/', ':']);
+            name.ends_with('*') && !class.contains(['/', ':'])
         })
 }

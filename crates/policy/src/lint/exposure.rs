@@ -4,18 +4,27 @@
 use ground::AccountId;
 
 use crate::document::{Document, DocumentKind};
-use crate::lint::condition::is_narrowed_by;
+use crate::lint::condition::{is_kept_from_strangers_by, is_narrowed_by};
 use crate::lint::{Report, Severity};
 use crate::named::{Named, NamedClause};
 use crate::statement::Statement;
 
 /// Keys of which certain values keep strangers out.
 ///
-/// Source: S3 User Guide, "The meaning of public"; IAM User Guide, "AWS global
-/// condition context keys". Absent on purpose: `aws:PrincipalTag` and
-/// `aws:UserAgent`, which every account or caller sets as it likes, and
-/// `aws:Referer`.
-const KEEPS_STRANGERS_OUT: [&str; 15] = [
+/// Source: S3 User Guide, "The meaning of public", names `aws:PrincipalOrgID`,
+/// `aws:SourceIp`, `aws:SourceArn`, `aws:SourceVpc`, `aws:SourceVpce`,
+/// `aws:SourceOwner`, `aws:SourceAccount`, `aws:userid` and the two of access
+/// points. It is our own judgement that the other keys that say to which
+/// account or organisation the caller, its network or the resource behind a
+/// service belongs do as well (their descriptions: IAM User Guide, "AWS global
+/// condition context keys"; KMS Developer Guide, `kms:CallerAccount`).
+///
+/// Absent on purpose: `aws:PrincipalTag` and `aws:UserAgent`, which every
+/// account or caller sets as it likes; `aws:Referer`, of which that page warns
+/// the same; `aws:VpcSourceIp`, which may be an address in anyone's network; and
+/// `s3:x-amz-server-side-encryption-aws-kms-key-id`, which S3 counts and which
+/// says what is written, not by whom.
+const KEEPS_STRANGERS_OUT: [&str; 20] = [
     "aws:principalaccount",
     "aws:principalarn",
     "aws:principalorgid",
@@ -27,13 +36,21 @@ const KEEPS_STRANGERS_OUT: [&str; 15] = [
     "aws:sourceorgpaths",
     "aws:sourceowner",
     "aws:sourcevpc",
+    "aws:sourcevpcarn",
     "aws:sourcevpce",
     "aws:userid",
+    "aws:vpceaccount",
+    "aws:vpceorgid",
+    "aws:vpceorgpaths",
     "kms:calleraccount",
     "s3:dataaccesspointaccount",
+    "s3:dataaccesspointarn",
 ];
 
 /// Keys that say for whom a service acts.
+///
+/// Source: IAM User Guide, "AWS global condition context keys", the four that
+/// are there when a service principal calls; `aws:SourceOwner` is their elder.
 const SAYS_FOR_WHOM: [&str; 5] = [
     "aws:sourceaccount",
     "aws:sourcearn",
@@ -43,6 +60,9 @@ const SAYS_FOR_WHOM: [&str; 5] = [
 ];
 
 /// Keys that keep a trusted account's outsiders from using its trust.
+///
+/// Source: IAM User Guide, "The confused deputy problem", for `sts:ExternalId`;
+/// the others, which say who of that account may come, are our own judgement.
 const TRUST_LIMITS: [&str; 5] = [
     "aws:principalarn",
     "aws:principalorgid",
@@ -90,7 +110,7 @@ fn doors(
 ) {
     match named {
         Named::Everyone | Named::EveryCredential => {
-            if !is_narrowed_by(statement, &KEEPS_STRANGERS_OUT) {
+            if !is_kept_from_strangers_by(statement, &KEEPS_STRANGERS_OUT) {
                 report.add(
                     ("public-access", Severity::Error),
                     statement,
@@ -112,9 +132,11 @@ fn doors(
 }
 
 fn service_door(kind: DocumentKind, statement: &Statement, service: &str, report: &mut Report) {
-    // Services that act on their own behalf as the role and send no source.
+    // Our own judgement: AWS has no list of the services that send no source. An instance gets
+    // its role through an instance profile of its own account, and nothing is known to hold
+    // for EC2's calls with a condition on a source.
     const WITHOUT_SOURCE: [&str; 1] = ["ec2.amazonaws.com"];
-    if is_narrowed_by(statement, &SAYS_FOR_WHOM)
+    if is_kept_from_strangers_by(statement, &SAYS_FOR_WHOM)
         || (kind == DocumentKind::RoleTrust && WITHOUT_SOURCE.contains(&service))
     {
         return;

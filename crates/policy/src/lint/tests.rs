@@ -241,6 +241,19 @@ fn conditions_that_never_hold() {
     );
 }
 
+/// Names that are no global keys although they look like some, beside one that is.
+#[test]
+fn keys_with_another_prefix() {
+    for wrong in ["aws:RoleSessionName", "aws:SourceInstanceArn", "aws:SsoOidcToken"] {
+        check(
+            DocumentKind::Identity,
+            "unknown-global-key",
+            &conditioned(&format!(r#"{{"StringEquals":{{"{wrong}":"x"}}}}"#)),
+            &conditioned(r#"{"StringEquals":{"aws:CalledViaAWSMCP":"x"}}"#),
+        );
+    }
+}
+
 #[test]
 fn variables_of_the_old_version() {
     let text = |version: &str| {
@@ -406,6 +419,38 @@ fn doors_open_to_everyone() {
         (
             r#"{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}"#,
             r#"{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}"#,
+        ),
+        // One range too wide leaves the statement open; so do two that make up all.
+        (
+            r#"{"IpAddress":{"aws:SourceIp":["0.0.0.0/1","128.0.0.0/1"]}}"#,
+            r#"{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","192.0.2.7"]}}"#,
+        ),
+        (
+            r#"{"IpAddress":{"aws:SourceIp":"2000::/3"}}"#,
+            r#"{"IpAddress":{"aws:SourceIp":"2001:db8::/32"}}"#,
+        ),
+        // The S3 User Guide's own example of what is public.
+        (
+            r#"{"StringLike":{"aws:SourceVpc":"vpc-*"}}"#,
+            r#"{"StringEquals":{"aws:SourceVpc":"vpc-91237329"}}"#,
+        ),
+        (
+            r#"{"StringLike":{"aws:PrincipalOrgID":"o-*"}}"#,
+            r#"{"StringLike":{"aws:PrincipalOrgID":"o-example123"}}"#,
+        ),
+        // What any account can have, by its name alone.
+        (
+            r#"{"ArnLike":{"aws:SourceArn":"arn:aws:sns:eu-west-1:*:topic"}}"#,
+            r#"{"ArnLike":{"aws:SourceArn":"arn:aws:s3:::bucket"}}"#,
+        ),
+        (
+            r#"{"StringLike":{"aws:PrincipalArn":"*:role/admin"}}"#,
+            r#"{"StringLike":{"s3:DataAccessPointArn":"arn:aws:s3:eu-west-1:1:accesspoint/*"}}"#,
+        ),
+        // What the caller fills in is no limit; what the resource does is.
+        (
+            r#"{"StringEquals":{"aws:PrincipalOrgID":"${aws:PrincipalOrgID}"}}"#,
+            r#"{"StringEquals":{"aws:PrincipalOrgID":"${aws:ResourceOrgID}"}}"#,
         ),
         (
             r#"{"StringEquals":{"aws:PrincipalTag/team":"blue"}}"#,
