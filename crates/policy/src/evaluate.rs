@@ -234,12 +234,19 @@ impl<'a> Evaluation<'a> {
         let principal = self.request.principal;
         let outside = self.relation == Relation::Outside;
         match place {
-            Place::ResourceControl => !principal.is_service_linked(),
+            Place::ResourceControl => !principal.is_service_linked() && !self.is_beyond_resource_control(),
             Place::ServiceControl => !outside && !principal.is_service_linked(),
             Place::Endpoint => true,
             Place::Resource => !self.is_owner_rescuing_bucket(),
             Place::Boundary | Place::Session | Place::Identity => !outside,
         }
+    }
+
+    /// The one permission that RCPs do not touch.
+    ///
+    /// Source: Organizations User Guide, "Resources and entities not restricted by RCPs".
+    fn is_beyond_resource_control(&self) -> bool {
+        self.request.action.eq_ignore_ascii_case("kms:RetireGrant")
     }
 
     /// The root user can always reach the policy of its own bucket, or a wrong

@@ -36,6 +36,9 @@ const LIMITS: [(&str, &[(&str, &str)]); 7] = [
     ("I, RCP!", &[("I", "allow"), ("RCP", "allow/deny/allow")]),
 ];
 
+/// The same for callers without an account, who have no policies of their own.
+const OUTSIDE: [(&str, &[(&str, &str)]); 2] = [("-", &[]), ("RCP!", &[("RCP", "allow/deny/allow")])];
+
 /// Whom the resource policy names.
 const NAMED: [&str; 13] = [
     "absent",
@@ -53,8 +56,7 @@ const NAMED: [&str; 13] = [
     "deny-not-user",
 ];
 
-/// Callers without an account have no policies of their own.
-fn has_limits(caller: &str) -> bool {
+fn has_account(caller: &str) -> bool {
     !matches!(caller, "service" | "web" | "anonymous")
 }
 
@@ -65,7 +67,9 @@ fn matrix() -> String {
          # policy allows; no SCP: a level of SCPs does not allow; RCP!: a level of RCPs denies; -: nothing.\n\
          # A refusal names the type of policy it is put down to, with ! for an explicit deny.\n\
          # not-other: NotPrincipal with Allow, another user left out; deny-not-user: NotPrincipal with Deny,\n\
-         # the user and its account left out. Trust policies have no NotPrincipal.\n",
+         # the user and its account left out. Trust policies have no NotPrincipal.\n\
+         # absent: the action concerns no resource with a policy (kms:ListKeys). Some rows are of callers that AWS\n\
+         # does not make (a root user with a boundary, an anonymous grantee); they say what would be decided.\n",
     );
     for (name, setting) in [
         ("bucket, same account", BUCKET),
@@ -94,10 +98,10 @@ fn table(out: &mut String, name: &str, setting: Setting) {
     out.truncate(out.trim_end().len());
     out.push('\n');
     for caller in CALLERS {
-        let limits = if has_limits(caller) {
+        let limits = if has_account(caller) {
             &LIMITS[..]
         } else {
-            &LIMITS[1..2]
+            &OUTSIDE[..]
         };
         for (own, more) in limits {
             let _ = write!(out, "{caller:<10}{own:<11}");

@@ -127,3 +127,24 @@ fn the_root_user_can_rescue_its_own_bucket() {
         "caller | resource | expected\nroot | deny | resource!",
     );
 }
+
+/// Source: Organizations User Guide, "Resources and entities not restricted by RCPs".
+#[test]
+fn resource_control_does_not_keep_a_grant_from_being_retired() {
+    let table = |outcome: &str| {
+        format!(
+            "caller | resource | I     | SCP              | RCP              | expected\n\
+             user   | account  | allow | absent           | allow/deny/allow | {outcome}\n\
+             user   | account  | allow | absent           | miss/miss/miss   | {}\n\
+             user   | account  | allow | allow/deny/allow | absent           | scp!\n",
+            outcome.trim_end_matches('!')
+        )
+    };
+    let retire = Setting {
+        action: "kms:RetireGrant",
+        ..KEY
+    };
+    check(retire, &table("ALLOW"));
+    check(retire.foreign(), &table("ALLOW"));
+    check(KEY, &table("rcp!"));
+}
