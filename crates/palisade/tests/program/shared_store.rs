@@ -281,7 +281,10 @@ async fn a_control_policy_put_on_by_one_binds_on_the_other() {
     let policy = leaf(&ok(&one, root, "organizations:CreatePolicy", input).await, "Id");
     let attachment = json!({"PolicyId": policy, "TargetId": target});
     for (here, there) in [(&one, &two), (&two, &one), (&one, &two)] {
-        wait_for_keys(there, &member, 200).await;
+        // Both must have heard of the last detachment: who has not says that it is attached already.
+        for server in [here, there] {
+            wait_for_keys(server, &member, 200).await;
+        }
         ok(here, root, "organizations:AttachPolicy", attachment.clone()).await;
         let took = wait_for_keys(there, &member, 400).await;
         assert!(took < SEEN_ELSEWHERE_MAX, "bound elsewhere after {took:?}");
