@@ -203,6 +203,11 @@ async fn parts(journal: &Path) -> Parts {
         durable: false,
         ..journal::Config::new(journal)
     };
+    parts_with(journal).await
+}
+
+/// A door with an empty store, and this journal.
+async fn parts_with(journal: journal::Config) -> Parts {
     let table = Table::new(&kms_api::SERVICE, Service::default())
         .on::<kms_api::Encrypt>(encrypt)
         .on::<kms_api::DescribeKey>(describe_key)

@@ -37,7 +37,12 @@ impl Nodes {
     }
 
     async fn open(&self, name: &str, place: &str) -> Result<Node, OpenError> {
-        let journal = self.directory.path().join(place);
+        // Nothing is synced by itself, so that every intent stays until the node is gone.
+        let journal = journal::Config {
+            durable: false,
+            sync_interval: Duration::from_secs(3_600),
+            ..journal::Config::new(self.directory.path().join(place))
+        };
         let sharing = Sharing {
             place: place.to_owned(),
             takeover_after: TAKEOVER_AFTER,
@@ -48,7 +53,7 @@ impl Nodes {
             clock: self.clock.clone(),
             mode: Mode::Dev,
             node: name.to_owned(),
-            ..parts(&journal).await
+            ..parts_with(journal).await
         };
         let door = Door::open_among(parts, Some(sharing)).await?;
         Ok(Node {

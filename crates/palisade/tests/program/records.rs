@@ -91,8 +91,10 @@ fn wrong_copies(sent: &Sent, own: &Value, copies: &[&Value]) -> Vec<String> {
     for decision in own["palisade"]["decisions"].as_array().into_iter().flatten() {
         let resource = decision["resource"].as_str().unwrap_or_default();
         let owner = resource.split(':').nth(4).unwrap_or_default();
-        // IAM looks for what is named in the caller's account alone, whatever ARN it is given.
-        let elsewhere = sent.operation.service.name != "iam" && own["recipientAccountId"] != owner;
+        // IAM looks for what is named in the caller's account alone, whatever ARN it is given,
+        // and no policy of an organisation's account is asked about its invitations.
+        let asks_owners = !["iam", "organizations"].contains(&sent.operation.service.name);
+        let elsewhere = asks_owners && own["recipientAccountId"] != owner;
         let asked =
             decision["allowed"] == true || decision["because"] == "denied by the owner of the resource";
         if asked && elsewhere && [HOME, AWAY].contains(&owner) {
