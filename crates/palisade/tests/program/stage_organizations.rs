@@ -51,7 +51,12 @@ async fn dissolve(world: &World, actor: &Actor) {
             .map(str::to_owned)
             .collect();
         if members.is_empty() {
-            break;
+            let answer = call("organizations:DeleteOrganization", json!({})).await;
+            if answer.status == 200 {
+                break;
+            }
+            // An account that was asked for may have come just now.
+            assert_eq!(answer.code(), "OrganizationNotEmptyException");
         }
         for id in members {
             let input = json!({"AccountId": id});
@@ -60,9 +65,6 @@ async fn dissolve(world: &World, actor: &Actor) {
                 .await;
         }
     }
-    world
-        .ok_as(actor, "organizations:DeleteOrganization", json!({}))
-        .await;
     // The job forgets what was asked of it for this organisation.
     world.advance(1).await;
 }
