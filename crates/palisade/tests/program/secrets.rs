@@ -48,7 +48,10 @@ const PRIVATE_KEYS: &[(&str, &[u8])] = &[
 /// in every ARN.
 fn is_telling(bytes: &[u8]) -> bool {
     let is_account = bytes.len() == 12 && bytes.iter().all(u8::is_ascii_digit);
-    if is_account || bytes.starts_with(b"o-") {
+    let is_organization = bytes.strip_prefix(b"o-").is_some_and(|id| {
+        (10..=32).contains(&id.len()) && id.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
+    });
+    if is_account || is_organization {
         return false;
     }
     let most = bytes
