@@ -18,6 +18,7 @@
 //! CloudTrail; they are counted, and a stranger cannot fill the disk with them.
 
 mod access;
+mod at_hand;
 mod authenticate;
 mod body;
 mod copies;
@@ -43,6 +44,7 @@ mod what_if;
 mod within;
 
 pub use access::{Access, AuthorizeError, Denied, Permit};
+pub use at_hand::AtHand;
 pub use cx::{Cx, OnBehalf};
 pub use directory::{
     Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,

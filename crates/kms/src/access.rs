@@ -12,7 +12,7 @@ use std::sync::Arc;
 use gate::{Access, AuthorizeError, Cx, Describing, Fault, Permit};
 use ground::{AccountId, Arn};
 use kms_api::{EncryptionAlgorithmSpec, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
-use policy::{Attached, ResourcePolicyKind, Value};
+use policy::{Attached, Context, ResourcePolicyKind, Value};
 
 use crate::error::Error;
 use crate::model::{AliasName, EncryptionContext, Key, Purpose, Tags};
@@ -30,7 +30,7 @@ pub const ORIGIN: &str = "AWS_KMS";
 /// A key that a request names, before anyone asked whether it may.
 pub struct Sought {
     /// Of the key; of the alias if a foreign alias names nothing.
-    pub arn: String,
+    pub arn: Arc<str>,
     /// Who owns it, or would.
     pub owner: AccountId,
     /// The key and its policy; a key of another account may not exist, which
@@ -62,7 +62,13 @@ pub struct Ask<'a> {
 /// Asks for permission to do the operation's own action to a key.
 pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     let foreign = sought.owner != cx.account();
-    let mut access = Access::to((), sought.arn.as_str())
+    let mut access = Access::to((), Arc::clone(&sought.arn));
+    if let Some((key, policy)) = &sought.found {
+        access = access
+            .with_facts(facts(key))
+            .with_policy(Arc::clone(policy), ResourcePolicyKind::KmsKey);
+    }
+    access = access
         .owned_by(sought.owner)
         .key("kms:calleraccount", Some(cx.account()))
         .key("kms:viaservice", cx.via_service());
@@ -75,9 +81,6 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     }
     if let Named::Alias(alias) = &sought.named {
         access = access.key("kms:requestalias", Some(alias.to_string()));
-    }
-    if let Some((key, policy)) = &sought.found {
-        access = of_key(access, key).with_policy(Arc::clone(policy), ResourcePolicyKind::KmsKey);
     }
     Ask {
         access,
@@ -180,10 +183,10 @@ impl Ask<'_> {
         };
         // Nobody is let in to a foreign key without a policy that says so.
         let Some((key, _)) = sought.found else {
-            return Err(Error::KeyNotFound(sought.arn));
+            return Err(Error::KeyNotFound(sought.arn.to_string()));
         };
         if foreign {
-            cx.touched(KEY_TYPE, key.arn(), key.account);
+            cx.touched(KEY_TYPE, Arc::clone(key.shared_arn()), key.account);
         }
         Ok(permit.map(|()| key))
     }
@@ -193,7 +196,7 @@ impl Ask<'_> {
 fn hidden(cx: &Cx, action: Option<&str>, sought: &Sought) -> Error {
     match &sought.named {
         Named::Ciphertext => Error::CiphertextKeyHidden,
-        Named::Key => Error::KeyNotFound(sought.arn.clone()),
+        Named::Key => Error::KeyNotFound(sought.arn.to_string()),
         Named::Alias(alias) => Error::AliasHidden {
             caller: cx.caller().principal.arn().to_owned(),
             action: action.map_or_else(|| format!("kms:{}", cx.operation().name), str::to_owned),
@@ -215,20 +218,25 @@ pub fn alias(cx: &Cx, name: &AliasName) -> Access<AliasName> {
 
 /// Asks for permission to create a key. It has no ARN yet: identity policies decide.
 pub fn new_key(purpose: Purpose, tags: &Tags, bypass: Option<bool>) -> Access<()> {
-    let access = of_purpose(account(()), purpose).key("kms:bypasspolicylockoutsafetycheck", bypass);
+    let access = account(())
+        .with_facts(of_purpose(purpose).into())
+        .key("kms:bypasspolicylockoutsafetycheck", bypass);
     requesting(access, tags)
 }
 
 /// Asks for permission to tag a key while it is created. Its policy does not
 /// count yet, and it has no tags yet that a condition could see.
 pub fn new_tags(key: &Key) -> Access<()> {
-    let access = Access::to((), key.arn()).doing("kms:TagResource");
-    requesting(of_purpose(access, key.purpose), &key.tags)
+    let access = Access::to((), Arc::clone(key.shared_arn()))
+        .with_facts(of_purpose(key.purpose).into())
+        .doing("kms:TagResource");
+    requesting(access, &key.tags)
 }
 
 /// Asks whether the caller could replace the policy of `key` if it were `policy`.
 pub fn later_policy(cx: &Cx, key: &Key, policy: Arc<Attached>) -> Access<()> {
-    of_key(Access::to((), key.arn()), key)
+    Access::to((), Arc::clone(key.shared_arn()))
+        .with_facts(facts(key))
         .owned_by(key.account)
         .doing("kms:PutKeyPolicy")
         .key("kms:calleraccount", Some(cx.account()))
@@ -259,29 +267,34 @@ pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Descri
 }
 
 /// What holds for an existing key.
-fn of_key(access: Access<()>, key: &Key) -> Access<()> {
-    let mut access = of_purpose(access, key.purpose);
-    if !key.aliases.is_empty() {
-        let aliases: Value<'static> = key.aliases.iter().map(ToString::to_string).collect();
-        access = access.key("kms:resourcealiases", Some(aliases));
-    }
-    for (name, value) in key.tags.iter() {
-        access = access.key(format!("aws:resourcetag/{name}"), Some(value.to_owned()));
-    }
-    access
+fn facts(key: &Key) -> Arc<Context<'static>> {
+    let facts = key.derived.facts.get_or_init(|| {
+        let mut facts = of_purpose(key.purpose);
+        if !key.aliases.is_empty() {
+            let aliases: Value<'static> = key.aliases.iter().map(ToString::to_string).collect();
+            facts.insert("kms:resourcealiases", aliases);
+        }
+        for (name, value) in key.tags.iter() {
+            facts.insert(format!("aws:resourcetag/{name}"), value.to_owned());
+        }
+        Arc::new(facts)
+    });
+    Arc::clone(facts)
 }
 
 /// What holds for a key by what it is made of; twice where an older name of
 /// the condition key still works.
-fn of_purpose(access: Access<()>, purpose: Purpose) -> Access<()> {
+fn of_purpose(purpose: Purpose) -> Context<'static> {
     let (spec, usage) = (purpose.spec().as_str(), purpose.usage().as_str());
-    access
-        .key("kms:keyspec", Some(spec))
-        .key("kms:customermasterkeyspec", Some(spec))
-        .key("kms:keyusage", Some(usage))
-        .key("kms:customermasterkeyusage", Some(usage))
-        .key("kms:keyorigin", Some(ORIGIN))
-        .key("kms:multiregion", Some(false))
+    let mut facts = Context::new();
+    facts
+        .insert("kms:keyspec", spec)
+        .insert("kms:customermasterkeyspec", spec)
+        .insert("kms:keyusage", usage)
+        .insert("kms:customermasterkeyusage", usage)
+        .insert("kms:keyorigin", ORIGIN)
+        .insert("kms:multiregion", false);
+    facts
 }
 
 /// What a request with tags says.

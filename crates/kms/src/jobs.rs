@@ -55,7 +55,7 @@ async fn delete_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
         region: region.clone(),
         resources: vec![Touched {
             kind: KEY_TYPE,
-            arn: key.arn(),
+            arn: key.arn().into(),
             account: *account,
         }],
         details: Some(serde_json::json!({ "keyId": id.as_str() })),

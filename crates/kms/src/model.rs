@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod ciphertext;
 pub mod context;
+pub(crate) mod derived;
 pub mod key;
 pub mod key_id;
 pub mod material;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use crypto::key::{EncryptionAlgorithm, MacAlgorithm, SigningAlgorithm};
 use ground::{AccountId, Region, Timestamp};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::limits::ALIASES_PER_KEY_MAX;
+use crate::model::derived::Derived;
 use crate::model::{
     AliasName, CiphertextReference, DeletionWindow, Demand, KeyId, KeyPolicy, KeyState, KeyUsage, Material,
     MaterialId, Purpose, Tags,
@@ -48,26 +49,34 @@ pub struct Key {
     /// that was known, whose material has a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sealed: Option<Material>,
-    /// Spelled at its first use and kept as long as the cached row, since
-    /// every request needs it several times. What it is made of never changes.
+    /// What follows from the rest.
     #[serde(skip)]
-    pub(crate) arn: OnceLock<String>,
+    pub(crate) derived: Derived,
 }
 
 impl Key {
     /// Its ARN.
     pub fn arn(&self) -> String {
-        let arn = self.arn.get_or_init(|| arn(&self.id, self.account, &self.region));
-        arn.clone()
+        String::from(&**self.shared_arn())
+    }
+
+    /// Its ARN, for many.
+    pub fn shared_arn(&self) -> &Arc<str> {
+        self.derived
+            .arn
+            .get_or_init(|| arn(&self.id, self.account, &self.region).into())
     }
 
     /// What ciphertexts carry that are made now.
-    pub fn reference(&self) -> CiphertextReference {
-        CiphertextReference {
-            account: self.account,
-            key: self.id.clone(),
-            material: self.material.clone(),
-        }
+    pub fn reference(&self) -> &[u8; CiphertextReference::BYTES] {
+        self.derived.reference.get_or_init(|| {
+            let reference = CiphertextReference {
+                account: self.account,
+                key: self.id.clone(),
+                material: self.material.clone(),
+            };
+            reference.to_bytes()
+        })
     }
 
     /// Whether its state admits `demand`.
@@ -248,7 +257,7 @@ mod tests {
             aliases: BTreeSet::new(),
             material: MaterialId::generate(&Random::seeded(1)),
             sealed: None,
-            arn: OnceLock::new(),
+            derived: Derived::default(),
         }
     }
 
