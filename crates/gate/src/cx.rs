@@ -94,7 +94,7 @@ impl Cx {
             region: authenticated.region.clone(),
             now,
             request_id: request_id.into(),
-            event_id: id::uuid(door.parts.random.public_bytes()),
+            event_id: id::uuid_at(now, door.parts.random.public_bytes()),
             peer: Arc::clone(peer),
             user_agent: user_agent.map(Arc::from),
             authorized: AtomicBool::new(false),
