@@ -36,6 +36,7 @@ mod listen;
 mod metrics;
 mod node;
 mod operator;
+mod quiet;
 mod record;
 mod table;
 mod tell;

@@ -11,7 +11,7 @@ pub struct Limits {
     /// Longest time a TLS handshake may take.
     pub handshake_time: Duration,
     /// Longest time a request's head may take, also the idle time of a
-    /// kept-alive HTTP/1.1 connection and the time between HTTP/2 pings.
+    /// kept-alive connection and the time between HTTP/2 pings.
     pub header_time: Duration,
     /// Longest time from the first to the last byte of a body.
     pub body_time: Duration,

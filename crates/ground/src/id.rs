@@ -107,7 +107,10 @@ mod tests {
             .map(|moment| uuid_at(Timestamp(moment), [0xff; 16]));
         assert!(ids.is_sorted(), "{ids:?}");
         assert_eq!(ids[4], "018bcfe5-6800-7fff-bfff-ffffffffffff");
-        assert_eq!(uuid_at(Timestamp(-1), [0; 16]), "00000000-0000-7000-8000-000000000000");
+        assert_eq!(
+            uuid_at(Timestamp(-1), [0; 16]),
+            "00000000-0000-7000-8000-000000000000"
+        );
     }
 
     #[test]
