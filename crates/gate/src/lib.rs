@@ -20,6 +20,7 @@
 mod access;
 mod at_hand;
 mod authenticate;
+mod batch;
 mod body;
 mod copies;
 mod cx;
