@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use shape::{Operation, OperationShape, ServiceShape, Structure};
-use wire::{RouteFault, Router, encode_fault};
+use wire::{RequestHead, RouteFault, Router, encode_fault};
 
 use crate::TextRequest;
 
@@ -101,6 +102,52 @@ pub fn route_and_decode(scope_service: Option<&str>, request: &TextRequest<'_>) 
     };
     if let Some(make) = INPUTS.get(&(operation.service.name, operation.name)) {
         decode(operation, make(), request);
+    }
+}
+
+/// Decodes rpcv2Cbor: the first byte chooses an operation of KMS, the rest is its body.
+pub fn decode_cbor(data: &[u8]) {
+    let Some((&choice, body)) = data.split_first() else {
+        return;
+    };
+    let operations = kms_api::SERVICE.operations;
+    let operation = operations[usize::from(choice) % operations.len()];
+    let Some(make) = INPUTS.get(&("kms", operation.name)) else {
+        return;
+    };
+    let spoken = [("smithy-protocol", "rpc-v2-cbor"), ("content-type", "application/cbor")]
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    let headers = HeaderMap::from_iter(spoken);
+    let head = RequestHead {
+        method: "POST",
+        path: "/",
+        query: "",
+        headers: &headers,
+    };
+    let mut input = make();
+    match wire::decode(operation, &head, body, &mut *input) {
+        Ok(()) => {
+            // What was understood is understood again when it is spelled anew.
+            let spelled = wire::encode_cbor(&as_output(operation), &*input, "id").body;
+            let mut again = make();
+            wire::decode(operation, &head, &spelled, &mut *again).expect("what we spell can be read");
+            assert_eq!(Shown(&*input).to_string(), Shown(&*again).to_string());
+        }
+        Err(fault) => {
+            let service = operation.service;
+            let fault = fault.to_fault(operation);
+            let answer = encode_fault(Some(service), service.protocol, &fault, "id", false);
+            let answer = wire::as_cbor(answer);
+            assert!(answer.status.is_client_error(), "{:?}", answer.status);
+        }
+    }
+}
+
+/// The operation with its input in the place of its output.
+fn as_output(operation: &OperationShape) -> OperationShape {
+    OperationShape {
+        output: operation.input,
+        ..*operation
     }
 }
 

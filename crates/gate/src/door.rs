@@ -245,7 +245,11 @@ impl Door {
         if operator::is_operators(head.uri.path()) {
             return operator::answer(self, &head, &body, peer, &request_id).await;
         }
-        respond(self.call(&head, &body, peer, &request_id).await)
+        let answer = self.call(&head, &body, peer, &request_id).await;
+        if wire::speaks_cbor(&head.headers) {
+            return respond(wire::as_cbor(answer));
+        }
+        respond(answer)
     }
 
     async fn call(

@@ -251,8 +251,12 @@ where
         Box::pin(async move {
             let output = run.await?;
             let response_elements = (!O::SHAPE.read_only).then(|| record::elements(&output)).flatten();
+            let encode = match wire::speaks_cbor(head.headers) {
+                true => wire::encode_cbor,
+                false => wire::encode,
+            };
             Ok(Done {
-                answer: wire::encode(O::SHAPE, &output as &dyn Structure, cx.request_id()),
+                answer: encode(O::SHAPE, &output as &dyn Structure, cx.request_id()),
                 response_elements,
             })
         })

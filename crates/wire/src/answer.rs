@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shape::{OperationShape, Protocol, ServiceShape, Structure, StructureShape};
 
-use crate::{json, query, rest};
+use crate::{cbor, json, query, rest};
 
 /// An HTTP answer, complete but for what the connection adds (`Date`, `Content-Length`).
 #[derive(Debug, Clone)]
@@ -59,6 +59,17 @@ pub fn encode(operation: &OperationShape, output: &dyn Structure, request_id: &s
             query::write::ec2_answer(operation, output, request_id),
         ),
         Protocol::RestJson | Protocol::RestXml => rest::write::answer(operation, output, &mut answer),
+    }
+    mark(&mut answer.headers, Some(service), service.protocol, request_id);
+    answer
+}
+
+/// Spells an operation's output in rpcv2Cbor.
+pub fn encode_cbor(operation: &OperationShape, output: &dyn Structure, request_id: &str) -> Answer {
+    let service = operation.service;
+    let mut answer = Answer::new(StatusCode::from_u16(operation.status).unwrap_or(StatusCode::OK));
+    if !answers_nothing(operation) {
+        answer.body(cbor::MEDIA_TYPE, cbor::write::body(output));
     }
     mark(&mut answer.headers, Some(service), service.protocol, request_id);
     answer

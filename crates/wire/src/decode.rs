@@ -6,7 +6,7 @@ use shape::{OperationShape, Path, Protocol, Structure, Violations};
 use crate::fault::WireFault;
 use crate::head::RequestHead;
 use crate::limits::{body_bytes_max, echo};
-use crate::{json, query, rest};
+use crate::{cbor, json, query, rest};
 
 /// Why a request does not become an input.
 #[derive(Debug)]
@@ -190,6 +190,12 @@ pub fn decode(
     let mut violations = Violations::default();
     let mut seen = Seen::default();
     match protocol {
+        Protocol::Json10 | Protocol::Json11 if cbor::speaks_cbor(head.headers) => {
+            if !head.media_type_is(&[cbor::MEDIA_TYPE]) {
+                return Err(Malformed::media_type(head, cbor::MEDIA_TYPE).into());
+            }
+            cbor::read::body(body, into, &Path::ROOT, &mut seen, &mut violations)?;
+        }
         Protocol::Json10 | Protocol::Json11 => {
             let types = [
                 "application/x-amz-json-1.1",

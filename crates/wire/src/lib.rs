@@ -9,11 +9,11 @@
 //! Invariant: no function here panics, whatever the bytes; everything read from
 //! outside is bounded by [`limits`].
 //!
-//! Absent by design: rpcv2Cbor (no service of ours needs it), event streams,
-//! S3 bucket names in the host, and streamed bodies, which come here whole.
+//! Absent by design: event streams, S3 bucket names in the host, and streamed bodies, which come here whole.
 
 pub mod answer;
 pub mod aws_chunked;
+mod cbor;
 pub mod decode;
 pub mod fault;
 pub mod form;
@@ -27,7 +27,8 @@ mod scalar;
 pub mod sigv4;
 mod xml;
 
-pub use answer::{Answer, encode};
+pub use answer::{Answer, encode, encode_cbor};
+pub use cbor::{as_cbor, speaks_cbor};
 pub use decode::{DecodeFault, Malformed, decode};
 pub use fault::{WireFault, encode_fault};
 pub use head::RequestHead;

@@ -1,6 +1,6 @@
 //! From a request's head to the operation it asks for.
 //!
-//! awsJson by `X-Amz-Target`, query and EC2 by `Action` and `Version`, REST by
+//! awsJson by `X-Amz-Target`, rpcv2Cbor by the path it gives, query and EC2 by `Action` and `Version`, REST by
 //! method, path and query string among the operations of the service in the
 //! credential scope. S3 is addressed by path; buckets in the host name are not
 //! read here.
@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use http::HeaderName;
 use shape::{Location, OperationShape, Protocol, ServiceShape};
 
+use crate::cbor;
 use crate::fault::WireFault;
 use crate::form;
 use crate::head::RequestHead;
@@ -83,6 +84,9 @@ impl Router {
         if head.headers.contains_key(&TARGET) {
             return self.by_target(head, scope_service);
         }
+        if cbor::speaks_cbor(head.headers) {
+            return self.by_cbor_path(head, scope_service);
+        }
         let service = scope_service.and_then(|name| self.services.get(name).copied());
         match (service, scope_service) {
             (Some(service), _) => match service.protocol {
@@ -141,6 +145,37 @@ impl Router {
             service,
             // AWS sends the code alone.
             fault: WireFault::client(400, "UnknownOperationException", None),
+        })
+    }
+
+    /// `/service/SERVICE/operation/OPERATION`, behind whatever prefix.
+    fn by_cbor_path(
+        &self,
+        head: &RequestHead<'_>,
+        scope_service: Option<&str>,
+    ) -> Result<&'static OperationShape, RouteFault> {
+        let mut steps = head.path.rsplit('/');
+        let named = match (steps.next(), steps.next(), steps.next(), steps.next()) {
+            (Some(operation), Some("operation"), Some(service), Some("service")) => {
+                Some((service, operation))
+            }
+            _ => None,
+        };
+        let found =
+            named.and_then(|(service, operation)| self.targets.get(&format!("{service}.{operation}")));
+        if let Some(&operation) = found
+            && head.method == "POST"
+        {
+            return Ok(operation);
+        }
+        let service = named
+            .and_then(|(service, _)| self.target_services.get(service))
+            .or_else(|| self.services.get(scope_service?))
+            .copied();
+        Err(RouteFault {
+            protocol: Protocol::Json11,
+            service,
+            fault: WireFault::client(404, "UnknownOperationException", None),
         })
     }
 

@@ -24,6 +24,11 @@ fn json() {
 }
 
 #[test]
+fn cbor() {
+    check("cbor.txt");
+}
+
+#[test]
 fn query() {
     check("query.txt");
 }

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value as Json, json};
-use shape::Structure;
+use shape::{Protocol, ServiceShape, Structure};
 use wire::{Answer, RequestHead, Router, WireFault};
 
 use super::SERVICES;
@@ -43,7 +43,8 @@ fn botocore_and_we_say_the_same() {
             wrong.push(format!("the trial finds no value for {line}"));
             continue;
         }
-        let row = &rows[&(text("service"), text("operation"))];
+        let (service, _) = tongue(text("service"));
+        let row = &rows[&(service, text("operation"))];
         if line["kind"] == "request" {
             requests += 1;
             if let Err(difference) = read(&router, row, &line) {
@@ -52,7 +53,7 @@ fn botocore_and_we_say_the_same() {
         } else {
             answers.push(write(row, &line));
             if line["says"] == json!({}) || answers.len() % 8 == 0 {
-                answers.push(fail(row));
+                answers.push(fail(row, text("service")));
             }
         }
     }
@@ -63,7 +64,8 @@ fn botocore_and_we_say_the_same() {
         wrong[..wrong.len().min(8)].join("\n")
     );
 
-    let services: Vec<&str> = SERVICES.iter().map(|service| service.name).collect();
+    let services: Vec<String> = spoken().map(|(spoken, _)| spoken).collect();
+    let services = services.iter().map(String::as_str);
     let arguments: Vec<&str> = ["check"].into_iter().chain(services).collect();
     let checked = run(&python, &arguments, &answers);
     let checked: Json = serde_json::from_str(&checked).unwrap();
@@ -116,11 +118,15 @@ fn read(router: &Router, row: &Row, line: &Json) -> Result<(), String> {
 fn write(row: &Row, line: &Json) -> Json {
     let mut output = (row.output)();
     say(&mut *output, &line["says"]);
-    let answer = wire::encode(row.shape, &*output, REQUEST_ID);
+    let spoken = line["service"].as_str().unwrap();
+    let answer = match tongue(spoken) {
+        (_, Tongue::Own) => wire::encode(row.shape, &*output, REQUEST_ID),
+        (_, Tongue::Cbor) => wire::as_cbor(wire::encode_cbor(row.shape, &*output, REQUEST_ID)),
+    };
     // Required lists that the line leaves out are there in a typed output, and empty.
     let mut said = says(&*output);
     leave_no_trace(row, &mut said);
-    answered("answer", row, &said, &answer)
+    answered("answer", row, spoken, &said, &answer)
 }
 
 /// A stream without bytes and a status are the answer's own, said or not.
@@ -138,18 +144,47 @@ fn leave_no_trace(row: &Row, said: &mut Json) {
 }
 
 /// Encodes an error of the operation's service.
-fn fail(row: &Row) -> Json {
+fn fail(row: &Row, spoken: &str) -> Json {
     let service = row.shape.service;
     let error = row.shape.errors.first();
     let code = error.map_or("InternalFailure", |error| error.code);
     let status = error.map_or(400, |error| error.status);
     let fault = WireFault::client(status, code, "A <b>\"message\"</b> & more\n語".to_owned());
     let answer = wire::encode_fault(Some(service), service.protocol, &fault, REQUEST_ID, false);
+    let answer = match tongue(spoken) {
+        (_, Tongue::Own) => answer,
+        (_, Tongue::Cbor) => wire::as_cbor(answer),
+    };
     let says = json!({ "Code": code, "Message": fault.message });
-    answered("fault", row, &says, &answer)
+    answered("fault", row, spoken, &says, &answer)
 }
 
-fn answered(kind: &str, row: &Row, says: &Json, answer: &Answer) -> Json {
+/// In what a service is spoken to.
+enum Tongue {
+    /// The protocol that its model names first.
+    Own,
+    Cbor,
+}
+
+/// A service as the trial names it: its own name, and what is spoken.
+fn tongue(spoken: &str) -> (&str, Tongue) {
+    match spoken.split_once('+') {
+        Some((service, "cbor")) => (service, Tongue::Cbor),
+        Some((_, other)) => panic!("nobody speaks {other}"),
+        None => (spoken, Tongue::Own),
+    }
+}
+
+/// Every service in its own protocol, and those of awsJson in rpcv2Cbor too.
+fn spoken() -> impl Iterator<Item = (String, &'static ServiceShape)> {
+    SERVICES.iter().copied().flat_map(|service| {
+        let json = matches!(service.protocol, Protocol::Json10 | Protocol::Json11);
+        let cbor = json.then(|| (format!("{}+cbor", service.name), service));
+        [(service.name.to_owned(), service)].into_iter().chain(cbor)
+    })
+}
+
+fn answered(kind: &str, row: &Row, spoken: &str, says: &Json, answer: &Answer) -> Json {
     let headers: Vec<(&str, &str)> = answer
         .headers
         .iter()
@@ -157,7 +192,7 @@ fn answered(kind: &str, row: &Row, says: &Json, answer: &Answer) -> Json {
         .collect();
     json!({
         "kind": kind,
-        "service": row.shape.service.name,
+        "service": spoken,
         "operation": row.shape.name,
         "says": says,
         "request_id": REQUEST_ID,
@@ -170,13 +205,13 @@ fn answered(kind: &str, row: &Row, says: &Json, answer: &Answer) -> Json {
 /// The operations to generate, by service; the APIs of some are generated in part.
 fn wanted() -> String {
     let mut wanted = serde_json::Map::new();
-    for service in SERVICES {
+    for (spoken, service) in spoken() {
         let names = service
             .operations
             .iter()
             .map(|operation| operation.name)
             .collect();
-        wanted.insert(service.name.to_owned(), names);
+        wanted.insert(spoken, names);
     }
     Json::Object(wanted).to_string()
 }
