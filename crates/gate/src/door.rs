@@ -246,10 +246,17 @@ impl Door {
             return operator::answer(self, &head, &body, peer, &request_id).await;
         }
         let answer = self.call(&head, &body, peer, &request_id).await;
-        if wire::speaks_cbor(&head.headers) {
-            return respond(wire::as_cbor(answer));
-        }
-        respond(answer)
+        let asked = request_parts(&head);
+        let asked = RequestHead {
+            method: asked.method,
+            path: asked.path,
+            query: asked.query,
+            headers: asked.headers,
+        };
+        respond(match asked.speaks_cbor() {
+            true => wire::as_cbor(answer),
+            false => answer,
+        })
     }
 
     async fn call(

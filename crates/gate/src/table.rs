@@ -251,7 +251,7 @@ where
         Box::pin(async move {
             let output = run.await?;
             let response_elements = (!O::SHAPE.read_only).then(|| record::elements(&output)).flatten();
-            let encode = match wire::speaks_cbor(head.headers) {
+            let encode = match head.speaks_cbor() {
                 true => wire::encode_cbor,
                 false => wire::encode,
             };

@@ -190,7 +190,7 @@ pub fn decode(
     let mut violations = Violations::default();
     let mut seen = Seen::default();
     match protocol {
-        Protocol::Json10 | Protocol::Json11 if cbor::speaks_cbor(head.headers) => {
+        Protocol::Json10 | Protocol::Json11 if head.speaks_cbor() => {
             if !head.media_type_is(&[cbor::MEDIA_TYPE]) {
                 return Err(Malformed::media_type(head, cbor::MEDIA_TYPE).into());
             }

@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use http::header::{AsHeaderName, CONTENT_TYPE};
 
+use crate::cbor;
+
 /// Method, target and headers of an HTTP request.
 #[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
@@ -35,10 +37,15 @@ impl RequestHead<'_> {
 
     /// Whether a body comes with this head, by its media type one of `allowed`, or unnamed.
     pub(crate) fn media_type_is(&self, allowed: &[&str]) -> bool {
-        if !self.headers.contains_key(CONTENT_TYPE) {
-            return true;
+        match self.media_type() {
+            Some(given) => allowed.iter().any(|allowed| given.eq_ignore_ascii_case(allowed)),
+            None => !self.headers.contains_key(CONTENT_TYPE),
         }
-        self.media_type()
-            .is_some_and(|given| allowed.iter().any(|allowed| given.eq_ignore_ascii_case(allowed)))
+    }
+
+    /// Whether the request speaks rpcv2Cbor. No other protocol of these
+    /// services has a path beside the root.
+    pub fn speaks_cbor(&self) -> bool {
+        self.path.len() > 1 && cbor::spoken(self.headers)
     }
 }

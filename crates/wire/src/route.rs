@@ -84,7 +84,7 @@ impl Router {
         if head.headers.contains_key(&TARGET) {
             return self.by_target(head, scope_service);
         }
-        if cbor::speaks_cbor(head.headers) {
+        if cbor::spoken(head.headers) {
             return self.by_cbor_path(head, scope_service);
         }
         let service = scope_service.and_then(|name| self.services.get(name).copied());

@@ -30,7 +30,7 @@ pub(crate) const RPC_V2_CBOR: &str = "rpc-v2-cbor";
 pub(crate) const MEDIA_TYPE: &str = "application/cbor";
 
 /// Whether a request with these headers speaks rpcv2Cbor.
-pub fn speaks_cbor(headers: &HeaderMap) -> bool {
+pub(crate) fn spoken(headers: &HeaderMap) -> bool {
     headers
         .get(&SMITHY_PROTOCOL)
         .is_some_and(|value| value.as_bytes() == RPC_V2_CBOR.as_bytes())

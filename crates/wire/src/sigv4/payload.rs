@@ -172,9 +172,18 @@ pub(crate) fn single_header<'a>(
         });
     }
     match value.to_str() {
-        Ok(text) => Ok(Some(text.trim_matches([' ', '\t']))),
+        Ok(text) => Ok(Some(trimmed(text))),
         Err(_) => Err(SignatureFault::Malformed { what }),
     }
+}
+
+/// Without blanks at either end; nearly every value has none.
+fn trimmed(text: &str) -> &str {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if blank(text.as_bytes().first()) || blank(text.as_bytes().last()) {
+        return text.trim_matches([' ', '\t']);
+    }
+    text
 }
 
 #[cfg(test)]
