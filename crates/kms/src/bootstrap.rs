@@ -140,6 +140,7 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         policy: KeyPolicy::delegating_to(wanted.account),
         tags: Tags::default(),
         aliases: BTreeSet::new(),
+        granted: false,
         material: material_id,
         sealed: Some(sealed.map_err(Error::Crypto)?),
         arn: OnceLock::new(),

@@ -7,7 +7,9 @@ use gate::{AuthorizeError, Fault};
 use policy::Malformed;
 use store::StoreError;
 
-use crate::limits::{ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, POLICY_BYTES_MAX, TAGS_PER_KEY_MAX};
+use crate::limits::{
+    ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, GRANTS_PER_KEY_MAX, POLICY_BYTES_MAX, TAGS_PER_KEY_MAX,
+};
 use crate::model::{AliasName, Standing};
 
 /// A failed operation.
@@ -121,6 +123,25 @@ pub enum Error {
     /// One tag key twice.
     #[error("Tag {0} is given more than once")]
     DuplicateTag(String),
+    /// A grant that cannot be.
+    #[error("The grant is not valid: {0}")]
+    GrantConstraint(&'static str),
+    /// There is no such grant on the key.
+    #[error("Grant ID {0} not found")]
+    GrantNotFound(String),
+    /// An operation that the key does not do.
+    #[error("Grant operation {operation} is not supported by a key of spec {spec} and usage {usage}")]
+    GrantOperation {
+        /// Asked for.
+        operation: &'static str,
+        /// Of the key.
+        spec: &'static str,
+        /// Of the key.
+        usage: &'static str,
+    },
+    /// A principal that does not exist, or cannot hold or retire grants.
+    #[error("ARN does not refer to a valid principal: {0}")]
+    GrantPrincipal(String),
     /// A grant token that no grant has.
     #[error("The request contains a grant token that is not valid")]
     GrantToken,
@@ -136,6 +157,9 @@ pub enum Error {
     /// A ciphertext that does not open under this key and context.
     #[error("the ciphertext does not open")]
     InvalidCiphertext,
+    /// What was given is no grant id.
+    #[error("Invalid grant ID {0}")]
+    InvalidGrantId(String),
     /// What was given names no key.
     #[error("Invalid keyId '{0}'")]
     InvalidKeyId(String),
@@ -245,6 +269,12 @@ pub enum Error {
         /// Of the key.
         arn: String,
     },
+    /// A key has all the grants it may have.
+    #[error("{arn} has {GRANTS_PER_KEY_MAX} grants, and cannot have more")]
+    TooManyGrants {
+        /// Of the key.
+        arn: String,
+    },
     /// More tags than a key may have.
     #[error("A key has at most {TAGS_PER_KEY_MAX} tags, not {tags}")]
     TooManyTags {
@@ -341,19 +371,24 @@ impl From<&Error> for Fault {
                 ..
             } => Fault::client("DisabledException", error),
             Error::State { .. } => Fault::client("KMSInvalidStateException", error),
-            Error::AliasNotAccepted | Error::InvalidArn(_) => Fault::client("InvalidArnException", error),
+            Error::InvalidGrantId(_) => Fault::client("InvalidGrantIdException", error),
+            Error::AliasNotAccepted | Error::GrantPrincipal(_) | Error::InvalidArn(_) => {
+                Fault::client("InvalidArnException", error)
+            }
             Error::AlgorithmMismatch { .. } | Error::UsageMismatch { .. } => {
                 Fault::client("InvalidKeyUsageException", error)
             }
             Error::AliasNotFound(_)
+            | Error::GrantNotFound(_)
             | Error::InvalidKeyId(_)
             | Error::KeyNotFound(_)
             | Error::NoSuchPolicy
             | Error::OtherRegion(_) => Fault::client("NotFoundException", error),
             Error::BadTag { .. } | Error::DuplicateTag(_) => Fault::client("TagException", error),
-            Error::PolicyTooLong { .. } | Error::TooManyAliases { .. } | Error::TooManyTags { .. } => {
-                Fault::client("LimitExceededException", error)
-            }
+            Error::PolicyTooLong { .. }
+            | Error::TooManyAliases { .. }
+            | Error::TooManyGrants { .. }
+            | Error::TooManyTags { .. } => Fault::client("LimitExceededException", error),
             Error::LockedOut | Error::MalformedPolicy(_) | Error::UnknownPrincipal => {
                 Fault::client("MalformedPolicyDocumentException", error)
             }
@@ -373,6 +408,8 @@ impl From<&Error> for Fault {
             | Error::ContextWithAsymmetricKey { .. }
             | Error::DataKeyLength
             | Error::DigestLength { .. }
+            | Error::GrantConstraint(_)
+            | Error::GrantOperation { .. }
             | Error::Limit { .. }
             | Error::MessageType { .. }
             | Error::Missing { .. }

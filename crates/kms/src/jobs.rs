@@ -7,7 +7,7 @@ use store::{Prefix, Scope, StoreError};
 use crate::access::KEY_TYPE;
 use crate::limits::DELETIONS_PER_RUN_MAX;
 use crate::model::Key;
-use crate::store::{DELETIONS, Due, KEYS, delete_key};
+use crate::store::{DELETIONS, Due, KEYS, delete_key, grants};
 
 /// Deletes the keys that are due.
 pub fn deletion() -> Job {
@@ -48,6 +48,9 @@ async fn delete_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
         // writer has removed the row in the same commit.
         return Ok(());
     };
+    if key.granted {
+        grants::remove_all(cx, &key, is_due).await?;
+    }
     let event = Event {
         source: "kms.amazonaws.com",
         name: "DeleteKey",

@@ -10,7 +10,7 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: grants, rotation, imported material, custom key stores,
+//! Absent for now: rotation, imported material, custom key stores,
 //! multi-Region keys, AWS managed keys, key agreement, ML-DSA and ML-KEM. What
 //! a request asks of these is refused, never ignored.
 
@@ -135,6 +135,12 @@ pub fn service() -> gate::Service {
         .on::<api::UpdateAlias>(ops::update_alias::update_alias)
         .on::<api::DeleteAlias>(ops::delete_alias::delete_alias)
         .on::<api::ListAliases>(ops::list_aliases::list_aliases)
+        // Grants.
+        .on::<api::CreateGrant>(ops::grants::create_grant)
+        .on::<api::ListGrants>(ops::grants::list_grants)
+        .on::<api::ListRetirableGrants>(ops::grants::list_retirable_grants)
+        .on::<api::RetireGrant>(ops::grants::retire_grant)
+        .on::<api::RevokeGrant>(ops::grants::revoke_grant)
         // Policies and tags.
         .on::<api::GetKeyPolicy>(ops::key_policy::get_key_policy)
         .on::<api::PutKeyPolicy>(ops::key_policy::put_key_policy)

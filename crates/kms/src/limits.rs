@@ -46,6 +46,31 @@ pub const ALIASES_PAGE: PageLimit = PageLimit {
     max: 100,
 };
 
+/// Most grants of one key. Source: KMS Developer Guide, "Resource quotas".
+pub const GRANTS_PER_KEY_MAX: u64 = 50_000;
+
+/// Most encryption context pairs in a grant constraint.
+/// Source: KMS API Reference, `GrantConstraints`.
+pub const GRANT_CONTEXT_PAIRS_MAX: usize = 8;
+
+/// Longest name or value in a grant constraint, in characters. Same source.
+pub const GRANT_CONTEXT_VALUE_CHARACTERS_MAX: usize = 384;
+
+/// A page of `ListGrants` and `ListRetirableGrants`.
+/// Source: KMS API Reference, `ListGrants`, `Limit`.
+pub const GRANTS_PAGE: PageLimit = PageLimit {
+    default: 50,
+    max: 100,
+};
+
+/// Grants that are read at a time while one is sought that covers a request.
+/// Ours: it is what the store keeps of a scan in memory.
+pub const GRANTS_SOUGHT_AT_A_TIME: usize = 100;
+
+/// Grants that are removed in one transaction when their key is deleted. Ours:
+/// each has up to four rows, and a commit takes 4,096.
+pub const GRANTS_DELETED_AT_ONCE: usize = 500;
+
 /// A page of `ListResourceTags`. Source: KMS API Reference, `ListResourceTags`, `Limit`.
 pub const TAGS_PAGE: PageLimit = PageLimit { default: 50, max: 50 };
 

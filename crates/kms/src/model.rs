@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod ciphertext;
 pub mod context;
+pub mod grant;
 pub mod key;
 pub mod key_id;
 pub mod material;
@@ -15,6 +16,7 @@ pub mod tags;
 pub use alias::{Alias, AliasName};
 pub use ciphertext::CiphertextReference;
 pub use context::EncryptionContext;
+pub use grant::{Grant, GrantId, Party, Terms};
 pub use key::Key;
 pub use key_id::KeyId;
 pub use material::{Material, MaterialId};

@@ -16,6 +16,7 @@ pub mod encrypt;
 pub mod generate_random;
 pub mod get_key_rotation_status;
 pub mod get_public_key;
+pub mod grants;
 pub mod key_deletion;
 pub mod key_policy;
 pub mod list_aliases;
@@ -28,20 +29,13 @@ pub mod update_alias;
 pub mod update_key_description;
 
 mod cipher;
+mod grant_token;
 mod metadata;
 mod page;
 
 use kms_api::RecipientInfo;
 
 use crate::error::Error;
-
-/// Refuses grant tokens: there are no grants yet, so every token is unknown.
-fn refuse_grant_tokens(tokens: Option<&[String]>) -> Result<(), Error> {
-    match tokens {
-        None | Some([]) => Ok(()),
-        Some(_) => Err(Error::GrantToken),
-    }
-}
 
 /// Refuses to answer to an enclave: attestation documents are not verified yet.
 fn refuse_recipient(recipient: Option<&RecipientInfo>) -> Result<(), Error> {

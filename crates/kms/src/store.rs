@@ -8,6 +8,8 @@
 //! - a key that waits for its deletion, and no other, has a row in
 //!   [`DELETIONS`] under the time it is due.
 
+pub mod grants;
+
 use std::ops::Deref;
 use std::sync::Arc;
 

@@ -40,6 +40,10 @@ pub struct Key {
     /// The aliases that point at it. Each has a row of its own; the two are
     /// written together.
     pub aliases: BTreeSet<AliasName>,
+    /// Whether a grant was ever made on it. Keys without are spared the search
+    /// for one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub granted: bool,
     /// The material that encrypts, signs and authenticates now.
     pub material: MaterialId,
     /// The same itself, sealed. It stands in the key's own row because a row of
@@ -246,6 +250,7 @@ mod tests {
             policy: KeyPolicy::delegating_to(account),
             tags: Tags::default(),
             aliases: BTreeSet::new(),
+            granted: false,
             material: MaterialId::generate(&Random::seeded(1)),
             sealed: None,
             arn: OnceLock::new(),

@@ -51,6 +51,8 @@ pub enum Demand {
     Annotate,
     /// `CancelKeyDeletion`.
     CancelDeletion,
+    /// `CreateGrant`.
+    Grant,
     /// `ScheduleKeyDeletion`.
     ScheduleDeletion,
     /// `EnableKey` and `DisableKey`.
@@ -115,6 +117,7 @@ impl KeyState {
             Demand::Annotate => standing != Standing::PendingDeletion,
             Demand::CancelDeletion if standing == Standing::PendingDeletion => true,
             Demand::CancelDeletion => return Err(Standing::NotPendingDeletion),
+            Demand::Grant => matches!(standing, Standing::Unavailable | Standing::Updating),
             Demand::ScheduleDeletion => !matches!(standing, Standing::PendingDeletion | Standing::Updating),
             Demand::Switch => matches!(standing, Standing::Disabled | Standing::Unavailable),
             Demand::Use => standing == Standing::Updating,
@@ -124,7 +127,9 @@ impl KeyState {
 
     fn admits_enabled(self, demand: Demand) -> Result<(), Standing> {
         match demand {
-            Demand::Annotate | Demand::ScheduleDeletion | Demand::Switch | Demand::Use => Ok(()),
+            Demand::Annotate | Demand::Grant | Demand::ScheduleDeletion | Demand::Switch | Demand::Use => {
+                Ok(())
+            }
             Demand::CancelDeletion => Err(Standing::NotPendingDeletion),
         }
     }
@@ -201,9 +206,10 @@ mod tests {
     #[test]
     fn every_state_admits_what_the_guide_says() {
         #[rustfmt::skip]
-        let table: [(Demand, [&str; 7]); 5] = [
+        let table: [(Demand, [&str; 7]); 6] = [
             // Demand                  Enabled   Disabled    PendingDeletion  PendingImport  Unavailable    Creating    Updating
             (Demand::Use,              [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "."]),
+            (Demand::Grant,            [".",     "disabled", "deletion",      "import",      ".",           "creating", "."]),
             (Demand::Annotate,         [".",     ".",        "deletion",      ".",           ".",           ".",        "."]),
             (Demand::Switch,           [".",     ".",        "deletion",      "import",      ".",           "creating", "updating"]),
             (Demand::ScheduleDeletion, [".",     ".",        "deletion",      ".",           ".",           ".",        "updating"]),
@@ -236,6 +242,7 @@ mod tests {
         let window = DeletionWindow::new(None).unwrap();
         for demand in [
             Demand::Use,
+            Demand::Grant,
             Demand::Annotate,
             Demand::Switch,
             Demand::ScheduleDeletion,

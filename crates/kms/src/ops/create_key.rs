@@ -45,6 +45,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         policy,
         tags,
         aliases: BTreeSet::new(),
+        granted: false,
         material: MaterialId::generate(cx.random()),
         sealed: None,
         arn: OnceLock::new(),

@@ -6,7 +6,7 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::Demand;
-use crate::ops::{refuse_grant_tokens, unless_dry_run};
+use crate::ops::{grant_token, unless_dry_run};
 use crate::{Kms, access, store};
 
 /// Signs a message of up to 4,096 bytes, or a digest.
@@ -17,7 +17,7 @@ use crate::{Kms, access, store};
 /// does not take; [`Error::State`], [`Error::UsageMismatch`] and
 /// [`Error::AlgorithmMismatch`] for the key.
 pub async fn sign(_kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let message_type = input.message_type.unwrap_or(MessageType::Raw);
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
@@ -47,7 +47,7 @@ pub async fn sign(_kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, E
 ///
 /// [`Error::InvalidSignature`]; otherwise those of [`sign`].
 pub async fn verify(_kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let message_type = input.message_type.unwrap_or(MessageType::Raw);
     let key = store::key_or_alias(cx, &input.key_id).await?;
 

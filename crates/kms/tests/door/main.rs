@@ -10,6 +10,7 @@ mod behaviour;
 mod bootstrap;
 mod conversation;
 mod data_key_pairs;
+mod grants;
 mod world;
 
 use conversation::check;

@@ -257,6 +257,9 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
     };
     let needs_key = ["KeyId", "TargetKeyId", "DestinationKeyId"];
     if !needs_key.iter().any(|member| has(operation, member)) && !has(operation, "AliasName") {
+        if name == "ListRetirableGrants" {
+            kms_grant(world, name, "", &mut given).await;
+        }
         return given;
     }
     let made = world
@@ -292,6 +295,9 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         given.insert(member.into(), json!(made));
     }
     match name {
+        "CreateGrant" | "RetireGrant" | "RevokeGrant" => {
+            kms_grant(world, name, &arn, &mut given).await;
+        }
         "CancelKeyDeletion" => {
             world.ok("kms:ScheduleKeyDeletion", json!({"KeyId": arn})).await;
         }
@@ -304,6 +310,25 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         _ => {}
     }
     given
+}
+
+/// A grant to be listed or ended, or what one is made of.
+async fn kms_grant(world: &World, name: &str, key: &str, given: &mut Given) {
+    let root = format!("arn:aws:iam::{HOME}:root");
+    match name {
+        "CreateGrant" => {
+            given.insert("GranteePrincipal".into(), json!(root));
+            given.insert("Operations".into(), json!(["Encrypt"]));
+        }
+        "ListRetirableGrants" => {
+            given.insert("RetiringPrincipal".into(), json!(root));
+        }
+        _ => {
+            let input = json!({"KeyId": key, "GranteePrincipal": root, "Operations": ["Encrypt"]});
+            let made = leaf(&world.ok("kms:CreateGrant", input).await, "GrantId");
+            given.insert("GrantId".into(), json!(made));
+        }
+    }
 }
 
 async fn sts(world: &World, operation: &'static OperationShape) -> Given {
