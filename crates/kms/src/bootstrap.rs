@@ -141,6 +141,8 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         tags: Tags::default(),
         aliases: BTreeSet::new(),
         granted: false,
+        generations: Vec::new(),
+        schedule: None,
         material: material_id,
         sealed: Some(sealed.map_err(Error::Crypto)?),
         arn: OnceLock::new(),

@@ -8,7 +8,8 @@ use policy::Malformed;
 use store::StoreError;
 
 use crate::limits::{
-    ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, GRANTS_PER_KEY_MAX, POLICY_BYTES_MAX, TAGS_PER_KEY_MAX,
+    ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, GRANTS_PER_KEY_MAX, ON_DEMAND_ROTATIONS_MAX, POLICY_BYTES_MAX,
+    TAGS_PER_KEY_MAX,
 };
 use crate::model::{AliasName, Standing};
 
@@ -64,6 +65,12 @@ pub enum Error {
     /// The name belongs to AWS services.
     #[error("{0} is reserved for AWS services")]
     AliasReserved(AliasName),
+    /// A time between rotations outside its range.
+    #[error("RotationPeriodInDays {days} is not between 90 and 2560")]
+    BadPeriod {
+        /// As given.
+        days: i32,
+    },
     /// A tag that may not be.
     #[error("Tag {key}: {reason}")]
     BadTag {
@@ -83,6 +90,12 @@ pub enum Error {
         "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated."
     )]
     BothKeySpecs,
+    /// A key whose material is never replaced, or not by itself.
+    #[error("{arn} does not support this kind of key rotation")]
+    CannotRotate {
+        /// Of the key.
+        arn: String,
+    },
     /// The key a ciphertext names does not exist, or is another account's and
     /// not open to the caller: which of the two is not told.
     #[error(
@@ -275,6 +288,12 @@ pub enum Error {
         /// Of the key.
         arn: String,
     },
+    /// A key was rotated on demand as often as it may be.
+    #[error("{arn} was rotated on demand {ON_DEMAND_ROTATIONS_MAX} times, and cannot be again")]
+    TooManyRotations {
+        /// Of the key.
+        arn: String,
+    },
     /// More tags than a key may have.
     #[error("A key has at most {TAGS_PER_KEY_MAX} tags, not {tags}")]
     TooManyTags {
@@ -388,11 +407,12 @@ impl From<&Error> for Fault {
             Error::PolicyTooLong { .. }
             | Error::TooManyAliases { .. }
             | Error::TooManyGrants { .. }
+            | Error::TooManyRotations { .. }
             | Error::TooManyTags { .. } => Fault::client("LimitExceededException", error),
             Error::LockedOut | Error::MalformedPolicy(_) | Error::UnknownPrincipal => {
                 Fault::client("MalformedPolicyDocumentException", error)
             }
-            Error::Unsupported(_) | Error::WithoutPublicKey { .. } => {
+            Error::CannotRotate { .. } | Error::Unsupported(_) | Error::WithoutPublicKey { .. } => {
                 Fault::client("UnsupportedOperationException", error)
             }
             // AWS sends these three without a message.
@@ -402,6 +422,7 @@ impl From<&Error> for Fault {
             Error::AliasCharacters(_)
             | Error::AliasFamily { .. }
             | Error::AliasPrefix
+            | Error::BadPeriod { .. }
             | Error::BadWindow { .. }
             | Error::BothKeySpecs
             | Error::ContextTooLong { .. }

@@ -10,7 +10,7 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: rotation, imported material, custom key stores,
+//! Absent for now: imported material, custom key stores,
 //! multi-Region keys, AWS managed keys, key agreement, ML-DSA and ML-KEM. What
 //! a request asks of these is refused, never ignored.
 
@@ -109,7 +109,6 @@ pub fn service() -> gate::Service {
         .on::<api::DescribeKey>(ops::describe_key::describe_key)
         .on::<api::ListKeys>(ops::list_keys::list_keys)
         .on::<api::GetPublicKey>(ops::get_public_key::get_public_key)
-        .on::<api::GetKeyRotationStatus>(ops::get_key_rotation_status::get_key_rotation_status)
         .on::<api::UpdateKeyDescription>(ops::update_key_description::update_key_description)
         .on::<api::EnableKey>(ops::enable_key::enable_key)
         .on::<api::DisableKey>(ops::enable_key::disable_key)
@@ -135,6 +134,12 @@ pub fn service() -> gate::Service {
         .on::<api::UpdateAlias>(ops::update_alias::update_alias)
         .on::<api::DeleteAlias>(ops::delete_alias::delete_alias)
         .on::<api::ListAliases>(ops::list_aliases::list_aliases)
+        // Rotation.
+        .on::<api::EnableKeyRotation>(ops::rotation::enable_key_rotation)
+        .on::<api::DisableKeyRotation>(ops::rotation::disable_key_rotation)
+        .on::<api::GetKeyRotationStatus>(ops::rotation::get_key_rotation_status)
+        .on::<api::RotateKeyOnDemand>(ops::rotation::rotate_key_on_demand)
+        .on::<api::ListKeyRotations>(ops::rotation::list_key_rotations)
         // Grants.
         .on::<api::CreateGrant>(ops::grants::create_grant)
         .on::<api::ListGrants>(ops::grants::list_grants)
@@ -149,6 +154,7 @@ pub fn service() -> gate::Service {
         .on::<api::UntagResource>(ops::tags::untag_resource)
         .on::<api::ListResourceTags>(ops::tags::list_resource_tags)
         .job(jobs::deletion())
+        .job(jobs::rotation())
         .describes(access::described)
         .refuses(REFUSED)
         .done()

@@ -28,6 +28,23 @@ pub const PENDING_WINDOW_DAYS: RangeInclusive<u32> = 7..=30;
 /// Days a key waits for its deletion when the caller says nothing. Same source.
 pub const PENDING_WINDOW_DAYS_DEFAULT: u32 = 30;
 
+/// Whole days between rotations that a key makes by itself.
+/// Source: KMS API Reference, `EnableKeyRotation`, `RotationPeriodInDays`.
+pub const ROTATION_PERIOD_DAYS: RangeInclusive<u32> = 90..=2560;
+
+/// Days between rotations when the caller says nothing. Same source.
+pub const ROTATION_PERIOD_DAYS_DEFAULT: u32 = 365;
+
+/// Most rotations of a key that were asked for, ever.
+/// Source: KMS Developer Guide, "Resource quotas".
+pub const ON_DEMAND_ROTATIONS_MAX: usize = 25;
+
+/// A page of `ListKeyRotations`. Source: KMS API Reference, `ListKeyRotations`, `Limit`.
+pub const ROTATIONS_PAGE: PageLimit = PageLimit {
+    default: 100,
+    max: 1000,
+};
+
 /// Random bytes that `GenerateRandom` gives, and data key bytes. The model
 /// enforces the range; this is the source for buffers.
 /// Source: KMS API Reference, `NumberOfBytesType`.
@@ -78,9 +95,9 @@ pub const TAGS_PAGE: PageLimit = PageLimit { default: 50, max: 50 };
 /// processor busy for up to several seconds.
 pub const RSA_KEYS_AT_ONCE_MAX: usize = 4;
 
-/// Most keys that one run of the deletion job deletes; the next run goes on.
-/// Ours: it bounds how long a run holds its lease.
-pub const DELETIONS_PER_RUN_MAX: usize = 256;
+/// Most keys that one run of a job looks after; the next run goes on. Ours: it
+/// bounds how long a run holds its lease.
+pub const KEYS_PER_RUN_MAX: usize = 256;
 
 /// How many items a list gives.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod ciphertext;
 pub mod context;
+pub mod generation;
 pub mod grant;
 pub mod key;
 pub mod key_id;
@@ -16,6 +17,7 @@ pub mod tags;
 pub use alias::{Alias, AliasName};
 pub use ciphertext::CiphertextReference;
 pub use context::EncryptionContext;
+pub use generation::Generation;
 pub use grant::{Grant, GrantId, Party, Terms};
 pub use key::Key;
 pub use key_id::KeyId;

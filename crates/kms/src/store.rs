@@ -6,7 +6,8 @@
 //! - a key has its current material;
 //! - an alias has a row and stands in the row of the key it points at;
 //! - a key that waits for its deletion, and no other, has a row in
-//!   [`DELETIONS`] under the time it is due.
+//!   [`DELETIONS`] under the time it is due; and one that is to rotate by itself
+//!   has one in [`ROTATIONS`].
 
 pub mod grants;
 
@@ -28,8 +29,8 @@ use crate::model::{
 /// Keys, in their owner's account and region.
 pub(crate) const KEYS: Table<KeyId, Key> = Table::new("kms/key", 1);
 
-/// Key material that is not in its key's own row: that of keys whose rows were
-/// written before it stood there.
+/// Key material that is not in its key's own row: that of earlier generations,
+/// and of keys whose rows were written before it stood there.
 pub(crate) const MATERIALS: Table<(KeyId, MaterialId), Material> = Table::new("kms/material", 1);
 
 /// Aliases, in their owner's account and region.
@@ -38,6 +39,9 @@ pub(crate) const ALIASES: Table<AliasName, Alias> = Table::new("kms/alias", 1);
 /// The deletions of all accounts in the order in which they are due, so that
 /// the job that makes them reads those and nothing else. In the global scope.
 pub(crate) const DELETIONS: Table<Due, ()> = Table::new("kms/deletion", 1);
+
+/// The rotations that keys of all accounts are to make by themselves, likewise.
+pub(crate) const ROTATIONS: Table<Due, ()> = Table::new("kms/rotation", 1);
 
 /// When a key is due, and which.
 pub(crate) type Due = (Timestamp, AccountId, Region, KeyId);
@@ -274,16 +278,42 @@ pub(crate) fn insert_chosen_key(tx: &mut WriteTx, key: &Key) {
 /// Replaces a key by what it has become, and its place among the deletions due.
 pub fn update_key(tx: &mut WriteTx, before: &Permit<Arc<Key>>, after: &Key) {
     assert_eq!(before.id, after.id, "a key is replaced by itself");
-    let (was_due, is_due) = (before.state.deletion_due(), after.state.deletion_due());
-    if was_due != is_due {
+    replace_key(tx, before, after);
+}
+
+/// As [`update_key`], by a job. No permit: it was given when the job was asked for.
+pub(crate) fn replace_key(tx: &WriteTx, before: &Key, after: &Key) {
+    for ((table, was_due), (_, is_due)) in dues(before).into_iter().zip(dues(after)) {
+        if was_due == is_due {
+            continue;
+        }
         if let Some(due) = was_due {
-            tx.cross_account_delete(&Scope::global(), &DELETIONS, &due_row(before, due));
+            tx.cross_account_delete(&Scope::global(), table, &due_row(before, due));
         }
         if let Some(due) = is_due {
-            tx.cross_account_put(&Scope::global(), &DELETIONS, &due_row(after, due), &());
+            tx.cross_account_put(&Scope::global(), table, &due_row(after, due), &());
         }
     }
-    tx.put(&KEYS, &after.id, after);
+    let scope = Scope::regional(after.account, &after.region);
+    tx.cross_account_put(&scope, &KEYS, &after.id, after);
+}
+
+/// What happens to a key by itself, and when.
+fn dues(key: &Key) -> [(&'static Table<Due, ()>, Option<Timestamp>); 2] {
+    [
+        (&DELETIONS, key.state.deletion_due()),
+        (&ROTATIONS, key.rotation_due()),
+    ]
+}
+
+/// Gives the current material of a key that is about to rotate a row of its
+/// own, if it has none.
+pub(crate) fn keep_material(tx: &WriteTx, before: &Key) {
+    if let Some(material) = &before.sealed {
+        let scope = Scope::regional(before.account, &before.region);
+        let row = (before.id.clone(), before.material.clone());
+        tx.cross_account_put(&scope, &MATERIALS, &row, material);
+    }
 }
 
 fn due_row(key: &Key, due: Timestamp) -> Due {
@@ -390,8 +420,10 @@ pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key) -> Result<(), StoreE
             break;
         }
     }
-    if let Some(due) = key.state.deletion_due() {
-        tx.cross_account_delete(&Scope::global(), &DELETIONS, &due_row(key, due));
+    for (table, due) in dues(key) {
+        if let Some(due) = due {
+            tx.cross_account_delete(&Scope::global(), table, &due_row(key, due));
+        }
     }
     tx.delete(&KEYS, &key.id);
     Ok(())

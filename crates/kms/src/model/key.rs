@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::limits::ALIASES_PER_KEY_MAX;
+use crate::model::generation::{Rotated, RotationKind, Schedule};
 use crate::model::{
-    AliasName, CiphertextReference, DeletionWindow, Demand, KeyId, KeyPolicy, KeyState, KeyUsage, Material,
-    MaterialId, Purpose, Tags,
+    AliasName, CiphertextReference, DeletionWindow, Demand, Family, Generation, KeyId, KeyPolicy, KeyState,
+    KeyUsage, Material, MaterialId, Purpose, Tags,
 };
 
 /// A key.
@@ -44,6 +45,12 @@ pub struct Key {
     /// for one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub granted: bool,
+    /// Its materials, the current one last; empty until it first rotates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) generations: Vec<Generation>,
+    /// Whether and when it rotates by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// The material that encrypts, signs and authenticates now.
     pub material: MaterialId,
     /// The same itself, sealed. It stands in the key's own row because a row of
@@ -131,6 +138,65 @@ impl Key {
         self.check(Demand::CancelDeletion)?;
         self.state = KeyState::Disabled;
         Ok(())
+    }
+
+    /// Its materials, the current one last.
+    pub fn generations(&self) -> Vec<Generation> {
+        if self.generations.is_empty() {
+            return vec![Generation {
+                material: self.material.clone(),
+                rotated: None,
+            }];
+        }
+        self.generations.clone()
+    }
+
+    /// How often it rotated for this reason.
+    pub fn rotations(&self, kind: RotationKind) -> usize {
+        let rotated = self.generations.iter().filter_map(|it| it.rotated);
+        rotated.filter(|rotated| rotated.kind == kind).count()
+    }
+
+    /// Whether it ever has another material than its first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CannotRotate`] if not: only symmetric encryption keys do.
+    pub fn check_rotates(&self) -> Result<(), Error> {
+        if self.purpose.family() == Family::Symmetric {
+            return Ok(());
+        }
+        Err(Error::CannotRotate { arn: self.arn() })
+    }
+
+    /// Whether it may rotate by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CannotRotate`] if not.
+    pub fn check_rotates_by_itself(&self) -> Result<(), Error> {
+        self.check_rotates()
+    }
+
+    /// Puts a material in the place of the current one, whose own row the
+    /// caller keeps. The sealed material must follow.
+    pub fn rotate(&mut self, material: MaterialId, at: Timestamp, kind: RotationKind) {
+        self.generations = self.generations();
+        self.generations.push(Generation {
+            material: material.clone(),
+            rotated: Some(Rotated { at, kind }),
+        });
+        self.material = material;
+        self.sealed = None;
+        if let (RotationKind::Automatic, Some(schedule)) = (kind, self.schedule) {
+            self.schedule = Some(schedule.advanced(at));
+        }
+    }
+
+    /// When it is to rotate by itself, if it is: a key that is not enabled waits.
+    pub fn rotation_due(&self) -> Option<Timestamp> {
+        let schedule = self.schedule.filter(|_| self.state == KeyState::Enabled)?;
+        Some(schedule.next)
     }
 
     /// Adds an alias that points at it.
@@ -251,6 +317,8 @@ mod tests {
             tags: Tags::default(),
             aliases: BTreeSet::new(),
             granted: false,
+            generations: Vec::new(),
+            schedule: None,
             material: MaterialId::generate(&Random::seeded(1)),
             sealed: None,
             arn: OnceLock::new(),

@@ -53,6 +53,8 @@ pub enum Demand {
     CancelDeletion,
     /// `CreateGrant`.
     Grant,
+    /// `RotateKeyOnDemand`, and whether the key rotates by itself.
+    Rotate,
     /// `ScheduleKeyDeletion`.
     ScheduleDeletion,
     /// `EnableKey` and `DisableKey`.
@@ -120,16 +122,19 @@ impl KeyState {
             Demand::Grant => matches!(standing, Standing::Unavailable | Standing::Updating),
             Demand::ScheduleDeletion => !matches!(standing, Standing::PendingDeletion | Standing::Updating),
             Demand::Switch => matches!(standing, Standing::Disabled | Standing::Unavailable),
-            Demand::Use => standing == Standing::Updating,
+            Demand::Rotate | Demand::Use => standing == Standing::Updating,
         };
         if admitted { Ok(()) } else { Err(standing) }
     }
 
     fn admits_enabled(self, demand: Demand) -> Result<(), Standing> {
         match demand {
-            Demand::Annotate | Demand::Grant | Demand::ScheduleDeletion | Demand::Switch | Demand::Use => {
-                Ok(())
-            }
+            Demand::Annotate
+            | Demand::Grant
+            | Demand::Rotate
+            | Demand::ScheduleDeletion
+            | Demand::Switch
+            | Demand::Use => Ok(()),
             Demand::CancelDeletion => Err(Standing::NotPendingDeletion),
         }
     }
@@ -206,10 +211,11 @@ mod tests {
     #[test]
     fn every_state_admits_what_the_guide_says() {
         #[rustfmt::skip]
-        let table: [(Demand, [&str; 7]); 6] = [
+        let table: [(Demand, [&str; 7]); 7] = [
             // Demand                  Enabled   Disabled    PendingDeletion  PendingImport  Unavailable    Creating    Updating
             (Demand::Use,              [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "."]),
             (Demand::Grant,            [".",     "disabled", "deletion",      "import",      ".",           "creating", "."]),
+            (Demand::Rotate,           [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "."]),
             (Demand::Annotate,         [".",     ".",        "deletion",      ".",           ".",           ".",        "."]),
             (Demand::Switch,           [".",     ".",        "deletion",      "import",      ".",           "creating", "updating"]),
             (Demand::ScheduleDeletion, [".",     ".",        "deletion",      ".",           ".",           ".",        "updating"]),
@@ -243,6 +249,7 @@ mod tests {
         for demand in [
             Demand::Use,
             Demand::Grant,
+            Demand::Rotate,
             Demand::Annotate,
             Demand::Switch,
             Demand::ScheduleDeletion,

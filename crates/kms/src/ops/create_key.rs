@@ -46,6 +46,8 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         tags,
         aliases: BTreeSet::new(),
         granted: false,
+        generations: Vec::new(),
+        schedule: None,
         material: MaterialId::generate(cx.random()),
         sealed: None,
         arn: OnceLock::new(),
