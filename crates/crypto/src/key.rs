@@ -18,13 +18,16 @@ mod mac;
 mod rsa;
 mod spec;
 mod symmetric;
+mod wrapping;
 
 use ground::Secret;
 
 use crate::{Error, Random};
 use input::Input;
 
-pub use spec::{EncryptionAlgorithm, KeySpec, MacAlgorithm, MessageType, SigningAlgorithm};
+pub use spec::{
+    EncryptionAlgorithm, KeySpec, MacAlgorithm, MessageType, SigningAlgorithm, WrappingAlgorithm,
+};
 pub use symmetric::SymmetricKey;
 
 /// The longest serialised key in bytes that is worth parsing. An RSA-4096

@@ -16,7 +16,7 @@ use policy::{Attached, ResourcePolicyKind, Value};
 
 use crate::error::Error;
 use crate::model::grant::Wish;
-use crate::model::{AliasName, EncryptionContext, GrantId, Key, KeyPolicy, Purpose, Tags, Terms};
+use crate::model::{AliasName, EncryptionContext, GrantId, Key, KeyPolicy, Origin, Purpose, Tags, Terms};
 use crate::ops::grants::NamedParty;
 use crate::store::{self, grants};
 
@@ -25,9 +25,6 @@ pub(crate) const KEY_TYPE: &str = "AWS::KMS::Key";
 
 /// The type under which the record lists an alias.
 const ALIAS_TYPE: &str = "AWS::KMS::Alias";
-
-/// The origin of every key there is so far.
-pub const ORIGIN: &str = "AWS_KMS";
 
 /// A key that a request names, before anyone asked whether it may.
 pub struct Sought {
@@ -373,8 +370,8 @@ pub fn alias(cx: &Cx, name: &AliasName) -> Access<AliasName> {
 }
 
 /// Asks for permission to create a key. It has no ARN yet: identity policies decide.
-pub fn new_key(purpose: Purpose, tags: &Tags, bypass: Option<bool>) -> Access<()> {
-    let access = of_purpose(account(()), purpose).key("kms:bypasspolicylockoutsafetycheck", bypass);
+pub fn new_key(purpose: Purpose, origin: Origin, tags: &Tags, bypass: Option<bool>) -> Access<()> {
+    let access = of_purpose(account(()), purpose, origin).key("kms:bypasspolicylockoutsafetycheck", bypass);
     requesting(access, tags)
 }
 
@@ -382,7 +379,7 @@ pub fn new_key(purpose: Purpose, tags: &Tags, bypass: Option<bool>) -> Access<()
 /// count yet, and it has no tags yet that a condition could see.
 pub fn new_tags(key: &Key) -> Access<()> {
     let access = Access::to((), key.arn()).doing("kms:TagResource");
-    requesting(of_purpose(access, key.purpose), &key.tags)
+    requesting(of_purpose(access, key.purpose, key.origin), &key.tags)
 }
 
 /// Asks whether the caller could replace the policy of `key` if it were `policy`.
@@ -425,7 +422,7 @@ pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Descri
 
 /// What holds for an existing key.
 fn of_key(access: Access<()>, key: &Key) -> Access<()> {
-    let mut access = of_purpose(access, key.purpose);
+    let mut access = of_purpose(access, key.purpose, key.origin);
     if !key.aliases.is_empty() {
         let aliases: Value<'static> = key.aliases.iter().map(ToString::to_string).collect();
         access = access.key("kms:resourcealiases", Some(aliases));
@@ -438,14 +435,14 @@ fn of_key(access: Access<()>, key: &Key) -> Access<()> {
 
 /// What holds for a key by what it is made of; twice where an older name of
 /// the condition key still works.
-fn of_purpose(access: Access<()>, purpose: Purpose) -> Access<()> {
+fn of_purpose(access: Access<()>, purpose: Purpose, origin: Origin) -> Access<()> {
     let (spec, usage) = (purpose.spec().as_str(), purpose.usage().as_str());
     access
         .key("kms:keyspec", Some(spec))
         .key("kms:customermasterkeyspec", Some(spec))
         .key("kms:keyusage", Some(usage))
         .key("kms:customermasterkeyusage", Some(usage))
-        .key("kms:keyorigin", Some(ORIGIN))
+        .key("kms:keyorigin", Some(origin.as_str()))
         .key("kms:multiregion", Some(false))
 }
 

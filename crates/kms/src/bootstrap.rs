@@ -17,7 +17,7 @@ use store::{Scope, StoreError};
 use crate::access::KEY_TYPE;
 use crate::error::Error;
 use crate::limits::DESCRIPTION_LENGTH_MAX;
-use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, Material, MaterialId, Purpose, Tags};
+use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, Material, MaterialId, Origin, Purpose, Tags};
 use crate::store::{KEYS, MATERIAL_PURPOSE, insert_chosen_key};
 
 /// A key as the operator wants it.
@@ -141,6 +141,8 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         tags: Tags::default(),
         aliases: BTreeSet::new(),
         granted: false,
+        origin: Origin::AwsKms,
+        pending: None,
         generations: Vec::new(),
         schedule: None,
         material: material_id,

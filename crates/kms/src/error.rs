@@ -65,6 +65,9 @@ pub enum Error {
     /// The name belongs to AWS services.
     #[error("{0} is reserved for AWS services")]
     AliasReserved(AliasName),
+    /// What was given is no id of a key material.
+    #[error("KeyMaterialId is not valid: it has 64 hexadecimal digits")]
+    BadMaterialId,
     /// A time between rotations outside its range.
     #[error("RotationPeriodInDays {days} is not between 90 and 2560")]
     BadPeriod {
@@ -136,6 +139,9 @@ pub enum Error {
     /// One tag key twice.
     #[error("Tag {0} is given more than once")]
     DuplicateTag(String),
+    /// Whether and when imported material expires does not fit together.
+    #[error("{0}")]
+    Expiration(&'static str),
     /// A grant that cannot be.
     #[error("The grant is not valid: {0}")]
     GrantConstraint(&'static str),
@@ -161,9 +167,21 @@ pub enum Error {
     /// `DryRunModifiers` ask for a dry run and `DryRun` does not.
     #[error("DryRunModifiers are valid only when DryRun is true")]
     ModifiersWithoutDryRun,
+    /// An import token that was not made for this key.
+    #[error("The import token is not valid for this key")]
+    ImportToken,
+    /// An import token whose day is over.
+    #[error("The import token has expired")]
+    ImportTokenExpired,
     /// The key named is not the one the ciphertext was made with.
     #[error("The key ID in the request does not identify a CMK that can perform this operation.")]
     IncorrectKey,
+    /// Material that is not of the key's kind, or not the one it must be.
+    #[error("The key material is not valid for {arn}, or not the same as was imported before")]
+    IncorrectMaterial {
+        /// Of the key.
+        arn: String,
+    },
     /// An ARN that names neither key nor alias.
     #[error("Invalid arn {0}")]
     InvalidArn(String),
@@ -221,6 +239,12 @@ pub enum Error {
         /// Its material.
         material: String,
     },
+    /// A key never had this material.
+    #[error("{arn} has no such key material")]
+    MaterialUnknown {
+        /// Of the key.
+        arn: String,
+    },
     /// The algorithm does not take such a message.
     #[error("Message type {message_type} is incompatible with {algorithm}.")]
     MessageType {
@@ -240,6 +264,18 @@ pub enum Error {
     /// There is no policy of that name.
     #[error("No such policy exists")]
     NoSuchPolicy,
+    /// A key whose material is made here takes none from outside.
+    #[error("{arn} origin is AWS_KMS which is not valid for this operation.")]
+    NotImported {
+        /// Of the key.
+        arn: String,
+    },
+    /// No material was imported that the key could rotate to.
+    #[error("{arn} has no imported key material to rotate to.")]
+    NothingToRotateTo {
+        /// Of the key.
+        arn: String,
+    },
     /// The ARN is of another region than this endpoint's.
     #[error("Invalid arn {0}")]
     OtherRegion(String),
@@ -383,6 +419,10 @@ impl From<&Error> for Fault {
             Error::Denied(denied) => denied.fault(INTERNAL),
             Error::DryRun => Fault::client("DryRunOperationException", error),
             Error::GrantToken => Fault::client("InvalidGrantTokenException", error),
+            Error::ImportToken => Fault::client("InvalidImportTokenException", error),
+            Error::ImportTokenExpired => Fault::client("ExpiredImportTokenException", error),
+            Error::IncorrectMaterial { .. } => Fault::client("IncorrectKeyMaterialException", error),
+            Error::NothingToRotateTo { .. } => Fault::client("KMSInvalidStateException", error),
             Error::IncorrectKey => Fault::client("IncorrectKeyException", error),
             Error::InvalidMarker => Fault::client("InvalidMarkerException", error),
             Error::State {
@@ -401,6 +441,7 @@ impl From<&Error> for Fault {
             | Error::GrantNotFound(_)
             | Error::InvalidKeyId(_)
             | Error::KeyNotFound(_)
+            | Error::MaterialUnknown { .. }
             | Error::NoSuchPolicy
             | Error::OtherRegion(_) => Fault::client("NotFoundException", error),
             Error::BadTag { .. } | Error::DuplicateTag(_) => Fault::client("TagException", error),
@@ -412,9 +453,10 @@ impl From<&Error> for Fault {
             Error::LockedOut | Error::MalformedPolicy(_) | Error::UnknownPrincipal => {
                 Fault::client("MalformedPolicyDocumentException", error)
             }
-            Error::CannotRotate { .. } | Error::Unsupported(_) | Error::WithoutPublicKey { .. } => {
-                Fault::client("UnsupportedOperationException", error)
-            }
+            Error::CannotRotate { .. }
+            | Error::NotImported { .. }
+            | Error::Unsupported(_)
+            | Error::WithoutPublicKey { .. } => Fault::client("UnsupportedOperationException", error),
             // AWS sends these three without a message.
             Error::InvalidCiphertext => Fault::silent("InvalidCiphertextException"),
             Error::InvalidMac => Fault::silent("KMSInvalidMacException"),
@@ -422,6 +464,7 @@ impl From<&Error> for Fault {
             Error::AliasCharacters(_)
             | Error::AliasFamily { .. }
             | Error::AliasPrefix
+            | Error::BadMaterialId
             | Error::BadPeriod { .. }
             | Error::BadWindow { .. }
             | Error::BothKeySpecs
@@ -429,6 +472,7 @@ impl From<&Error> for Fault {
             | Error::ContextWithAsymmetricKey { .. }
             | Error::DataKeyLength
             | Error::DigestLength { .. }
+            | Error::Expiration(_)
             | Error::GrantConstraint(_)
             | Error::GrantOperation { .. }
             | Error::Limit { .. }

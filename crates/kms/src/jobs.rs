@@ -1,5 +1,6 @@
 //! What happens without being asked: keys whose waiting period is over are
-//! deleted, and those whose time has come rotate; each with a record of its own.
+//! deleted, those whose time has come rotate, and imported material that expires
+//! is forgotten; each with a record of its own.
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use crate::limits::KEYS_PER_RUN_MAX;
 use crate::model::generation::RotationKind;
 use crate::model::{Key, Material, MaterialId};
 use crate::store::{
-    DELETIONS, Due, KEYS, MATERIAL_PURPOSE, ROTATIONS, delete_key, grants, keep_material, replace_key,
+    DELETIONS, Due, EXPIRIES, KEYS, MATERIAL_PURPOSE, ROTATIONS, delete_key, drop_material, grants,
+    keep_material, replace_key,
 };
 
 /// Deletes the keys that are due.
@@ -23,6 +25,11 @@ pub fn deletion() -> Job {
 /// Rotates the keys that are due.
 pub fn rotation() -> Job {
     Job::new("kms/rotate-due-keys", |cx| Box::pin(rotate_due_keys(cx)))
+}
+
+/// Forgets the imported material that has expired.
+pub fn expiry() -> Job {
+    Job::new("kms/forget-expired-material", |cx| Box::pin(forget_expired(cx)))
 }
 
 /// The rows of an index of dues whose time has come, up to [`KEYS_PER_RUN_MAX`].
@@ -98,6 +105,46 @@ async fn rotate_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
                 after.rotate(id.clone(), cx.now(), RotationKind::Automatic);
                 after.sealed = Some(sealed.clone());
                 keep_material(tx, &now);
+                replace_key(tx, &now, &after);
+                Ok(())
+            }
+            // Changed since it was read above: look again at the next run.
+            Some(_) | None => Err(StoreError::Conflict),
+        }
+    })
+    .await
+}
+
+/// Forgets material that expires now, of up to [`KEYS_PER_RUN_MAX`] keys.
+///
+/// # Errors
+///
+/// Whatever the store and the journal report.
+async fn forget_expired(cx: &JobCx) -> Result<(), JobError> {
+    for row in due_now(cx, &EXPIRIES).await? {
+        forget_expired_of(cx, &row).await?;
+    }
+    Ok(())
+}
+
+async fn forget_expired_of(cx: &JobCx, row: &Due) -> Result<(), JobError> {
+    let is_due = |key: &Key| key.expiry_due() == Some(row.0);
+    let Some(before) = due_key(cx, row, is_due).await? else {
+        return Ok(());
+    };
+    let expired = before.expired(cx.now());
+    let names: Vec<&str> = expired.iter().map(MaterialId::as_str).collect();
+    let details = serde_json::json!({ "keyId": before.id.as_str(), "keyMaterialIds": names });
+    let scope = Scope::regional(before.account, &before.region);
+    let event = event("DeleteExpiredKeyMaterial", &before, details);
+    cx.write(scope, event, async |tx| {
+        match tx.get(&KEYS, &before.id).await? {
+            Some(now) if is_due(&now) && now.expired(cx.now()) == expired => {
+                let mut after = Key::clone(&now);
+                for id in &expired {
+                    after.lose(id);
+                    drop_material(tx, &after, id);
+                }
                 replace_key(tx, &now, &after);
                 Ok(())
             }

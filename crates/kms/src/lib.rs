@@ -10,7 +10,7 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: imported material, custom key stores,
+//! Absent for now: custom key stores,
 //! multi-Region keys, AWS managed keys, key agreement, ML-DSA and ML-KEM. What
 //! a request asks of these is refused, never ignored.
 
@@ -63,8 +63,14 @@ const REFUSED: &[gate::Refused] = &[
     (
         "CreateKey",
         "Origin",
-        "refused unless AWS_KMS: no imported, CloudHSM or external material",
+        "refused unless AWS_KMS or EXTERNAL: there are no custom key stores",
     ),
+    (
+        "GetParametersForImport",
+        "WrappingAlgorithm",
+        "refused for RSAES_PKCS1_V1_5, as by AWS, and SM2PKE",
+    ),
+    ("GetParametersForImport", "WrappingKeySpec", "refused for SM2"),
     ("CreateKey", "XksKeyId", "there are no external key stores"),
     ("Decrypt", "Recipient", "attestation documents are not verified"),
     (
@@ -140,6 +146,10 @@ pub fn service() -> gate::Service {
         .on::<api::GetKeyRotationStatus>(ops::rotation::get_key_rotation_status)
         .on::<api::RotateKeyOnDemand>(ops::rotation::rotate_key_on_demand)
         .on::<api::ListKeyRotations>(ops::rotation::list_key_rotations)
+        // Imported material.
+        .on::<api::GetParametersForImport>(ops::import::get_parameters_for_import)
+        .on::<api::ImportKeyMaterial>(ops::import::import_key_material)
+        .on::<api::DeleteImportedKeyMaterial>(ops::import::delete_imported_key_material)
         // Grants.
         .on::<api::CreateGrant>(ops::grants::create_grant)
         .on::<api::ListGrants>(ops::grants::list_grants)
@@ -155,6 +165,7 @@ pub fn service() -> gate::Service {
         .on::<api::ListResourceTags>(ops::tags::list_resource_tags)
         .job(jobs::deletion())
         .job(jobs::rotation())
+        .job(jobs::expiry())
         .describes(access::described)
         .refuses(REFUSED)
         .done()

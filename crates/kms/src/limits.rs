@@ -1,6 +1,7 @@
 //! Every bound of the KMS API that the model's own constraints do not carry.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Most aliases of one key. Source: KMS Developer Guide, "Resource quotas".
 pub const ALIASES_PER_KEY_MAX: usize = 50;
@@ -44,6 +45,14 @@ pub const ROTATIONS_PAGE: PageLimit = PageLimit {
     default: 100,
     max: 1000,
 };
+
+/// How long the parameters of an import serve.
+/// Source: KMS API Reference, `GetParametersForImport`.
+pub const IMPORT_PARAMETERS_VALID: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How far ahead imported material may expire.
+/// Source: KMS API Reference, `ImportKeyMaterial`, `ValidTo`.
+pub const MATERIAL_VALID_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Random bytes that `GenerateRandom` gives, and data key bytes. The model
 /// enforces the range; this is the source for buffers.

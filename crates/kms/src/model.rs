@@ -17,7 +17,7 @@ pub mod tags;
 pub use alias::{Alias, AliasName};
 pub use ciphertext::CiphertextReference;
 pub use context::EncryptionContext;
-pub use generation::Generation;
+pub use generation::{Generation, Origin};
 pub use grant::{Grant, GrantId, Party, Terms};
 pub use key::Key;
 pub use key_id::KeyId;

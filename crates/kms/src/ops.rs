@@ -16,6 +16,7 @@ pub mod encrypt;
 pub mod generate_random;
 pub mod get_public_key;
 pub mod grants;
+pub mod import;
 pub mod key_deletion;
 pub mod key_policy;
 pub mod list_aliases;

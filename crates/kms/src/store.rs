@@ -3,11 +3,11 @@
 //! Whatever is written here asks for the permit of the key it is written for.
 //!
 //! Invariants, each kept by writing both sides in one transaction:
-//! - a key has its current material;
+//! - a key has its current material, unless it waits for its import;
 //! - an alias has a row and stands in the row of the key it points at;
 //! - a key that waits for its deletion, and no other, has a row in
-//!   [`DELETIONS`] under the time it is due; and one that is to rotate by itself
-//!   has one in [`ROTATIONS`].
+//!   [`DELETIONS`] under the time it is due; one that is to rotate by itself has
+//!   one in [`ROTATIONS`], one with material that expires in [`EXPIRIES`].
 
 pub mod grants;
 
@@ -23,7 +23,7 @@ use crate::access::{Named, Sought};
 use crate::error::Error;
 use crate::model::key::arn;
 use crate::model::{
-    Alias, AliasName, CiphertextReference, Key, KeyId, KeyName, Material, MaterialId, Target,
+    Alias, AliasName, CiphertextReference, Key, KeyId, KeyName, KeyState, Material, MaterialId, Target,
 };
 
 /// Keys, in their owner's account and region.
@@ -42,6 +42,9 @@ pub(crate) const DELETIONS: Table<Due, ()> = Table::new("kms/deletion", 1);
 
 /// The rotations that keys of all accounts are to make by themselves, likewise.
 pub(crate) const ROTATIONS: Table<Due, ()> = Table::new("kms/rotation", 1);
+
+/// The imported materials of all accounts that expire, likewise.
+pub(crate) const EXPIRIES: Table<Due, ()> = Table::new("kms/expiry", 1);
 
 /// When a key is due, and which.
 pub(crate) type Due = (Timestamp, AccountId, Region, KeyId);
@@ -263,6 +266,54 @@ pub fn seal(cx: &Cx, key: &Key, backing: &BackingKey) -> Result<Material, Error>
     Material::seal(&key.id, &key.material, backing, &domain, cx.random(), cx.now()).map_err(Error::Crypto)
 }
 
+/// Seals any material of a key.
+///
+/// # Errors
+///
+/// As [`seal`].
+pub(crate) fn seal_as(cx: &Cx, key: &Key, id: &MaterialId, backing: &BackingKey) -> Result<Material, Error> {
+    let domain = cx.domain_key(key.account, &key.region, MATERIAL_PURPOSE);
+    Material::seal(&key.id, id, backing, &domain, cx.random(), cx.now()).map_err(Error::Crypto)
+}
+
+/// Puts a sealed material where it belongs: into the key if it is the current
+/// one, else into a row of its own.
+pub(crate) fn place_material(tx: &WriteTx, key: &mut Key, id: &MaterialId, sealed: Material) {
+    if *id == key.material {
+        key.sealed = Some(sealed);
+    } else {
+        tx.cross_account_put(&scope_of(key), &MATERIALS, &(key.id.clone(), id.clone()), &sealed);
+    }
+}
+
+/// Removes the row of a material, if it has one of its own.
+pub(crate) fn drop_material(tx: &WriteTx, key: &Key, id: &MaterialId) {
+    tx.cross_account_delete(&scope_of(key), &MATERIALS, &(key.id.clone(), id.clone()));
+}
+
+/// Takes the row of a material to be the key's current one.
+///
+/// # Errors
+///
+/// [`Error::MaterialNotFound`] if there is none.
+pub(crate) async fn take_material(tx: &WriteTx, key: &mut Key) -> Result<(), Error> {
+    let row = (key.id.clone(), key.material.clone());
+    let scope = scope_of(key);
+    let sealed = tx.cross_account_get(&scope, &MATERIALS, &row).await?;
+    let sealed = sealed.ok_or_else(|| Error::MaterialNotFound {
+        arn: key.arn(),
+        material: key.material.to_string(),
+    })?;
+    key.sealed = Some(Material::clone(&sealed));
+    tx.cross_account_delete(&scope, &MATERIALS, &row);
+    Ok(())
+}
+
+/// Where a key and what belongs to it lie.
+fn scope_of(key: &Key) -> Scope {
+    Scope::regional(key.account, &key.region)
+}
+
 /// Writes a new key, which holds its material.
 pub fn insert_key(tx: &mut WriteTx, _may_create: &Permit<()>, key: &Key) {
     insert_chosen_key(tx, key);
@@ -271,7 +322,12 @@ pub fn insert_key(tx: &mut WriteTx, _may_create: &Permit<()>, key: &Key) {
 /// Writes a key that the operator chose, which holds its material. No permit:
 /// nobody asks, and only [`crate::bootstrap_key`] calls it.
 pub(crate) fn insert_chosen_key(tx: &mut WriteTx, key: &Key) {
-    assert!(key.sealed.is_some(), "a new key has its material");
+    let waits = key.state == KeyState::PendingImport;
+    assert_eq!(
+        key.sealed.is_none(),
+        waits,
+        "a new key has its material or waits for it"
+    );
     tx.put(&KEYS, &key.id, key);
 }
 
@@ -294,15 +350,15 @@ pub(crate) fn replace_key(tx: &WriteTx, before: &Key, after: &Key) {
             tx.cross_account_put(&Scope::global(), table, &due_row(after, due), &());
         }
     }
-    let scope = Scope::regional(after.account, &after.region);
-    tx.cross_account_put(&scope, &KEYS, &after.id, after);
+    tx.cross_account_put(&scope_of(after), &KEYS, &after.id, after);
 }
 
 /// What happens to a key by itself, and when.
-fn dues(key: &Key) -> [(&'static Table<Due, ()>, Option<Timestamp>); 2] {
+fn dues(key: &Key) -> [(&'static Table<Due, ()>, Option<Timestamp>); 3] {
     [
         (&DELETIONS, key.state.deletion_due()),
         (&ROTATIONS, key.rotation_due()),
+        (&EXPIRIES, key.expiry_due()),
     ]
 }
 
@@ -310,7 +366,7 @@ fn dues(key: &Key) -> [(&'static Table<Due, ()>, Option<Timestamp>); 2] {
 /// own, if it has none.
 pub(crate) fn keep_material(tx: &WriteTx, before: &Key) {
     if let Some(material) = &before.sealed {
-        let scope = Scope::regional(before.account, &before.region);
+        let scope = scope_of(before);
         let row = (before.id.clone(), before.material.clone());
         tx.cross_account_put(&scope, &MATERIALS, &row, material);
     }

@@ -140,6 +140,20 @@ aws_names! {
     }
 }
 
+aws_names! {
+    /// How material is wrapped.
+    WrappingAlgorithm {
+        /// RSA-OAEP with SHA-1.
+        RsaesOaepSha1 = "RSAES_OAEP_SHA_1",
+        /// RSA-OAEP with SHA-256.
+        RsaesOaepSha256 = "RSAES_OAEP_SHA_256",
+        /// RSA-OAEP with SHA-1 of a key that wraps the material.
+        RsaAesKeyWrapSha1 = "RSA_AES_KEY_WRAP_SHA_1",
+        /// RSA-OAEP with SHA-256 of a key that wraps the material.
+        RsaAesKeyWrapSha256 = "RSA_AES_KEY_WRAP_SHA_256",
+    }
+}
+
 impl KeySpec {
     /// The signing algorithms of the spec; none for a key that cannot sign.
     pub const fn signing_algorithms(self) -> &'static [SigningAlgorithm] {
@@ -207,6 +221,16 @@ impl KeySpec {
         }
     }
 
+    /// Bytes in the modulus of an RSA key; `None` for every other.
+    pub const fn modulus_bytes(self) -> Option<usize> {
+        match self {
+            KeySpec::Rsa2048 => Some(256),
+            KeySpec::Rsa3072 => Some(384),
+            KeySpec::Rsa4096 => Some(512),
+            _ => None,
+        }
+    }
+
     /// The longest plaintext in bytes that a key of this spec encrypts.
     ///
     /// For RSA this is the modulus less twice the hash less two (RFC 8017,
@@ -215,14 +239,12 @@ impl KeySpec {
     pub const fn plaintext_bytes_max(self, algorithm: EncryptionAlgorithm) -> Option<usize> {
         /// Source: KMS API Reference, Encrypt, `Plaintext`.
         const SYMMETRIC_BYTES_MAX: usize = 4096;
-        let modulus_bytes = match (self, algorithm) {
-            (KeySpec::SymmetricDefault, EncryptionAlgorithm::SymmetricDefault) => {
+        let modulus_bytes = match (self.modulus_bytes(), algorithm) {
+            (Some(bytes), _) => bytes,
+            (None, EncryptionAlgorithm::SymmetricDefault) if matches!(self, KeySpec::SymmetricDefault) => {
                 return Some(SYMMETRIC_BYTES_MAX);
             }
-            (KeySpec::Rsa2048, _) => 256,
-            (KeySpec::Rsa3072, _) => 384,
-            (KeySpec::Rsa4096, _) => 512,
-            _ => return None,
+            (None, _) => return None,
         };
         match algorithm {
             EncryptionAlgorithm::SymmetricDefault => None,

@@ -23,6 +23,68 @@ pub struct Generation {
     /// When it took over, and why; `None` of the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated: Option<Rotated>,
+    /// What is known of it if it was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<Import>,
+}
+
+/// What is known of imported material.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// What was said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// When it is forgotten by itself; `None` for never, or if it is not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// Whether it is here: it was neither deleted nor did it expire.
+    pub present: bool,
+}
+
+impl Generation {
+    /// When its material is forgotten by itself.
+    pub fn expires(&self) -> Option<Timestamp> {
+        let import = self.import.as_ref().filter(|import| import.present)?;
+        import.expires
+    }
+
+    /// Whether its material is here.
+    pub fn is_present(&self) -> bool {
+        self.import.as_ref().is_none_or(|import| import.present)
+    }
+
+    /// Its material is here no more.
+    pub fn lose(&mut self) {
+        if let Some(import) = &mut self.import {
+            import.present = false;
+            import.expires = None;
+        }
+    }
+}
+
+/// Where the material of a key comes from, for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// Made here.
+    #[default]
+    AwsKms,
+    /// Imported.
+    External,
+}
+
+impl Origin {
+    /// AWS's spelling.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Origin::AwsKms => "AWS_KMS",
+            Origin::External => "EXTERNAL",
+        }
+    }
+
+    /// Made here: what rows leave out.
+    pub fn is_aws_kms(&self) -> bool {
+        *self == Origin::AwsKms
+    }
 }
 
 /// A rotation that was made.

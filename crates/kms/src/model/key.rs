@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::limits::ALIASES_PER_KEY_MAX;
-use crate::model::generation::{Rotated, RotationKind, Schedule};
+use crate::model::generation::{Import, Rotated, RotationKind, Schedule};
 use crate::model::{
     AliasName, CiphertextReference, DeletionWindow, Demand, Family, Generation, KeyId, KeyPolicy, KeyState,
-    KeyUsage, Material, MaterialId, Purpose, Tags,
+    KeyUsage, Material, MaterialId, Origin, Purpose, Tags,
 };
 
 /// A key.
@@ -45,7 +45,14 @@ pub struct Key {
     /// for one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub granted: bool,
-    /// Its materials, the current one last; empty until it first rotates.
+    /// Where its material comes from.
+    #[serde(default, skip_serializing_if = "Origin::is_aws_kms")]
+    pub origin: Origin,
+    /// Imported material that it can rotate to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending: Option<Generation>,
+    /// Its materials, the current one last; empty until it first rotates or
+    /// material is imported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) generations: Vec<Generation>,
     /// Whether and when it rotates by itself.
@@ -136,19 +143,121 @@ impl Key {
     /// [`Error::State`] if none was scheduled.
     pub fn cancel_deletion(&mut self) -> Result<(), Error> {
         self.check(Demand::CancelDeletion)?;
-        self.state = KeyState::Disabled;
+        self.state = if self.is_complete() {
+            KeyState::Disabled
+        } else {
+            KeyState::PendingImport
+        };
         Ok(())
     }
 
     /// Its materials, the current one last.
     pub fn generations(&self) -> Vec<Generation> {
-        if self.generations.is_empty() {
+        if self.generations.is_empty() && self.origin == Origin::AwsKms {
             return vec![Generation {
                 material: self.material.clone(),
                 rotated: None,
+                import: None,
             }];
         }
         self.generations.clone()
+    }
+
+    /// Whether it waits for its first import: then it only seems to have a material.
+    pub fn has_no_material_yet(&self) -> bool {
+        self.origin == Origin::External && self.generations.is_empty()
+    }
+
+    /// Whether every material is here, so that it can be used.
+    fn is_complete(&self) -> bool {
+        !self.has_no_material_yet() && self.generations.iter().all(Generation::is_present)
+    }
+
+    /// Whether this is one of its materials, or one that it can rotate to.
+    pub fn has_material(&self, id: &MaterialId) -> bool {
+        let mut known = self.generations.iter().chain(&self.pending);
+        known.any(|generation| generation.material == *id)
+    }
+
+    /// When some of its material is forgotten by itself.
+    pub fn expiry_due(&self) -> Option<Timestamp> {
+        let generations = self.generations.iter().chain(&self.pending);
+        generations.filter_map(Generation::expires).min()
+    }
+
+    /// The materials that are to be forgotten by now.
+    pub fn expired(&self, now: Timestamp) -> Vec<MaterialId> {
+        let generations = self.generations.iter().chain(&self.pending);
+        let expired = generations.filter(|it| it.expires().is_some_and(|at| at <= now));
+        expired.map(|it| it.material.clone()).collect()
+    }
+
+    /// Whether it takes material from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotImported`] if not.
+    pub fn check_imported(&self) -> Result<(), Error> {
+        match self.origin {
+            Origin::External => Ok(()),
+            Origin::AwsKms => Err(Error::NotImported { arn: self.arn() }),
+        }
+    }
+
+    /// Takes imported material: again one that it had, or a new one, which is
+    /// its first or the one it will rotate to. Which of the two follows from
+    /// what it has, unless the caller says. With all of its material the key
+    /// comes back into use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IncorrectMaterial`] for another than it had, for a new one that
+    /// it has, and for a second one of a key that has one for ever.
+    ///
+    /// Source: KMS API Reference, `ImportKeyMaterial`, `ImportType`.
+    pub fn import(&mut self, id: &MaterialId, is_new: Option<bool>, import: Import) -> Result<(), Error> {
+        let incorrect = Error::IncorrectMaterial { arn: self.arn() };
+        let is_first = self.generations.is_empty();
+        let mut known = self.generations.iter_mut().chain(&mut self.pending);
+        match known.find(|generation| generation.material == *id) {
+            Some(_) if is_new == Some(true) => return Err(incorrect),
+            Some(generation) => generation.import = Some(import),
+            None if !is_new.unwrap_or(is_first) => return Err(incorrect),
+            None => {
+                let generation = Generation {
+                    material: id.clone(),
+                    rotated: None,
+                    import: Some(import),
+                };
+                if is_first {
+                    self.material = id.clone();
+                    self.generations.push(generation);
+                } else if self.purpose.family() == Family::Symmetric && self.pending.is_none() {
+                    self.pending = Some(generation);
+                } else {
+                    return Err(incorrect);
+                }
+            }
+        }
+        if self.state == KeyState::PendingImport && self.is_complete() {
+            self.state = KeyState::Enabled;
+        }
+        Ok(())
+    }
+
+    /// Forgets a material. One that it never used is gone; without one of the
+    /// others it waits for it.
+    pub fn lose(&mut self, id: &MaterialId) {
+        self.pending = self.pending.take().filter(|pending| pending.material != *id);
+        for generation in self.generations.iter_mut().filter(|it| it.material == *id) {
+            generation.lose();
+        }
+        if *id == self.material {
+            self.sealed = None;
+        }
+        if matches!(self.state, KeyState::Enabled | KeyState::Disabled) && !self.is_complete() {
+            self.state = KeyState::PendingImport;
+        }
     }
 
     /// How often it rotated for this reason.
@@ -175,21 +284,51 @@ impl Key {
     ///
     /// [`Error::CannotRotate`] if not.
     pub fn check_rotates_by_itself(&self) -> Result<(), Error> {
-        self.check_rotates()
+        self.check_rotates()?;
+        match self.origin {
+            Origin::AwsKms => Ok(()),
+            Origin::External => Err(Error::CannotRotate { arn: self.arn() }),
+        }
     }
 
     /// Puts a material in the place of the current one, whose own row the
     /// caller keeps. The sealed material must follow.
     pub fn rotate(&mut self, material: MaterialId, at: Timestamp, kind: RotationKind) {
-        self.generations = self.generations();
-        self.generations.push(Generation {
-            material: material.clone(),
+        self.take_over(Generation {
+            material,
             rotated: Some(Rotated { at, kind }),
+            import: None,
         });
-        self.material = material;
+    }
+
+    /// Rotates to the material that was imported for that. The sealed material
+    /// must follow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingToRotateTo`] if there is none.
+    pub fn rotate_to_imported(&mut self, at: Timestamp) -> Result<(), Error> {
+        let kind = RotationKind::OnDemand;
+        let Some(pending) = self.pending.take() else {
+            return Err(Error::NothingToRotateTo { arn: self.arn() });
+        };
+        self.take_over(Generation {
+            rotated: Some(Rotated { at, kind }),
+            ..pending
+        });
+        Ok(())
+    }
+
+    fn take_over(&mut self, next: Generation) {
+        self.generations = self.generations();
+        self.material = next.material.clone();
+        let rotated = next.rotated;
+        self.generations.push(next);
         self.sealed = None;
-        if let (RotationKind::Automatic, Some(schedule)) = (kind, self.schedule) {
-            self.schedule = Some(schedule.advanced(at));
+        if let (Some(rotated), Some(schedule)) = (rotated, self.schedule)
+            && rotated.kind == RotationKind::Automatic
+        {
+            self.schedule = Some(schedule.advanced(rotated.at));
         }
     }
 
@@ -317,6 +456,8 @@ mod tests {
             tags: Tags::default(),
             aliases: BTreeSet::new(),
             granted: false,
+            origin: Origin::AwsKms,
+            pending: None,
             generations: Vec::new(),
             schedule: None,
             material: MaterialId::generate(&Random::seeded(1)),

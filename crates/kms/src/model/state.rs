@@ -53,6 +53,8 @@ pub enum Demand {
     CancelDeletion,
     /// `CreateGrant`.
     Grant,
+    /// `GetParametersForImport` and `ImportKeyMaterial`.
+    Import,
     /// `RotateKeyOnDemand`, and whether the key rotates by itself.
     Rotate,
     /// `ScheduleKeyDeletion`.
@@ -122,6 +124,7 @@ impl KeyState {
             Demand::Grant => matches!(standing, Standing::Unavailable | Standing::Updating),
             Demand::ScheduleDeletion => !matches!(standing, Standing::PendingDeletion | Standing::Updating),
             Demand::Switch => matches!(standing, Standing::Disabled | Standing::Unavailable),
+            Demand::Import => matches!(standing, Standing::Disabled | Standing::PendingImport),
             Demand::Rotate | Demand::Use => standing == Standing::Updating,
         };
         if admitted { Ok(()) } else { Err(standing) }
@@ -130,6 +133,7 @@ impl KeyState {
     fn admits_enabled(self, demand: Demand) -> Result<(), Standing> {
         match demand {
             Demand::Annotate
+            | Demand::Import
             | Demand::Grant
             | Demand::Rotate
             | Demand::ScheduleDeletion
@@ -211,11 +215,12 @@ mod tests {
     #[test]
     fn every_state_admits_what_the_guide_says() {
         #[rustfmt::skip]
-        let table: [(Demand, [&str; 7]); 7] = [
+        let table: [(Demand, [&str; 7]); 8] = [
             // Demand                  Enabled   Disabled    PendingDeletion  PendingImport  Unavailable    Creating    Updating
             (Demand::Use,              [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "."]),
             (Demand::Grant,            [".",     "disabled", "deletion",      "import",      ".",           "creating", "."]),
             (Demand::Rotate,           [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "."]),
+            (Demand::Import,           [".",     ".",        "deletion",      ".",           "unavailable", "creating", "updating"]),
             (Demand::Annotate,         [".",     ".",        "deletion",      ".",           ".",           ".",        "."]),
             (Demand::Switch,           [".",     ".",        "deletion",      "import",      ".",           "creating", "updating"]),
             (Demand::ScheduleDeletion, [".",     ".",        "deletion",      ".",           ".",           ".",        "updating"]),
@@ -249,6 +254,7 @@ mod tests {
         for demand in [
             Demand::Use,
             Demand::Grant,
+            Demand::Import,
             Demand::Rotate,
             Demand::Annotate,
             Demand::Switch,

@@ -10,25 +10,27 @@ use kms_api::{CreateKeyInput, CreateKeyOutput, KeyUsageType, OriginType};
 
 use crate::access;
 use crate::error::Error;
-use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, Purpose, Tags, policy};
+use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, Origin, Purpose, Tags, policy};
 use crate::ops::key_policy::{bind, refuse_lockout};
 use crate::ops::metadata::metadata;
 use crate::{Kms, store};
 
-/// Creates a key: enabled, with material made here.
+/// Creates a key: enabled, with material made here, or waiting for its import.
 ///
 /// # Errors
 ///
 /// What the account may not do, what does not fit together, and what is not
 /// supported: see [`Error`].
 pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<CreateKeyOutput, Error> {
-    refuse_other_origins(&input)?;
+    let origin = origin(&input)?;
     let purpose = purpose(&input)?;
     let tags = Tags::parse(input.tags.unwrap_or_default())?;
     let given = input.policy.map(policy::UnboundPolicy::parse).transpose()?;
 
     let bypass = input.bypass_policy_lockout_safety_check;
-    let may_create = cx.authorize(access::new_key(purpose, &tags, bypass)).await?;
+    let may_create = cx
+        .authorize(access::new_key(purpose, origin, &tags, bypass))
+        .await?;
     let is_given = given.is_some();
     let policy = match given {
         Some(policy) => bind(cx, policy).await?,
@@ -41,11 +43,16 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         purpose,
         created: cx.now(),
         description: input.description.unwrap_or_default(),
-        state: KeyState::Enabled,
+        state: match origin {
+            Origin::AwsKms => KeyState::Enabled,
+            Origin::External => KeyState::PendingImport,
+        },
         policy,
         tags,
         aliases: BTreeSet::new(),
         granted: false,
+        origin,
+        pending: None,
         generations: Vec::new(),
         schedule: None,
         material: MaterialId::generate(cx.random()),
@@ -59,8 +66,10 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         refuse_lockout(cx, &key, &key.policy, bypass).await?;
     }
 
-    let backing = make(kms, purpose.spec(), cx.random()).await?;
-    key.sealed = Some(store::seal(cx, &key, &backing)?);
+    if origin == Origin::AwsKms {
+        let backing = make(kms, purpose.spec(), cx.random()).await?;
+        key.sealed = Some(store::seal(cx, &key, &backing)?);
+    }
     // Before the write, whose intent must tell all that the record will.
     access::created(cx, &key);
     cx.write(async |tx| {
@@ -73,14 +82,14 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
     })
 }
 
-/// Refuses keys whose material is not made here, and keys of several regions.
-fn refuse_other_origins(input: &CreateKeyInput) -> Result<(), Error> {
-    match input.origin {
-        None | Some(OriginType::AwsKms) => {}
-        Some(OriginType::External) => return Err(Error::Unsupported("Origin EXTERNAL")),
+/// Where the material is to come from. Refuses key stores, and keys of several regions.
+fn origin(input: &CreateKeyInput) -> Result<Origin, Error> {
+    let origin = match input.origin {
+        None | Some(OriginType::AwsKms) => Origin::AwsKms,
+        Some(OriginType::External) => Origin::External,
         Some(OriginType::AwsCloudhsm) => return Err(Error::Unsupported("Origin AWS_CLOUDHSM")),
         Some(OriginType::ExternalKeyStore) => return Err(Error::Unsupported("Origin EXTERNAL_KEY_STORE")),
-    }
+    };
     if input.custom_key_store_id.is_some() {
         return Err(Error::Unsupported("CustomKeyStoreId"));
     }
@@ -90,7 +99,7 @@ fn refuse_other_origins(input: &CreateKeyInput) -> Result<(), Error> {
     if input.multi_region == Some(true) {
         return Err(Error::Unsupported("MultiRegion"));
     }
-    Ok(())
+    Ok(origin)
 }
 
 /// Spec and usage, as the request says or leaves out.
@@ -206,19 +215,14 @@ mod tests {
             ));
         }
         let empty = CreateKeyInput::default;
-        assert!(refuse_other_origins(&empty()).is_ok());
-        assert!(
-            refuse_other_origins(&CreateKeyInput {
-                multi_region: Some(false),
-                ..empty()
-            })
-            .is_ok()
-        );
+        assert_eq!(origin(&empty()).unwrap(), Origin::AwsKms);
+        let external = CreateKeyInput {
+            origin: Some(OriginType::External),
+            multi_region: Some(false),
+            ..empty()
+        };
+        assert_eq!(origin(&external).unwrap(), Origin::External);
         for refused in [
-            CreateKeyInput {
-                origin: Some(OriginType::External),
-                ..empty()
-            },
             CreateKeyInput {
                 origin: Some(OriginType::AwsCloudhsm),
                 ..empty()
@@ -241,7 +245,7 @@ mod tests {
             },
         ] {
             assert!(
-                matches!(refuse_other_origins(&refused), Err(Error::Unsupported(_))),
+                matches!(origin(&refused), Err(Error::Unsupported(_))),
                 "{refused:?}"
             );
         }

@@ -1,15 +1,15 @@
 //! What `CreateKey` and `DescribeKey` tell of a key.
 
 use kms_api::{
-    CustomerMasterKeySpec, EncryptionAlgorithmSpec, KeyManagerType, KeyMetadata, KeySpec, KeyUsageType,
-    MacAlgorithmSpec, OriginType, SigningAlgorithmSpec,
+    CustomerMasterKeySpec, EncryptionAlgorithmSpec, ExpirationModelType, KeyManagerType, KeyMetadata,
+    KeySpec, KeyUsageType, MacAlgorithmSpec, OriginType, SigningAlgorithmSpec,
 };
 
 use crate::model::{Family, Key, KeyState, KeyUsage, Purpose};
 
 /// The metadata of a key.
 pub(super) fn metadata(key: &Key) -> KeyMetadata {
-    let is_symmetric = key.purpose.family() == Family::Symmetric;
+    let has_material_id = key.purpose.family() == Family::Symmetric && !key.has_no_material_yet();
     let window = match key.state {
         KeyState::PendingReplicaDeletion { window } => i32::try_from(window.days()).ok(),
         KeyState::Creating
@@ -30,7 +30,7 @@ pub(super) fn metadata(key: &Key) -> KeyMetadata {
         key_usage: Some(usage(key.purpose)),
         key_state: Some(state(key.state)),
         deletion_date: key.state.deletion_due(),
-        origin: Some(OriginType::AwsKms),
+        origin: OriginType::parse(key.origin.as_str()),
         key_manager: Some(KeyManagerType::Customer),
         customer_master_key_spec: old_spec(key.purpose),
         key_spec: spec(key.purpose),
@@ -39,18 +39,29 @@ pub(super) fn metadata(key: &Key) -> KeyMetadata {
         mac_algorithms: mac_algorithms(key.purpose),
         multi_region: Some(false),
         pending_deletion_window_in_days: window,
-        current_key_material_id: is_symmetric.then(|| key.material.to_string()),
-        // Of imported, custom-store and multi-Region keys, and of usages that
-        // no key has yet.
-        valid_to: None,
+        current_key_material_id: has_material_id.then(|| key.material.to_string()),
+        valid_to: key.expiry_due(),
+        expiration_model: expiration_model(key),
+        // Of custom-store and multi-Region keys, and of usages that no key has yet.
         custom_key_store_id: None,
         cloud_hsm_cluster_id: None,
-        expiration_model: None,
         key_agreement_algorithms: None,
         encapsulation_algorithms: None,
         multi_region_configuration: None,
         xks_key_configuration: None,
     }
+}
+
+/// Whether the imported material of a key expires, as long as it is here.
+fn expiration_model(key: &Key) -> Option<ExpirationModelType> {
+    let is_here = key
+        .generations()
+        .iter()
+        .any(|it| it.import.is_some() && it.is_present());
+    is_here.then_some(match key.expiry_due() {
+        Some(_) => ExpirationModelType::KeyMaterialExpires,
+        None => ExpirationModelType::KeyMaterialDoesNotExpire,
+    })
 }
 
 /// The spec in the API's terms.

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use gate::{Cx, Permit};
 use kms_api::{
-    DisableKeyRotationInput, EnableKeyRotationInput, GetKeyRotationStatusInput, GetKeyRotationStatusOutput,
-    IncludeKeyMaterial, KeyMaterialState, ListKeyRotationsInput, ListKeyRotationsOutput,
-    RotateKeyOnDemandInput, RotateKeyOnDemandOutput, RotationType, RotationsListEntry,
+    DisableKeyRotationInput, EnableKeyRotationInput, ExpirationModelType, GetKeyRotationStatusInput,
+    GetKeyRotationStatusOutput, ImportState, IncludeKeyMaterial, KeyMaterialState, ListKeyRotationsInput,
+    ListKeyRotationsOutput, RotateKeyOnDemandInput, RotateKeyOnDemandOutput, RotationType,
+    RotationsListEntry,
 };
 use shape::Unit;
 
 use crate::error::Error;
 use crate::limits::{ON_DEMAND_ROTATIONS_MAX, ROTATIONS_PAGE};
 use crate::model::generation::{Generation, RotationKind, RotationPeriod, Schedule};
-use crate::model::{Demand, Family, Key, KeyState, MaterialId};
+use crate::model::{Demand, Family, Key, KeyState, MaterialId, Origin};
 use crate::ops::create_key::make;
 use crate::ops::page;
 use crate::{Kms, access, store};
@@ -121,14 +122,22 @@ pub async fn rotate_key_on_demand(
     if key.rotations(RotationKind::OnDemand) >= ON_DEMAND_ROTATIONS_MAX {
         return Err(Error::TooManyRotations { arn: key.arn() });
     }
-    let id = MaterialId::generate(cx.random());
-    let backing = make(kms, key.purpose.spec(), cx.random()).await?;
     let mut after = Key::clone(&key);
-    after.rotate(id, cx.now(), RotationKind::OnDemand);
-    after.sealed = Some(store::seal(cx, &after, &backing)?);
+    match key.origin {
+        Origin::AwsKms => {
+            let id = MaterialId::generate(cx.random());
+            let backing = make(kms, key.purpose.spec(), cx.random()).await?;
+            after.rotate(id, cx.now(), RotationKind::OnDemand);
+            after.sealed = Some(store::seal(cx, &after, &backing)?);
+        }
+        Origin::External => after.rotate_to_imported(cx.now())?,
+    }
     cx.note("keyMaterialId", after.material.to_string());
     cx.write(async |tx| {
         store::keep_material(tx, &key);
+        if after.sealed.is_none() {
+            store::take_material(tx, &mut after).await?;
+        }
         store::update_key(tx, &key, &after);
         Ok::<_, Error>(())
     })
@@ -157,7 +166,8 @@ pub async fn list_key_rotations(
         return Err(Error::CannotRotate { arn: key.arn() });
     }
     let all = input.include_key_material == Some(IncludeKeyMaterial::AllKeyMaterial);
-    let generations = key.generations();
+    let mut generations = key.generations();
+    generations.extend(key.pending.clone());
     let listed = generations
         .iter()
         .enumerate()
@@ -178,9 +188,13 @@ pub async fn list_key_rotations(
 fn entry(key: &Key, generation: &Generation) -> RotationsListEntry {
     let state = if generation.material == key.material {
         KeyMaterialState::Current
+    } else if key.pending.as_ref() == Some(generation) {
+        KeyMaterialState::PendingRotation
     } else {
         KeyMaterialState::NonCurrent
     };
+    let import = generation.import.as_ref();
+    let here = import.filter(|import| import.present);
     RotationsListEntry {
         key_id: Some(key.id.to_string()),
         key_material_id: Some(generation.material.to_string()),
@@ -190,10 +204,15 @@ fn entry(key: &Key, generation: &Generation) -> RotationsListEntry {
             RotationKind::Automatic => RotationType::Automatic,
             RotationKind::OnDemand => RotationType::OnDemand,
         }),
-        // Of imported material.
-        key_material_description: None,
-        import_state: None,
-        expiration_model: None,
-        valid_to: None,
+        key_material_description: import.and_then(|import| import.description.clone()),
+        import_state: import.map(|import| match import.present {
+            true => ImportState::Imported,
+            false => ImportState::PendingImport,
+        }),
+        expiration_model: here.map(|import| match import.expires {
+            Some(_) => ExpirationModelType::KeyMaterialExpires,
+            None => ExpirationModelType::KeyMaterialDoesNotExpire,
+        }),
+        valid_to: generation.expires(),
     }
 }

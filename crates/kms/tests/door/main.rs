@@ -11,6 +11,7 @@ mod bootstrap;
 mod conversation;
 mod data_key_pairs;
 mod grants;
+mod import;
 mod rotation;
 mod world;
 

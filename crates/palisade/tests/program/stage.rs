@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use crypto::key::{EncryptionAlgorithm, KeySpec, PublicKey};
 use crypto::totp::{self, STEP_SECONDS};
 use serde_json::{Map, Value, json};
 use shape::OperationShape;
@@ -262,9 +263,12 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         }
         return given;
     }
-    let made = world
-        .ok("kms:CreateKey", json!({"KeySpec": spec, "KeyUsage": usage}))
-        .await;
+    let origin = match name {
+        "GetParametersForImport" | "ImportKeyMaterial" | "DeleteImportedKeyMaterial" => "EXTERNAL",
+        _ => "AWS_KMS",
+    };
+    let made = json!({"KeySpec": spec, "KeyUsage": usage, "Origin": origin});
+    let made = world.ok("kms:CreateKey", made).await;
     let arn = leaf(&made, "Arn");
     for member in needs_key {
         // ListAliases with a key is another operation than without; both name what they list.
@@ -295,6 +299,11 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         given.insert(member.into(), json!(made));
     }
     match name {
+        "GetParametersForImport" => {
+            given.insert("WrappingAlgorithm".into(), json!("RSAES_OAEP_SHA_256"));
+            given.insert("WrappingKeySpec".into(), json!("RSA_2048"));
+        }
+        "ImportKeyMaterial" => kms_import(world, &arn, &mut given).await,
         "CreateGrant" | "RetireGrant" | "RevokeGrant" => {
             kms_grant(world, name, &arn, &mut given).await;
         }
@@ -310,6 +319,22 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         _ => {}
     }
     given
+}
+
+/// Material wrapped for a key.
+async fn kms_import(world: &World, key: &str, given: &mut Given) {
+    let asked =
+        json!({"KeyId": key, "WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"});
+    let told = world.ok("kms:GetParametersForImport", asked).await;
+    let public = STANDARD
+        .decode(leaf(&told, "PublicKey"))
+        .expect("a key is base64");
+    let public = PublicKey::from_der(KeySpec::Rsa2048, &public).expect("it is an RSA key");
+    let wrapped = public.encrypt(EncryptionAlgorithm::RsaesOaepSha256, &[7; 32]);
+    let wrapped = STANDARD.encode(wrapped.expect("a material fits"));
+    given.insert("ImportToken".into(), json!(leaf(&told, "ImportToken")));
+    given.insert("EncryptedKeyMaterial".into(), json!(wrapped));
+    given.insert("ExpirationModel".into(), json!("KEY_MATERIAL_DOES_NOT_EXPIRE"));
 }
 
 /// A grant to be listed or ended, or what one is made of.
