@@ -370,8 +370,17 @@ pub fn alias(cx: &Cx, name: &AliasName) -> Access<AliasName> {
 }
 
 /// Asks for permission to create a key. It has no ARN yet: identity policies decide.
-pub fn new_key(purpose: Purpose, origin: Origin, tags: &Tags, bypass: Option<bool>) -> Access<()> {
-    let access = of_purpose(account(()), purpose, origin).key("kms:bypasspolicylockoutsafetycheck", bypass);
+pub fn new_key(
+    purpose: Purpose,
+    origin: Origin,
+    tags: &Tags,
+    bypass: Option<bool>,
+    multi_region_type: Option<&'static str>,
+) -> Access<()> {
+    let access = of_purpose(account(()), purpose, origin)
+        .key("kms:multiregion", Some(multi_region_type.is_some()))
+        .key("kms:multiregionkeytype", multi_region_type)
+        .key("kms:bypasspolicylockoutsafetycheck", bypass);
     requesting(access, tags)
 }
 
@@ -379,7 +388,11 @@ pub fn new_key(purpose: Purpose, origin: Origin, tags: &Tags, bypass: Option<boo
 /// count yet, and it has no tags yet that a condition could see.
 pub fn new_tags(key: &Key) -> Access<()> {
     let access = Access::to((), key.arn()).doing("kms:TagResource");
-    requesting(of_purpose(access, key.purpose, key.origin), &key.tags)
+    let access = of_purpose(access, key.purpose, key.origin);
+    requesting(
+        access.key("kms:multiregion", Some(key.multi_region.is_some())),
+        &key.tags,
+    )
 }
 
 /// Asks whether the caller could replace the policy of `key` if it were `policy`.
@@ -422,7 +435,13 @@ pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Descri
 
 /// What holds for an existing key.
 fn of_key(access: Access<()>, key: &Key) -> Access<()> {
-    let mut access = of_purpose(access, key.purpose, key.origin);
+    let multi_region = key.multi_region.as_ref();
+    let mut access = of_purpose(access, key.purpose, key.origin)
+        .key("kms:multiregion", Some(multi_region.is_some()))
+        .key(
+            "kms:multiregionkeytype",
+            multi_region.map(|keys| keys.type_in(&key.region)),
+        );
     if !key.aliases.is_empty() {
         let aliases: Value<'static> = key.aliases.iter().map(ToString::to_string).collect();
         access = access.key("kms:resourcealiases", Some(aliases));
@@ -443,7 +462,6 @@ fn of_purpose(access: Access<()>, purpose: Purpose, origin: Origin) -> Access<()
         .key("kms:keyusage", Some(usage))
         .key("kms:customermasterkeyusage", Some(usage))
         .key("kms:keyorigin", Some(origin.as_str()))
-        .key("kms:multiregion", Some(false))
 }
 
 /// What a request with tags says.

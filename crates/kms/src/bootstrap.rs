@@ -141,6 +141,7 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         tags: Tags::default(),
         aliases: BTreeSet::new(),
         granted: false,
+        multi_region: None,
         origin: Origin::AwsKms,
         pending: None,
         generations: Vec::new(),

@@ -142,6 +142,20 @@ pub enum Error {
     /// Whether and when imported material expires does not fit together.
     #[error("{0}")]
     Expiration(&'static str),
+    /// There is a related key in that region.
+    #[error("There is a key {id} in region {region} already")]
+    ReplicaExists {
+        /// Of both keys.
+        id: String,
+        /// Where.
+        region: String,
+    },
+    /// There is no related key in that region, or it cannot be one.
+    #[error("{region} is not a region of this multi-Region key, or cannot be one")]
+    ReplicaRegion {
+        /// As given.
+        region: String,
+    },
     /// A grant that cannot be.
     #[error("The grant is not valid: {0}")]
     GrantConstraint(&'static str),
@@ -267,6 +281,12 @@ pub enum Error {
     /// A key whose material is made here takes none from outside.
     #[error("{arn} origin is AWS_KMS which is not valid for this operation.")]
     NotImported {
+        /// Of the key.
+        arn: String,
+    },
+    /// Only the primary of a multi-Region key does this.
+    #[error("{arn} is not a multi-Region primary key.")]
+    NotPrimary {
         /// Of the key.
         arn: String,
     },
@@ -411,7 +431,9 @@ const INTERNAL: &str = "KMSInternalException";
 impl From<&Error> for Fault {
     fn from(error: &Error) -> Fault {
         match error {
-            Error::AliasExists(_) => Fault::client("AlreadyExistsException", error),
+            Error::AliasExists(_) | Error::ReplicaExists { .. } => {
+                Fault::client("AlreadyExistsException", error)
+            }
             Error::AliasReserved(_) => Fault::client("NotAuthorizedException", error),
             Error::AliasHidden { .. } | Error::CiphertextKeyHidden => {
                 Fault::client("AccessDeniedException", error)
@@ -455,6 +477,7 @@ impl From<&Error> for Fault {
             }
             Error::CannotRotate { .. }
             | Error::NotImported { .. }
+            | Error::NotPrimary { .. }
             | Error::Unsupported(_)
             | Error::WithoutPublicKey { .. } => Fault::client("UnsupportedOperationException", error),
             // AWS sends these three without a message.
@@ -481,6 +504,7 @@ impl From<&Error> for Fault {
             | Error::ModifiersWithoutDryRun
             | Error::PlaintextLength { .. }
             | Error::PolicyName(_)
+            | Error::ReplicaRegion { .. }
             | Error::UsageForSpec { .. }
             | Error::UsageMissing => Fault::client("ValidationException", error),
             Error::Store(error) => Fault::store(INTERNAL, error),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crypto::key::BackingKey;
 use gate::{Event, Job, JobCx, JobError, Touched};
+use ground::Region;
 use store::{Prefix, Scope, StoreError, Table};
 
 use crate::access::KEY_TYPE;
@@ -14,7 +15,7 @@ use crate::model::generation::RotationKind;
 use crate::model::{Key, Material, MaterialId};
 use crate::store::{
     DELETIONS, Due, EXPIRIES, KEYS, MATERIAL_PURPOSE, ROTATIONS, delete_key, drop_material, grants,
-    keep_material, replace_key,
+    keep_material, replace_key, tell_related,
 };
 
 /// Deletes the keys that are due.
@@ -89,8 +90,10 @@ async fn rotate_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
     };
     let backing = BackingKey::generate(before.purpose.spec(), cx.random())?;
     let id = MaterialId::generate(cx.random());
-    let domain = cx.domain_key(before.account, &before.region, MATERIAL_PURPOSE);
-    let sealed = Material::seal(&before.id, &id, &backing, &domain, cx.random(), cx.now())?;
+    let seal = |region: &Region| {
+        let domain = cx.domain_key(before.account, region, MATERIAL_PURPOSE);
+        Material::seal(&before.id, &id, &backing, &domain, cx.random(), cx.now())
+    };
     let details = serde_json::json!({
         "keyId": before.id.as_str(),
         "rotationType": "AUTOMATIC",
@@ -102,11 +105,16 @@ async fn rotate_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
         match tx.get(&KEYS, &before.id).await? {
             Some(now) if is_due(&now) && now.material == before.material => {
                 let mut after = Key::clone(&now);
-                after.rotate(id.clone(), cx.now(), RotationKind::Automatic);
-                after.sealed = Some(sealed.clone());
+                let rotate = |key: &mut Key| {
+                    key.rotate(id.clone(), cx.now(), RotationKind::Automatic);
+                    let sealed = seal(&key.region);
+                    key.sealed = Some(sealed.map_err(|_| StoreError::Conflict)?);
+                    Ok(())
+                };
+                rotate(&mut after)?;
                 keep_material(tx, &now);
                 replace_key(tx, &now, &after);
-                Ok(())
+                tell_related(tx, &after, rotate).await
             }
             // Changed since it was read above: look again at the next run.
             Some(_) | None => Err(StoreError::Conflict),
@@ -184,7 +192,7 @@ async fn delete_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
     let details = serde_json::json!({ "keyId": key.id.as_str() });
     cx.write(scope, event("DeleteKey", &key, details), async |tx| {
         match tx.get(&KEYS, &key.id).await? {
-            Some(key) if is_due(&key) => delete_key(tx, &key).await,
+            Some(key) if is_due(&key) => delete_key(tx, &key, cx.now()).await,
             // Changed since it was read above: look again at the next run.
             Some(_) | None => Err(StoreError::Conflict),
         }

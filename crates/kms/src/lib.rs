@@ -10,8 +10,7 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: custom key stores,
-//! multi-Region keys, AWS managed keys, key agreement, ML-DSA and ML-KEM. What
+//! Absent for now: custom key stores, AWS managed keys, key agreement, ML-DSA and ML-KEM. What
 //! a request asks of these is refused, never ignored.
 
 pub mod access;
@@ -54,11 +53,6 @@ const REFUSED: &[gate::Refused] = &[
         "CreateKey",
         "KeyUsage",
         "refused for KEY_AGREEMENT and ENCAPSULATE_DECAPSULATE",
-    ),
-    (
-        "CreateKey",
-        "MultiRegion",
-        "refused when true: there are no multi-Region keys",
     ),
     (
         "CreateKey",
@@ -146,6 +140,9 @@ pub fn service() -> gate::Service {
         .on::<api::GetKeyRotationStatus>(ops::rotation::get_key_rotation_status)
         .on::<api::RotateKeyOnDemand>(ops::rotation::rotate_key_on_demand)
         .on::<api::ListKeyRotations>(ops::rotation::list_key_rotations)
+        // Multi-Region keys.
+        .on::<api::ReplicateKey>(ops::multi_region::replicate_key)
+        .on::<api::UpdatePrimaryRegion>(ops::multi_region::update_primary_region)
         // Imported material.
         .on::<api::GetParametersForImport>(ops::import::get_parameters_for_import)
         .on::<api::ImportKeyMaterial>(ops::import::import_key_material)

@@ -22,6 +22,7 @@ pub mod key_policy;
 pub mod list_aliases;
 pub mod list_keys;
 pub mod mac;
+pub mod multi_region;
 pub mod re_encrypt;
 pub mod rotation;
 pub mod signature;

@@ -131,6 +131,88 @@ pub async fn key_of_ciphertext(cx: &Cx, reference: &CiphertextReference) -> Resu
     }
 }
 
+/// The related key in another region of the caller's account, which owns all of them.
+///
+/// # Errors
+///
+/// [`Error::ReplicaRegion`] if there is none.
+pub(crate) async fn related(cx: &Cx, key: &Key, region: &Region) -> Result<Sought, Error> {
+    let scope = Scope::regional(key.account, region);
+    let row = cx.view().cross_account_get(&scope, &KEYS, &key.id).await?;
+    let related = row.ok_or_else(|| Error::ReplicaRegion {
+        region: region.to_string(),
+    })?;
+    let policy = related.policy.attached();
+    let policy = policy.map_err(|malformed| Error::MalformedStoredPolicy {
+        arn: related.arn(),
+        malformed,
+    })?;
+    Ok(Sought {
+        arn: related.arn(),
+        owner: related.account,
+        found: Some((related, policy)),
+        named: Named::Key,
+    })
+}
+
+/// Every related key of a multi-Region key.
+///
+/// # Errors
+///
+/// As [`related`].
+pub(crate) async fn all_related(cx: &Cx, key: &Key) -> Result<Vec<Arc<Key>>, Error> {
+    let mut found = Vec::new();
+    for region in key.multi_region.iter().flat_map(|keys| keys.others(&key.region)) {
+        let sought = related(cx, key, &region).await?;
+        found.extend(sought.found.map(|(key, _)| key));
+    }
+    Ok(found)
+}
+
+/// Lets every related key take over what `key` has become, each by `change`.
+///
+/// # Errors
+///
+/// Whatever the store reports; a conflict if a related key is not there, which
+/// the rows of all of them would have to say.
+pub(crate) async fn tell_related(
+    tx: &WriteTx,
+    key: &Key,
+    change: impl Fn(&mut Key) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let Some(keys) = &key.multi_region else {
+        return Ok(());
+    };
+    for region in keys.others(&key.region) {
+        let scope = Scope::regional(key.account, &region);
+        let before = tx.cross_account_get(&scope, &KEYS, &key.id).await?;
+        let before = before.ok_or(StoreError::Conflict)?;
+        let mut after = Key::clone(&before);
+        change(&mut after)?;
+        if after.material != before.material {
+            keep_material(tx, &before);
+        }
+        replace_key(tx, &before, &after);
+    }
+    Ok(())
+}
+
+/// Writes the replica of a key, with the materials it needs. The permits prove
+/// that the caller may replicate the key and create one there.
+pub(crate) fn insert_replica(
+    tx: &WriteTx,
+    _primary: &Permit<Arc<Key>>,
+    _may_create: &Permit<()>,
+    replica: &Key,
+    earlier: &[(MaterialId, Material)],
+) {
+    let scope = scope_of(replica);
+    for (id, material) in earlier {
+        tx.cross_account_put(&scope, &MATERIALS, &(replica.id.clone(), id.clone()), material);
+    }
+    tx.cross_account_put(&scope, &KEYS, &replica.id, replica);
+}
+
 async fn by_id(cx: &Cx, owner: AccountId, id: &KeyId, named: Named) -> Result<Sought, Error> {
     let row = cx.view().cross_account_get(&scope(cx, owner), &KEYS, id).await?;
     let spelled = match &row {
@@ -454,7 +536,12 @@ fn forget(tx: &mut WriteTx, name: &AliasName, key: &Permit<Arc<Key>>) {
 /// # Errors
 ///
 /// Whatever the store reports.
-pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key) -> Result<(), StoreError> {
+pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key, now: Timestamp) -> Result<(), StoreError> {
+    tell_related(tx, key, |related| {
+        related.forget_replica(&key.region, now);
+        Ok(())
+    })
+    .await?;
     for alias in &key.aliases {
         tx.delete(&ALIASES, alias);
     }

@@ -14,7 +14,7 @@ use crate::limits::ALIASES_PER_KEY_MAX;
 use crate::model::generation::{Import, Rotated, RotationKind, Schedule};
 use crate::model::{
     AliasName, CiphertextReference, DeletionWindow, Demand, Family, Generation, KeyId, KeyPolicy, KeyState,
-    KeyUsage, Material, MaterialId, Origin, Purpose, Tags,
+    KeyUsage, Material, MaterialId, MultiRegion, Origin, Purpose, Tags,
 };
 
 /// A key.
@@ -51,6 +51,9 @@ pub struct Key {
     /// Imported material that it can rotate to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pending: Option<Generation>,
+    /// Where its related keys are, if it is a multi-Region key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_region: Option<MultiRegion>,
     /// Its materials, the current one last; empty until it first rotates or
     /// material is imported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -77,6 +80,31 @@ impl Key {
     pub fn arn(&self) -> String {
         let arn = self.arn.get_or_init(|| arn(&self.id, self.account, &self.region));
         arn.clone()
+    }
+
+    /// What its ciphertexts are bound to: its ARN, without the region if related
+    /// keys open them too.
+    pub fn binding(&self) -> String {
+        match &self.multi_region {
+            None => self.arn(),
+            Some(_) => format!("arn:aws:kms::{}:key/{}", self.account, self.id),
+        }
+    }
+
+    /// Whether it is the replica of another key.
+    pub fn is_replica(&self) -> bool {
+        let multi_region = self.multi_region.as_ref();
+        multi_region.is_some_and(|keys| !keys.is_primary(&self.region))
+    }
+
+    /// Whether it can be replicated, and can hand that on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPrimary`] if it is no multi-Region primary key.
+    pub fn check_primary(&self) -> Result<&MultiRegion, Error> {
+        let multi_region = self.multi_region.as_ref().filter(|_| !self.is_replica());
+        multi_region.ok_or_else(|| Error::NotPrimary { arn: self.arn() })
     }
 
     /// What ciphertexts carry that are made now.
@@ -124,16 +152,46 @@ impl Key {
         Ok(())
     }
 
-    /// Sets its deletion for the end of `window`, and tells when that is.
+    /// Sets its deletion for the end of `window`, and tells when that is; `None`
+    /// if its window begins once its replicas are gone.
     ///
     /// # Errors
     ///
     /// [`Error::State`] if its state does not admit that.
-    pub fn schedule_deletion(&mut self, now: Timestamp, window: DeletionWindow) -> Result<Timestamp, Error> {
+    pub fn schedule_deletion(
+        &mut self,
+        now: Timestamp,
+        window: DeletionWindow,
+    ) -> Result<Option<Timestamp>, Error> {
         self.check(Demand::ScheduleDeletion)?;
+        let has_replicas = self.check_primary().is_ok_and(|keys| !keys.replicas.is_empty());
+        if has_replicas {
+            self.state = KeyState::PendingReplicaDeletion { window };
+            return Ok(None);
+        }
         let due = window.end(now);
         self.state = KeyState::PendingDeletion { due };
-        Ok(due)
+        Ok(Some(due))
+    }
+
+    /// Forgets a related key that was deleted. A primary that only waited for
+    /// its last replica begins to wait for its own deletion.
+    pub fn forget_replica(&mut self, region: &Region, now: Timestamp) {
+        let Some(keys) = &mut self.multi_region else {
+            return;
+        };
+        keys.replicas.remove(region);
+        if let KeyState::PendingReplicaDeletion { window } = self.state
+            && keys.replicas.is_empty()
+        {
+            self.state = KeyState::PendingDeletion { due: window.end(now) };
+        }
+    }
+
+    /// Takes over what related keys share.
+    pub fn follow(&mut self, other: &Key) {
+        self.multi_region.clone_from(&other.multi_region);
+        self.schedule = other.schedule;
     }
 
     /// Calls its deletion off. It stays disabled until someone enables it.
@@ -218,6 +276,8 @@ impl Key {
     pub fn import(&mut self, id: &MaterialId, is_new: Option<bool>, import: Import) -> Result<(), Error> {
         let incorrect = Error::IncorrectMaterial { arn: self.arn() };
         let is_first = self.generations.is_empty();
+        // A replica has the generations of its primary, and takes no others.
+        let is_new = if self.is_replica() { Some(false) } else { is_new };
         let mut known = self.generations.iter_mut().chain(&mut self.pending);
         match known.find(|generation| generation.material == *id) {
             Some(_) if is_new == Some(true) => return Err(incorrect),
@@ -245,6 +305,38 @@ impl Key {
         Ok(())
     }
 
+    /// Learns of the materials that its primary has been given, and waits for
+    /// them to be imported here.
+    pub fn expect_material(&mut self, primary: &Key) {
+        for generation in &primary.generations {
+            if !self
+                .generations
+                .iter()
+                .any(|it| it.material == generation.material)
+            {
+                let mut generation = generation.clone();
+                generation.lose();
+                self.material = generation.material.clone();
+                self.generations.push(generation);
+            }
+        }
+        let known = self.pending.as_ref().map(|pending| &pending.material);
+        if let Some(pending) = &primary.pending
+            && known != Some(&pending.material)
+        {
+            let mut pending = pending.clone();
+            pending.lose();
+            self.pending = Some(pending);
+        }
+    }
+
+    /// None of its materials is here: each must be imported.
+    pub fn wait_for_material(&mut self) {
+        for generation in self.generations.iter_mut().chain(&mut self.pending) {
+            generation.lose();
+        }
+    }
+
     /// Forgets a material. One that it never used is gone; without one of the
     /// others it waits for it.
     pub fn lose(&mut self, id: &MaterialId) {
@@ -270,9 +362,10 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`Error::CannotRotate`] if not: only symmetric encryption keys do.
+    /// [`Error::CannotRotate`] if not: only symmetric encryption keys do, and
+    /// replicas only when their primary does.
     pub fn check_rotates(&self) -> Result<(), Error> {
-        if self.purpose.family() == Family::Symmetric {
+        if self.purpose.family() == Family::Symmetric && !self.is_replica() {
             return Ok(());
         }
         Err(Error::CannotRotate { arn: self.arn() })
@@ -334,7 +427,8 @@ impl Key {
 
     /// When it is to rotate by itself, if it is: a key that is not enabled waits.
     pub fn rotation_due(&self) -> Option<Timestamp> {
-        let schedule = self.schedule.filter(|_| self.state == KeyState::Enabled)?;
+        let rotates = self.state == KeyState::Enabled && !self.is_replica();
+        let schedule = self.schedule.filter(|_| rotates)?;
         Some(schedule.next)
     }
 
@@ -456,6 +550,7 @@ mod tests {
             tags: Tags::default(),
             aliases: BTreeSet::new(),
             granted: false,
+            multi_region: None,
             origin: Origin::AwsKms,
             pending: None,
             generations: Vec::new(),

@@ -55,6 +55,8 @@ pub enum Demand {
     Grant,
     /// `GetParametersForImport` and `ImportKeyMaterial`.
     Import,
+    /// `ReplicateKey` and `UpdatePrimaryRegion`.
+    Replicate,
     /// `RotateKeyOnDemand`, and whether the key rotates by itself.
     Rotate,
     /// `ScheduleKeyDeletion`.
@@ -125,6 +127,7 @@ impl KeyState {
             Demand::ScheduleDeletion => !matches!(standing, Standing::PendingDeletion | Standing::Updating),
             Demand::Switch => matches!(standing, Standing::Disabled | Standing::Unavailable),
             Demand::Import => matches!(standing, Standing::Disabled | Standing::PendingImport),
+            Demand::Replicate => false,
             Demand::Rotate | Demand::Use => standing == Standing::Updating,
         };
         if admitted { Ok(()) } else { Err(standing) }
@@ -133,6 +136,7 @@ impl KeyState {
     fn admits_enabled(self, demand: Demand) -> Result<(), Standing> {
         match demand {
             Demand::Annotate
+            | Demand::Replicate
             | Demand::Import
             | Demand::Grant
             | Demand::Rotate
@@ -215,12 +219,13 @@ mod tests {
     #[test]
     fn every_state_admits_what_the_guide_says() {
         #[rustfmt::skip]
-        let table: [(Demand, [&str; 7]); 8] = [
+        let table: [(Demand, [&str; 7]); 9] = [
             // Demand                  Enabled   Disabled    PendingDeletion  PendingImport  Unavailable    Creating    Updating
             (Demand::Use,              [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "."]),
             (Demand::Grant,            [".",     "disabled", "deletion",      "import",      ".",           "creating", "."]),
             (Demand::Rotate,           [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "."]),
             (Demand::Import,           [".",     ".",        "deletion",      ".",           "unavailable", "creating", "updating"]),
+            (Demand::Replicate,        [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "updating"]),
             (Demand::Annotate,         [".",     ".",        "deletion",      ".",           ".",           ".",        "."]),
             (Demand::Switch,           [".",     ".",        "deletion",      "import",      ".",           "creating", "updating"]),
             (Demand::ScheduleDeletion, [".",     ".",        "deletion",      ".",           ".",           ".",        "updating"]),
@@ -255,6 +260,7 @@ mod tests {
             Demand::Use,
             Demand::Grant,
             Demand::Import,
+            Demand::Replicate,
             Demand::Rotate,
             Demand::Annotate,
             Demand::Switch,

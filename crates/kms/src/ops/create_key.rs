@@ -10,7 +10,9 @@ use kms_api::{CreateKeyInput, CreateKeyOutput, KeyUsageType, OriginType};
 
 use crate::access;
 use crate::error::Error;
-use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, Origin, Purpose, Tags, policy};
+use crate::model::{
+    Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, MultiRegion, Origin, Purpose, Tags, policy,
+};
 use crate::ops::key_policy::{bind, refuse_lockout};
 use crate::ops::metadata::metadata;
 use crate::{Kms, store};
@@ -23,13 +25,20 @@ use crate::{Kms, store};
 /// supported: see [`Error`].
 pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<CreateKeyOutput, Error> {
     let origin = origin(&input)?;
+    let is_multi_region = input.multi_region == Some(true);
     let purpose = purpose(&input)?;
     let tags = Tags::parse(input.tags.unwrap_or_default())?;
     let given = input.policy.map(policy::UnboundPolicy::parse).transpose()?;
 
     let bypass = input.bypass_policy_lockout_safety_check;
     let may_create = cx
-        .authorize(access::new_key(purpose, origin, &tags, bypass))
+        .authorize(access::new_key(
+            purpose,
+            origin,
+            &tags,
+            bypass,
+            is_multi_region.then_some("PRIMARY"),
+        ))
         .await?;
     let is_given = given.is_some();
     let policy = match given {
@@ -37,7 +46,11 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         None => KeyPolicy::delegating_to(cx.account()),
     };
     let mut key = Key {
-        id: KeyId::generate(cx.random()),
+        id: if is_multi_region {
+            KeyId::generate_multi_region(cx.random())
+        } else {
+            KeyId::generate(cx.random())
+        },
         account: cx.account(),
         region: cx.region().clone(),
         purpose,
@@ -51,6 +64,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         tags,
         aliases: BTreeSet::new(),
         granted: false,
+        multi_region: is_multi_region.then(|| MultiRegion::alone(cx.region().clone())),
         origin,
         pending: None,
         generations: Vec::new(),
@@ -82,7 +96,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
     })
 }
 
-/// Where the material is to come from. Refuses key stores, and keys of several regions.
+/// Where the material is to come from. Refuses key stores.
 fn origin(input: &CreateKeyInput) -> Result<Origin, Error> {
     let origin = match input.origin {
         None | Some(OriginType::AwsKms) => Origin::AwsKms,
@@ -95,9 +109,6 @@ fn origin(input: &CreateKeyInput) -> Result<Origin, Error> {
     }
     if input.xks_key_id.is_some() {
         return Err(Error::Unsupported("XksKeyId"));
-    }
-    if input.multi_region == Some(true) {
-        return Err(Error::Unsupported("MultiRegion"));
     }
     Ok(origin)
 }
@@ -237,10 +248,6 @@ mod tests {
             },
             CreateKeyInput {
                 xks_key_id: Some("x".into()),
-                ..empty()
-            },
-            CreateKeyInput {
-                multi_region: Some(true),
                 ..empty()
             },
         ] {

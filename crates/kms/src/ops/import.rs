@@ -118,6 +118,13 @@ pub async fn import_key_material(
     cx.write(async |tx| {
         store::place_material(tx, &mut after, &id, sealed.clone());
         store::update_key(tx, &key, &after);
+        store::tell_related(tx, &after, |related| {
+            if !after.is_replica() {
+                related.expect_material(&after);
+            }
+            Ok(())
+        })
+        .await?;
         Ok::<_, Error>(())
     })
     .await?;

@@ -39,7 +39,7 @@ pub async fn schedule_key_deletion(
     .await?;
     Ok(ScheduleKeyDeletionOutput {
         key_id: Some(after.arn()),
-        deletion_date: Some(due),
+        deletion_date: due,
         key_state: Some(metadata::state(after.state)),
         pending_window_in_days: i32::try_from(window.days()).ok(),
     })

@@ -1,11 +1,14 @@
 //! What `CreateKey` and `DescribeKey` tell of a key.
 
+use ground::Region;
 use kms_api::{
     CustomerMasterKeySpec, EncryptionAlgorithmSpec, ExpirationModelType, KeyManagerType, KeyMetadata,
-    KeySpec, KeyUsageType, MacAlgorithmSpec, OriginType, SigningAlgorithmSpec,
+    KeySpec, KeyUsageType, MacAlgorithmSpec, MultiRegionConfiguration, MultiRegionKey, MultiRegionKeyType,
+    OriginType, SigningAlgorithmSpec,
 };
 
-use crate::model::{Family, Key, KeyState, KeyUsage, Purpose};
+use crate::model::key::arn;
+use crate::model::{Family, Key, KeyState, KeyUsage, MultiRegion, Purpose};
 
 /// The metadata of a key.
 pub(super) fn metadata(key: &Key) -> KeyMetadata {
@@ -37,18 +40,31 @@ pub(super) fn metadata(key: &Key) -> KeyMetadata {
         encryption_algorithms: encryption_algorithms(key.purpose),
         signing_algorithms: signing_algorithms(key.purpose),
         mac_algorithms: mac_algorithms(key.purpose),
-        multi_region: Some(false),
+        multi_region: Some(key.multi_region.is_some()),
         pending_deletion_window_in_days: window,
         current_key_material_id: has_material_id.then(|| key.material.to_string()),
         valid_to: key.expiry_due(),
         expiration_model: expiration_model(key),
-        // Of custom-store and multi-Region keys, and of usages that no key has yet.
+        multi_region_configuration: key.multi_region.as_ref().map(|keys| configuration(key, keys)),
+        // Of custom-store keys, and of usages that no key has yet.
         custom_key_store_id: None,
         cloud_hsm_cluster_id: None,
         key_agreement_algorithms: None,
         encapsulation_algorithms: None,
-        multi_region_configuration: None,
         xks_key_configuration: None,
+    }
+}
+
+/// Where the related keys of a multi-Region key are.
+fn configuration(key: &Key, keys: &MultiRegion) -> MultiRegionConfiguration {
+    let named = |region: &Region| MultiRegionKey {
+        arn: Some(arn(&key.id, key.account, region)),
+        region: Some(region.to_string()),
+    };
+    MultiRegionConfiguration {
+        multi_region_key_type: MultiRegionKeyType::parse(keys.type_in(&key.region)),
+        primary_key: Some(named(&keys.primary)),
+        replica_keys: Some(keys.replicas.iter().map(named).collect()),
     }
 }
 

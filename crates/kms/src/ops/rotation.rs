@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use ::store::StoreError;
 use gate::{Cx, Permit};
 use kms_api::{
     DisableKeyRotationInput, EnableKeyRotationInput, ExpirationModelType, GetKeyRotationStatusInput,
@@ -67,9 +68,14 @@ async fn schedule(cx: &Cx, key: &Permit<Arc<Key>>, schedule: Option<Schedule>) -
     };
     cx.write(async |tx| {
         store::update_key(tx, key, &after);
-        Ok::<_, Error>(())
+        store::tell_related(tx, &after, |related| {
+            related.follow(&after);
+            Ok(())
+        })
+        .await
     })
-    .await?;
+    .await
+    .map_err(Error::Store)?;
     Ok(Unit)
 }
 
@@ -122,29 +128,66 @@ pub async fn rotate_key_on_demand(
     if key.rotations(RotationKind::OnDemand) >= ON_DEMAND_ROTATIONS_MAX {
         return Err(Error::TooManyRotations { arn: key.arn() });
     }
-    let mut after = Key::clone(&key);
     match key.origin {
-        Origin::AwsKms => {
-            let id = MaterialId::generate(cx.random());
-            let backing = make(kms, key.purpose.spec(), cx.random()).await?;
-            after.rotate(id, cx.now(), RotationKind::OnDemand);
-            after.sealed = Some(store::seal(cx, &after, &backing)?);
-        }
-        Origin::External => after.rotate_to_imported(cx.now())?,
+        Origin::AwsKms => rotate_to_new(kms, cx, &key).await?,
+        Origin::External => rotate_to_imported(cx, &key).await?,
     }
-    cx.note("keyMaterialId", after.material.to_string());
-    cx.write(async |tx| {
-        store::keep_material(tx, &key);
-        if after.sealed.is_none() {
-            store::take_material(tx, &mut after).await?;
-        }
-        store::update_key(tx, &key, &after);
-        Ok::<_, Error>(())
-    })
-    .await?;
     Ok(RotateKeyOnDemandOutput {
         key_id: Some(key.arn()),
     })
+}
+
+/// Rotates a key, and its related keys with it, to material made here.
+async fn rotate_to_new(kms: &Kms, cx: &Cx, key: &Permit<Arc<Key>>) -> Result<(), Error> {
+    let id = MaterialId::generate(cx.random());
+    let backing = make(kms, key.purpose.spec(), cx.random()).await?;
+    cx.note("keyMaterialId", id.to_string());
+    let rotate = |key: &mut Key| {
+        key.rotate(id.clone(), cx.now(), RotationKind::OnDemand);
+        key.sealed = Some(store::seal(cx, key, &backing)?);
+        Ok::<_, Error>(())
+    };
+    let mut after = Key::clone(key);
+    rotate(&mut after)?;
+    cx.write(async |tx| {
+        store::keep_material(tx, key);
+        store::update_key(tx, key, &after);
+        store::tell_related(tx, &after, |related| {
+            rotate(related).map_err(|_| StoreError::Conflict)
+        })
+        .await
+    })
+    .await
+    .map_err(Error::Store)
+}
+
+/// Rotates a key, and its related keys with it, to the material that was
+/// imported for that into each of them.
+async fn rotate_to_imported(cx: &Cx, key: &Permit<Arc<Key>>) -> Result<(), Error> {
+    let mut after = Key::clone(key);
+    after.rotate_to_imported(cx.now())?;
+    cx.note("keyMaterialId", after.material.to_string());
+    let related = store::all_related(cx, key).await?;
+    for related in &related {
+        let pending = related.pending.as_ref();
+        if pending.is_none_or(|pending| pending.material != after.material || !pending.is_present()) {
+            return Err(Error::NothingToRotateTo { arn: related.arn() });
+        }
+    }
+    cx.write(async |tx| {
+        store::keep_material(tx, key);
+        store::take_material(tx, &mut after).await?;
+        store::update_key(tx, key, &after);
+        for before in &related {
+            let mut after = Key::clone(before);
+            after.rotate_to_imported(cx.now())?;
+            store::keep_material(tx, before);
+            store::take_material(tx, &mut after).await?;
+            store::replace_key(tx, before, &after);
+        }
+        Ok::<_, Error>(())
+    })
+    .await
 }
 
 /// Lists the rotations of a key, or all of its materials, the oldest first.
@@ -189,7 +232,11 @@ fn entry(key: &Key, generation: &Generation) -> RotationsListEntry {
     let state = if generation.material == key.material {
         KeyMaterialState::Current
     } else if key.pending.as_ref() == Some(generation) {
-        KeyMaterialState::PendingRotation
+        match key.multi_region {
+            // The others may not have it yet; their own lists tell.
+            Some(_) => KeyMaterialState::PendingMultiRegionImportAndRotation,
+            None => KeyMaterialState::PendingRotation,
+        }
     } else {
         KeyMaterialState::NonCurrent
     };

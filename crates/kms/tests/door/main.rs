@@ -12,6 +12,7 @@ mod conversation;
 mod data_key_pairs;
 mod grants;
 mod import;
+mod multi_region;
 mod rotation;
 mod world;
 

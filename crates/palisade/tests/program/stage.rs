@@ -267,7 +267,8 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         "GetParametersForImport" | "ImportKeyMaterial" | "DeleteImportedKeyMaterial" => "EXTERNAL",
         _ => "AWS_KMS",
     };
-    let made = json!({"KeySpec": spec, "KeyUsage": usage, "Origin": origin});
+    let multi_region = matches!(name, "ReplicateKey" | "UpdatePrimaryRegion");
+    let made = json!({"KeySpec": spec, "KeyUsage": usage, "Origin": origin, "MultiRegion": multi_region});
     let made = world.ok("kms:CreateKey", made).await;
     let arn = leaf(&made, "Arn");
     for member in needs_key {
@@ -299,6 +300,14 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         given.insert(member.into(), json!(made));
     }
     match name {
+        "ReplicateKey" => {
+            given.insert("ReplicaRegion".into(), json!("ap-south-1"));
+        }
+        "UpdatePrimaryRegion" => {
+            let input = json!({"KeyId": arn, "ReplicaRegion": "ap-south-1"});
+            world.ok("kms:ReplicateKey", input).await;
+            given.insert("PrimaryRegion".into(), json!("ap-south-1"));
+        }
         "GetParametersForImport" => {
             given.insert("WrappingAlgorithm".into(), json!("RSAES_OAEP_SHA_256"));
             given.insert("WrappingKeySpec".into(), json!("RSA_2048"));
