@@ -188,16 +188,7 @@ fn purpose(wanted: &FixedKey<'_>) -> Result<Purpose, BootstrapError> {
     let spec = KeySpec::parse(wanted.spec).ok_or_else(|| unsupported(wanted.spec))?;
     let usage = wanted
         .usage
-        .map(|name| {
-            [
-                KeyUsage::EncryptDecrypt,
-                KeyUsage::GenerateVerifyMac,
-                KeyUsage::SignVerify,
-            ]
-            .into_iter()
-            .find(|usage| usage.as_str() == name)
-            .ok_or_else(|| unsupported(name))
-        })
+        .map(|name| KeyUsage::parse(name).ok_or_else(|| unsupported(name)))
         .transpose()?;
     Ok(Purpose::new(spec, usage)?)
 }

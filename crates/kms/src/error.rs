@@ -299,6 +299,12 @@ pub enum Error {
     /// The ARN is of another region than this endpoint's.
     #[error("Invalid arn {0}")]
     OtherRegion(String),
+    /// A public key to agree with that is none, or of another curve.
+    #[error("The public key is not a SubjectPublicKeyInfo of a key of spec {spec}")]
+    PeerKey {
+        /// Of the key.
+        spec: &'static str,
+    },
     /// A plaintext too long for its algorithm.
     #[error("Algorithm {algorithm} and key spec {spec} cannot encrypt data larger than {max} bytes.")]
     PlaintextLength {
@@ -502,6 +508,7 @@ impl From<&Error> for Fault {
             | Error::MessageType { .. }
             | Error::Missing { .. }
             | Error::ModifiersWithoutDryRun
+            | Error::PeerKey { .. }
             | Error::PlaintextLength { .. }
             | Error::PolicyName(_)
             | Error::ReplicaRegion { .. }

@@ -10,7 +10,7 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: custom key stores, AWS managed keys, key agreement, ML-DSA and ML-KEM. What
+//! Absent for now: custom key stores, AWS managed keys, answers to enclaves. What
 //! a request asks of these is refused, never ignored.
 
 pub mod access;
@@ -48,16 +48,11 @@ impl Default for Kms {
 /// Input members that are refused whenever they ask for something we do not do.
 const REFUSED: &[gate::Refused] = &[
     ("CreateKey", "CustomKeyStoreId", "there are no custom key stores"),
-    ("CreateKey", "KeySpec", "refused for ML_DSA_*, ML_KEM_* and SM2"),
-    (
-        "CreateKey",
-        "KeyUsage",
-        "refused for KEY_AGREEMENT and ENCAPSULATE_DECAPSULATE",
-    ),
+    ("CreateKey", "KeySpec", "refused for SM2"),
     (
         "CreateKey",
         "Origin",
-        "refused unless AWS_KMS or EXTERNAL: there are no custom key stores",
+        "refused unless AWS_KMS or EXTERNAL: there are no custom key stores; EXTERNAL for ML_DSA_* and ML_KEM_*",
     ),
     (
         "GetParametersForImport",
@@ -67,6 +62,11 @@ const REFUSED: &[gate::Refused] = &[
     ("GetParametersForImport", "WrappingKeySpec", "refused for SM2"),
     ("CreateKey", "XksKeyId", "there are no external key stores"),
     ("Decrypt", "Recipient", "attestation documents are not verified"),
+    (
+        "DeriveSharedSecret",
+        "Recipient",
+        "attestation documents are not verified",
+    ),
     (
         "GenerateDataKey",
         "Recipient",
@@ -129,6 +129,9 @@ pub fn service() -> gate::Service {
         .on::<api::Verify>(ops::signature::verify)
         .on::<api::GenerateMac>(ops::mac::generate_mac)
         .on::<api::VerifyMac>(ops::mac::verify_mac)
+        .on::<api::DeriveSharedSecret>(ops::agreement::derive_shared_secret)
+        .on::<api::Encapsulate>(ops::agreement::encapsulate)
+        .on::<api::Decapsulate>(ops::agreement::decapsulate)
         // Aliases.
         .on::<api::CreateAlias>(ops::create_alias::create_alias)
         .on::<api::UpdateAlias>(ops::update_alias::update_alias)

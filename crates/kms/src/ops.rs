@@ -4,6 +4,7 @@
 //! Each reads as its own documentation: parse, find, authorize, decide, write,
 //! answer.
 
+pub mod agreement;
 pub mod create_alias;
 pub mod create_key;
 pub mod data_key;

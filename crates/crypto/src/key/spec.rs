@@ -3,7 +3,8 @@
 //! Source: KMS API Reference, `KeySpec`, `SigningAlgorithmSpec`,
 //! `EncryptionAlgorithmSpec`, `MacAlgorithmSpec`.
 //!
-//! Absent for now: `ML_DSA_*`, `ML_KEM_*` and `SM2`.
+//! Absent by design: `SM2`, which the regions of China have and no provider
+//! here does.
 
 use std::fmt;
 
@@ -73,6 +74,18 @@ aws_names! {
         Hmac512 = "HMAC_512",
         /// Ed25519.
         EccNistEdwards25519 = "ECC_NIST_EDWARDS25519",
+        /// ML-DSA of security category 2.
+        MlDsa44 = "ML_DSA_44",
+        /// ML-DSA of security category 3.
+        MlDsa65 = "ML_DSA_65",
+        /// ML-DSA of security category 5.
+        MlDsa87 = "ML_DSA_87",
+        /// ML-KEM of security category 1.
+        MlKem512 = "ML_KEM_512",
+        /// ML-KEM of security category 3.
+        MlKem768 = "ML_KEM_768",
+        /// ML-KEM of security category 5.
+        MlKem1024 = "ML_KEM_1024",
     }
 }
 
@@ -101,6 +114,8 @@ aws_names! {
         Ed25519Sha512 = "ED25519_SHA_512",
         /// Ed25519ph (RFC 8032) of a SHA-512 digest, with an empty context.
         Ed25519PhSha512 = "ED25519_PH_SHA_512",
+        /// ML-DSA of the message, or of its representative.
+        MlDsaShake256 = "ML_DSA_SHAKE_256",
     }
 }
 
@@ -111,6 +126,8 @@ aws_names! {
         Raw = "RAW",
         /// The digest of the message.
         Digest = "DIGEST",
+        /// The 64 bytes that ML-DSA makes of public key and message.
+        ExternalMu = "EXTERNAL_MU",
     }
 }
 
@@ -158,8 +175,9 @@ impl KeySpec {
     /// The signing algorithms of the spec; none for a key that cannot sign.
     pub const fn signing_algorithms(self) -> &'static [SigningAlgorithm] {
         use SigningAlgorithm::{
-            EcdsaSha256, EcdsaSha384, EcdsaSha512, Ed25519PhSha512, Ed25519Sha512, RsassaPkcs1V15Sha256,
-            RsassaPkcs1V15Sha384, RsassaPkcs1V15Sha512, RsassaPssSha256, RsassaPssSha384, RsassaPssSha512,
+            EcdsaSha256, EcdsaSha384, EcdsaSha512, Ed25519PhSha512, Ed25519Sha512, MlDsaShake256,
+            RsassaPkcs1V15Sha256, RsassaPkcs1V15Sha384, RsassaPkcs1V15Sha512, RsassaPssSha256,
+            RsassaPssSha384, RsassaPssSha512,
         };
         match self {
             KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => &[
@@ -174,7 +192,11 @@ impl KeySpec {
             KeySpec::EccNistP384 => &[EcdsaSha384],
             KeySpec::EccNistP521 => &[EcdsaSha512],
             KeySpec::EccNistEdwards25519 => &[Ed25519Sha512, Ed25519PhSha512],
-            KeySpec::SymmetricDefault
+            KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87 => &[MlDsaShake256],
+            KeySpec::MlKem512
+            | KeySpec::MlKem768
+            | KeySpec::MlKem1024
+            | KeySpec::SymmetricDefault
             | KeySpec::Hmac224
             | KeySpec::Hmac256
             | KeySpec::Hmac384
@@ -190,7 +212,13 @@ impl KeySpec {
                 EncryptionAlgorithm::RsaesOaepSha256,
             ],
             KeySpec::SymmetricDefault => &[EncryptionAlgorithm::SymmetricDefault],
-            KeySpec::EccNistP256
+            KeySpec::MlDsa44
+            | KeySpec::MlDsa65
+            | KeySpec::MlDsa87
+            | KeySpec::MlKem512
+            | KeySpec::MlKem768
+            | KeySpec::MlKem1024
+            | KeySpec::EccNistP256
             | KeySpec::EccNistP384
             | KeySpec::EccNistP521
             | KeySpec::EccSecgP256K1
@@ -209,7 +237,13 @@ impl KeySpec {
             KeySpec::Hmac256 => &[MacAlgorithm::HmacSha256],
             KeySpec::Hmac384 => &[MacAlgorithm::HmacSha384],
             KeySpec::Hmac512 => &[MacAlgorithm::HmacSha512],
-            KeySpec::Rsa2048
+            KeySpec::MlDsa44
+            | KeySpec::MlDsa65
+            | KeySpec::MlDsa87
+            | KeySpec::MlKem512
+            | KeySpec::MlKem768
+            | KeySpec::MlKem1024
+            | KeySpec::Rsa2048
             | KeySpec::Rsa3072
             | KeySpec::Rsa4096
             | KeySpec::EccNistP256
@@ -219,6 +253,19 @@ impl KeySpec {
             | KeySpec::EccNistEdwards25519
             | KeySpec::SymmetricDefault => &[],
         }
+    }
+
+    /// Whether two keys of the spec agree on a secret (ECDH).
+    pub const fn agrees(self) -> bool {
+        matches!(
+            self,
+            KeySpec::EccNistP256 | KeySpec::EccNistP384 | KeySpec::EccNistP521
+        )
+    }
+
+    /// Whether the spec encapsulates secrets (ML-KEM).
+    pub const fn encapsulates(self) -> bool {
+        matches!(self, KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024)
     }
 
     /// Bytes in the modulus of an RSA key; `None` for every other.
@@ -268,7 +315,8 @@ impl SigningAlgorithm {
             | SigningAlgorithm::RsassaPkcs1V15Sha512
             | SigningAlgorithm::EcdsaSha512
             | SigningAlgorithm::Ed25519Sha512
-            | SigningAlgorithm::Ed25519PhSha512 => 64,
+            | SigningAlgorithm::Ed25519PhSha512
+            | SigningAlgorithm::MlDsaShake256 => 64,
         }
     }
 }
@@ -302,7 +350,7 @@ mod tests {
         assert_eq!(SigningAlgorithm::parse(""), None);
     }
 
-    /// Every spec does exactly one kind of thing, but RSA, which does two.
+    /// Every spec does exactly one kind of thing, but RSA and the NIST curves, which do two.
     #[test]
     fn every_spec_has_a_use() {
         for spec in KeySpec::ALL {
@@ -310,8 +358,11 @@ mod tests {
                 !spec.signing_algorithms().is_empty(),
                 !spec.encryption_algorithms().is_empty(),
                 !spec.mac_algorithms().is_empty(),
+                spec.agrees(),
+                spec.encapsulates(),
             ];
-            let expected = if spec.as_str().starts_with("RSA") { 2 } else { 1 };
+            let both = spec.as_str().starts_with("RSA") || spec.as_str().starts_with("ECC_NIST_P");
+            let expected = if both { 2 } else { 1 };
             assert_eq!(uses.iter().filter(|used| **used).count(), expected, "{spec}");
         }
     }

@@ -427,9 +427,9 @@ fn fits(purpose: Purpose, operation: GrantOperation) -> bool {
         GrantOperation::GenerateMac | GrantOperation::VerifyMac => {
             purpose.usage() == KeyUsage::GenerateVerifyMac
         }
-        // No key is for these yet.
-        GrantOperation::DeriveSharedSecret | GrantOperation::Encapsulate | GrantOperation::Decapsulate => {
-            false
+        GrantOperation::DeriveSharedSecret => purpose.usage() == KeyUsage::KeyAgreement,
+        GrantOperation::Encapsulate | GrantOperation::Decapsulate => {
+            purpose.usage() == KeyUsage::EncapsulateDecapsulate
         }
     }
 }

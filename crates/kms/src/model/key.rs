@@ -494,7 +494,12 @@ impl Key {
             .ok_or_else(|| self.lacks(algorithm.as_str()))
     }
 
-    fn check_usage(&self, operation: &'static str, wanted: KeyUsage) -> Result<(), Error> {
+    /// Whether it is for this.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UsageMismatch`] if not.
+    pub fn check_usage(&self, operation: &'static str, wanted: KeyUsage) -> Result<(), Error> {
         let usage = self.purpose.usage();
         if usage == wanted {
             return Ok(());

@@ -130,9 +130,11 @@ async fn generate(kms: &Kms, cx: &Cx, wish: Wish) -> Result<DataKeyPair, Error> 
     })
 }
 
-/// Pairs are made of whatever asymmetric keys are made of.
+/// Pairs are made of whatever asymmetric keys are made of, and can be written
+/// as PKCS #8: so far not ML-KEM keys.
 fn spec(asked: DataKeyPairSpec) -> Result<KeySpec, Error> {
-    KeySpec::parse(asked.as_str()).ok_or(Error::Unsupported(asked.as_str()))
+    let spec = KeySpec::parse(asked.as_str()).filter(|spec| !spec.encapsulates());
+    spec.ok_or(Error::Unsupported(asked.as_str()))
 }
 
 fn public_key(pair: &BackingKey) -> Vec<u8> {

@@ -38,8 +38,7 @@ pub async fn get_public_key(
         key_usage: Some(metadata::usage(purpose)),
         encryption_algorithms: metadata::encryption_algorithms(purpose),
         signing_algorithms: metadata::signing_algorithms(purpose),
-        // No key is for these yet.
-        key_agreement_algorithms: None,
-        encapsulation_algorithms: None,
+        key_agreement_algorithms: metadata::key_agreement_algorithms(purpose),
+        encapsulation_algorithms: metadata::encapsulation_algorithms(purpose),
     })
 }

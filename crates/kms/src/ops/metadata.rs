@@ -2,9 +2,9 @@
 
 use ground::Region;
 use kms_api::{
-    CustomerMasterKeySpec, EncryptionAlgorithmSpec, ExpirationModelType, KeyManagerType, KeyMetadata,
-    KeySpec, KeyUsageType, MacAlgorithmSpec, MultiRegionConfiguration, MultiRegionKey, MultiRegionKeyType,
-    OriginType, SigningAlgorithmSpec,
+    CustomerMasterKeySpec, EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, ExpirationModelType,
+    KeyAgreementAlgorithmSpec, KeyManagerType, KeyMetadata, KeySpec, KeyUsageType, MacAlgorithmSpec,
+    MultiRegionConfiguration, MultiRegionKey, MultiRegionKeyType, OriginType, SigningAlgorithmSpec,
 };
 
 use crate::model::key::arn;
@@ -46,11 +46,11 @@ pub(super) fn metadata(key: &Key) -> KeyMetadata {
         valid_to: key.expiry_due(),
         expiration_model: expiration_model(key),
         multi_region_configuration: key.multi_region.as_ref().map(|keys| configuration(key, keys)),
-        // Of custom-store keys, and of usages that no key has yet.
+        // Of custom-store keys.
         custom_key_store_id: None,
         cloud_hsm_cluster_id: None,
-        key_agreement_algorithms: None,
-        encapsulation_algorithms: None,
+        key_agreement_algorithms: key_agreement_algorithms(key.purpose),
+        encapsulation_algorithms: encapsulation_algorithms(key.purpose),
         xks_key_configuration: None,
     }
 }
@@ -94,7 +94,9 @@ pub(super) fn old_spec(purpose: Purpose) -> Option<CustomerMasterKeySpec> {
 pub(super) fn usage(purpose: Purpose) -> KeyUsageType {
     match purpose.usage() {
         KeyUsage::EncryptDecrypt => KeyUsageType::EncryptDecrypt,
+        KeyUsage::EncapsulateDecapsulate => KeyUsageType::EncapsulateDecapsulate,
         KeyUsage::GenerateVerifyMac => KeyUsageType::GenerateVerifyMac,
+        KeyUsage::KeyAgreement => KeyUsageType::KeyAgreement,
         KeyUsage::SignVerify => KeyUsageType::SignVerify,
     }
 }
@@ -131,6 +133,16 @@ pub(super) fn signing_algorithms(purpose: Purpose) -> Option<Vec<SigningAlgorith
     some(names.filter_map(SigningAlgorithmSpec::parse))
 }
 
+/// The key agreement algorithms; absent if there are none.
+pub(super) fn key_agreement_algorithms(purpose: Purpose) -> Option<Vec<KeyAgreementAlgorithmSpec>> {
+    (purpose.usage() == KeyUsage::KeyAgreement).then(|| vec![KeyAgreementAlgorithmSpec::Ecdh])
+}
+
+/// The encapsulation algorithms; absent if there are none.
+pub(super) fn encapsulation_algorithms(purpose: Purpose) -> Option<Vec<EncapsulationAlgorithmSpec>> {
+    (purpose.usage() == KeyUsage::EncapsulateDecapsulate).then(|| vec![EncapsulationAlgorithmSpec::MlKem])
+}
+
 fn mac_algorithms(purpose: Purpose) -> Option<Vec<MacAlgorithmSpec>> {
     let names = purpose
         .mac_algorithms()
@@ -152,11 +164,7 @@ mod tests {
     #[test]
     fn no_name_is_lost_between_crypto_and_api() {
         for key_spec in crypto::key::KeySpec::ALL {
-            for key_usage in [
-                KeyUsage::EncryptDecrypt,
-                KeyUsage::GenerateVerifyMac,
-                KeyUsage::SignVerify,
-            ] {
+            for key_usage in KeyUsage::ALL {
                 let Ok(purpose) = Purpose::new(*key_spec, Some(key_usage)) else {
                     continue;
                 };
@@ -173,7 +181,8 @@ mod tests {
                     purpose.mac_algorithms().len(),
                 ];
                 assert_eq!(told, known.map(|count| (count > 0).then_some(count)));
-                let is_new = key_spec.as_str() == "ECC_NIST_EDWARDS25519";
+                let name = key_spec.as_str();
+                let is_new = name == "ECC_NIST_EDWARDS25519" || name.starts_with("ML_");
                 assert_eq!(old_spec(purpose).is_none(), is_new);
             }
         }

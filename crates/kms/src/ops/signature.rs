@@ -1,7 +1,7 @@
 //! `Sign` and `Verify`.
 
 use gate::Cx;
-use kms_api::{MessageType, SignInput, SignOutput, SigningAlgorithmSpec, VerifyInput, VerifyOutput};
+use kms_api::{MessageType, SignInput, SignOutput, VerifyInput, VerifyOutput};
 use shape::Blob;
 
 use crate::error::Error;
@@ -27,7 +27,7 @@ pub async fn sign(_kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, E
         .await?;
     key.check(Demand::Use)?;
     let algorithm = key.signs_with("Sign", input.signing_algorithm)?;
-    let kind = kind(message_type, input.signing_algorithm)?;
+    let kind = kind(message_type);
 
     let backing = store::current_backing(cx, &key).await?;
     let signature = backing.sign(algorithm, kind, input.message.expose())?;
@@ -57,7 +57,7 @@ pub async fn verify(_kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOut
         .await?;
     key.check(Demand::Use)?;
     let algorithm = key.signs_with("Verify", input.signing_algorithm)?;
-    let kind = kind(message_type, input.signing_algorithm)?;
+    let kind = kind(message_type);
 
     let backing = store::current_backing(cx, &key).await?;
     backing.verify(algorithm, kind, input.message.expose(), &input.signature)?;
@@ -71,17 +71,11 @@ pub async fn verify(_kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOut
     )
 }
 
-/// What the message is. `EXTERNAL_MU` belongs to ML-DSA, which no key does yet.
-fn kind(
-    message_type: MessageType,
-    algorithm: SigningAlgorithmSpec,
-) -> Result<crypto::key::MessageType, Error> {
+/// What the message is.
+fn kind(message_type: MessageType) -> crypto::key::MessageType {
     match message_type {
-        MessageType::Raw => Ok(crypto::key::MessageType::Raw),
-        MessageType::Digest => Ok(crypto::key::MessageType::Digest),
-        MessageType::ExternalMu => Err(Error::MessageType {
-            message_type: message_type.as_str(),
-            algorithm: algorithm.as_str(),
-        }),
+        MessageType::Raw => crypto::key::MessageType::Raw,
+        MessageType::Digest => crypto::key::MessageType::Digest,
+        MessageType::ExternalMu => crypto::key::MessageType::ExternalMu,
     }
 }

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
+mod agreement;
 mod behaviour;
 mod bootstrap;
 mod conversation;

@@ -245,6 +245,8 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
     let (spec, usage) = match name {
         "Sign" | "Verify" | "GetPublicKey" => ("ECC_NIST_P256", "SIGN_VERIFY"),
         "GenerateMac" | "VerifyMac" => ("HMAC_256", "GENERATE_VERIFY_MAC"),
+        "DeriveSharedSecret" => ("ECC_NIST_P256", "KEY_AGREEMENT"),
+        "Encapsulate" | "Decapsulate" => ("ML_KEM_512", "ENCAPSULATE_DECAPSULATE"),
         _ => ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"),
     };
     match name {
@@ -300,6 +302,16 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         given.insert(member.into(), json!(made));
     }
     match name {
+        "DeriveSharedSecret" => {
+            let public = world.ok("kms:GetPublicKey", json!({"KeyId": arn})).await;
+            given.insert("PublicKey".into(), json!(leaf(&public, "PublicKey")));
+        }
+        "Decapsulate" => {
+            let input = json!({"KeyId": arn, "EncapsulationAlgorithm": "ML_KEM"});
+            let made = world.ok("kms:Encapsulate", input).await;
+            let blob = leaf(&made, "SharedSecretCiphertextBlob");
+            given.insert("SharedSecretCiphertextBlob".into(), json!(blob));
+        }
         "ReplicateKey" => {
             given.insert("ReplicaRegion".into(), json!("ap-south-1"));
         }
