@@ -15,6 +15,7 @@ mod grants;
 mod import;
 mod multi_region;
 mod rotation;
+mod states;
 mod world;
 
 use conversation::check;
