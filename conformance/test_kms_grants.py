@@ -21,14 +21,14 @@ def test_a_grant_opens_and_closes_a_key(kms, new_key, grantee):
         GranteePrincipal=grantee.arn,
         Operations=["Encrypt", "Decrypt", "DescribeKey"],
         Constraints={"EncryptionContextSubset": {"team": "a"}},
-        Name="for tests",
+        Name="for-tests",
     )
     again = kms.create_grant(
         KeyId=key,
         GranteePrincipal=grantee.arn,
         Operations=["Decrypt", "DescribeKey", "Encrypt"],
         Constraints={"EncryptionContextSubset": {"team": "a"}},
-        Name="for tests",
+        Name="for-tests",
     )
     assert again["GrantId"] == made["GrantId"]
     context = {"team": "a", "more": "b"}
