@@ -1,5 +1,6 @@
 //! What a handler asks permission for, and the proof that it was given.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,83 +15,95 @@ use crate::record::Touched;
 /// A service's `access.rs` makes these, one function per kind of resource.
 pub struct Access<T> {
     pub(crate) resource: T,
-    pub(crate) action: Option<&'static str>,
-    pub(crate) arn: String,
+    /// In a box, because it goes through many hands on its way.
+    pub(crate) asked: Box<Asked>,
+}
+
+/// What permission is asked for.
+pub(crate) struct Asked {
+    /// `None` for the operation's own.
+    pub(crate) action: Option<Cow<'static, str>>,
+    pub(crate) arn: Arc<str>,
+    /// `None` for the caller's own account.
     pub(crate) owner: Option<AccountId>,
+    /// How the record lists the resource, if it does.
     pub(crate) kind: Option<&'static str>,
     pub(crate) policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
     pub(crate) grants: Vec<String>,
     pub(crate) keys: Context<'static>,
+    /// Whether a refusal must not tell that the resource exists.
     pub(crate) hidden: bool,
 }
 
 impl<T> Access<T> {
     /// Permission to do the operation's own action to `resource`, named `arn`
     /// (`*` for what has none), in the caller's own account.
-    pub fn to(resource: T, arn: impl Into<String>) -> Access<T> {
+    pub fn to(resource: T, arn: impl Into<Arc<str>>) -> Access<T> {
         Access {
             resource,
-            action: None,
-            arn: arn.into(),
-            owner: None,
-            kind: None,
-            policy: None,
-            grants: Vec::new(),
-            keys: Context::new(),
-            hidden: false,
+            asked: Box::new(Asked {
+                action: None,
+                arn: arn.into(),
+                owner: None,
+                kind: None,
+                policy: None,
+                grants: Vec::new(),
+                keys: Context::new(),
+                hidden: false,
+            }),
         }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Asked)) -> Access<T> {
+        change(&mut self.asked);
+        self
     }
 
     /// For another action than the operation's name: `kms:ReEncryptFrom`.
     #[must_use]
     pub fn doing(self, action: &'static str) -> Access<T> {
-        Access {
-            action: Some(action),
-            ..self
-        }
+        self.with(|asked| asked.action = Some(action.into()))
     }
 
     /// The account that owns the resource, where it may not be the caller's.
     #[must_use]
     pub fn owned_by(self, owner: AccountId) -> Access<T> {
-        Access {
-            owner: Some(owner),
-            ..self
-        }
+        self.with(|asked| asked.owner = Some(owner))
     }
 
     /// The resource type that the record lists: `AWS::KMS::Key`.
     #[must_use]
     pub fn recorded_as(self, kind: &'static str) -> Access<T> {
-        Access {
-            kind: Some(kind),
-            ..self
-        }
+        self.with(|asked| asked.kind = Some(kind))
     }
 
     /// The policy attached to the resource.
     #[must_use]
     pub fn with_policy(self, policy: Arc<Attached>, kind: ResourcePolicyKind) -> Access<T> {
-        Access {
-            policy: Some((policy, kind)),
-            ..self
-        }
+        self.with(|asked| asked.policy = Some((policy, kind)))
     }
 
     /// Ids of the grants on the resource that cover this caller, action and context.
     #[must_use]
     pub fn with_grants(self, grants: Vec<String>) -> Access<T> {
-        Access { grants, ..self }
+        self.with(|asked| asked.grants = grants)
+    }
+
+    /// The condition keys that follow from what the resource is, kept with it.
+    #[must_use]
+    pub fn with_facts(mut self, facts: Arc<Context<'static>>) -> Access<T> {
+        self.asked.keys.rest_on(facts);
+        self
     }
 
     /// A condition key of the service or the resource, when it has a value.
     #[must_use]
     pub fn key(
         mut self,
-        name: impl Into<std::borrow::Cow<'static, str>>,
+        name: impl Into<Cow<'static, str>>,
         value: Option<impl Into<policy::Value<'static>>>,
     ) -> Access<T> {
-        self.keys.insert_if_known(name, value);
+        self.asked.keys.insert_if_known(name, value);
         self
     }
 
@@ -98,15 +111,15 @@ impl<T> Access<T> {
     /// ARN is: the resource belongs to another account.
     #[must_use]
     pub fn hiding_existence(self) -> Access<T> {
-        Access { hidden: true, ..self }
+        self.with(|asked| asked.hidden = true)
     }
 
     pub(crate) fn touched(&self, caller_account: AccountId) -> Option<Touched> {
-        let kind = self.kind?;
+        let asked = &self.asked;
         Some(Touched {
-            kind,
-            arn: self.arn.clone(),
-            account: self.owner.unwrap_or(caller_account),
+            kind: asked.kind?,
+            arn: Arc::clone(&asked.arn),
+            account: asked.owner.unwrap_or(caller_account),
         })
     }
 }

@@ -51,6 +51,7 @@ pub(crate) async fn authenticate(
     };
     let credential = directory
         .credential(presented)
+        .get()
         .await
         .map_err(Refused::Credential)?;
     let key = credential.signing_key(claim.scope());

@@ -14,12 +14,12 @@ use crypto::Random;
 use crypto::hierarchy::DomainKey;
 use ground::{AccountId, Region, Timestamp, id};
 use http::HeaderMap;
-use policy::{Attached, Context, ResourcePolicyKind};
+use policy::Context;
 use shape::{OperationShape, Structure, Violations};
 use store::{Scope, StoreError, View, WriteTx};
 use wire::{DecodeFault, RequestHead};
 
-use crate::access::{Access, AuthorizeError, Denied, Permit};
+use crate::access::{Access, Asked, AuthorizeError, Denied, Permit};
 use crate::authenticate::Authenticated;
 use crate::copies::{self, Copies};
 use crate::decision::{Question, Weighed};
@@ -40,7 +40,7 @@ pub struct Cx {
     caller: Arc<Caller>,
     region: Region,
     now: Timestamp,
-    request_id: String,
+    request_id: Arc<str>,
     event_id: String,
     peer: Arc<Peer>,
     user_agent: Option<Arc<str>>,
@@ -93,8 +93,8 @@ impl Cx {
             caller,
             region: authenticated.region.clone(),
             now,
-            request_id: request_id.to_owned(),
-            event_id: id::uuid(door.parts.random.public_bytes()),
+            request_id: request_id.into(),
+            event_id: id::uuid_at(now, door.parts.random.public_bytes()),
             peer: Arc::clone(peer),
             user_agent: user_agent.map(Arc::from),
             authorized: AtomicBool::new(false),
@@ -185,7 +185,7 @@ impl Cx {
     ///
     /// [`StoreError`] if it cannot be read.
     pub async fn account_standing(&self, account: AccountId) -> Result<Arc<Standing>, StoreError> {
-        self.door.parts.guardrails.over(account).await
+        self.door.parts.guardrails.over(account).get().await
     }
 
     /// Adds to `tx` that no credential of `account` is accepted any more.
@@ -215,20 +215,9 @@ impl Cx {
                 gathered.touched.push(touched);
             }
         });
-        let Access {
-            resource,
-            action,
-            arn,
-            owner,
-            policy,
-            grants,
-            keys,
-            hidden,
-            ..
-        } = access;
-        let weighed = self
-            .weigh(action, arn, owner, policy, grants, keys, hidden)
-            .await?;
+        let Access { resource, asked } = access;
+        let hidden = asked.hidden;
+        let weighed = Weighed::new(self.question(asked).await?, hidden);
         let denied = weighed.denied().map(str::to_owned);
         let asked = match weighed.asked_owner() {
             Some(owner) if self.account_exists(owner).await? => Some(owner),
@@ -257,18 +246,7 @@ impl Cx {
     ///
     /// [`StoreError`] if policies cannot be read.
     pub async fn would_allow<T>(&self, access: Access<T>) -> Result<bool, StoreError> {
-        let Access {
-            action,
-            arn,
-            owner,
-            policy,
-            grants,
-            keys,
-            ..
-        } = access;
-        let weighed = self
-            .weigh(action, arn, owner, policy, grants, keys, false)
-            .await?;
+        let weighed = Weighed::new(self.question(access.asked).await?, false);
         Ok(weighed.denied().is_none())
     }
 
@@ -291,78 +269,42 @@ impl Cx {
         access: Access<()>,
         said: Context<'static>,
     ) -> Result<Weighed, StoreError> {
-        let Access {
-            arn,
-            owner,
-            policy,
-            grants,
-            keys,
-            ..
-        } = access;
-        let mut question = self.question(action, arn, owner, policy, grants, keys).await?;
+        let mut asked = access.asked;
+        asked.action = Some(action);
+        let mut question = self.question(asked).await?;
         for (key, value) in said.iter() {
-            question.context.insert(key.to_owned(), value.clone());
+            question.asked.keys.insert(key.to_owned(), value.clone());
         }
         Ok(Weighed::new(question.of_callers_side(), false))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "these are the parts of an access")]
-    async fn weigh(
-        &self,
-        action: Option<&'static str>,
-        resource: String,
-        owner: Option<AccountId>,
-        resource_policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
-        grants: Vec<String>,
-        keys: Context<'static>,
-        hidden: bool,
-    ) -> Result<Weighed, StoreError> {
-        let action = Cow::Borrowed(action.unwrap_or(self.operation.action));
-        let question = self
-            .question(action, resource, owner, resource_policy, grants, keys)
-            .await?;
-        Ok(Weighed::new(question, hidden))
-    }
-
     /// Everything that bears on a request.
-    async fn question(
-        &self,
-        action: Cow<'static, str>,
-        resource: String,
-        owner: Option<AccountId>,
-        resource_policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
-        grants: Vec<String>,
-        mut context: Context<'static>,
-    ) -> Result<Question, StoreError> {
+    async fn question(&self, mut asked: Box<Asked>) -> Result<Question, StoreError> {
         let policies = self.policies().await?;
-        self.global_keys(&mut context, owner);
-        let standing = self.standing(owner).await?;
+        let standing = self.standing(asked.owner).await?;
+        let keys = &mut asked.keys;
+        self.global_keys(keys, asked.owner);
         standing
             .0
-            .state(&mut context, "aws:principalorgid", "aws:principalorgpaths");
+            .state(keys, "aws:principalorgid", "aws:principalorgpaths");
         standing
             .1
-            .state(&mut context, "aws:resourceorgid", "aws:resourceorgpaths");
-        let caller = Arc::clone(&self.caller);
+            .state(keys, "aws:resourceorgid", "aws:resourceorgpaths");
         Ok(Question {
-            caller,
+            caller: Arc::clone(&self.caller),
             policies,
             standing,
-            action,
-            resource,
-            owner,
-            resource_policy,
-            grants,
-            context,
+            own_action: self.operation.action,
+            asked,
         })
     }
 
     /// What is over the caller's account and over the owner's.
     async fn standing(&self, owner: Option<AccountId>) -> Result<(Arc<Standing>, Arc<Standing>), StoreError> {
         let guardrails = &self.door.parts.guardrails;
-        let callers = guardrails.over(self.account()).await?;
+        let callers = guardrails.over(self.account()).get().await?;
         let owners = match owner {
-            Some(owner) if owner != self.account() => guardrails.over(owner).await?,
+            Some(owner) if owner != self.account() => guardrails.over(owner).get().await?,
             Some(_) | None => Arc::clone(&callers),
         };
         Ok((callers, owners))
@@ -372,7 +314,7 @@ impl Cx {
         if let Some(policies) = self.policies.get() {
             return Ok(Arc::clone(policies));
         }
-        let policies = self.door.parts.directory.policies(&self.caller).await?;
+        let policies = self.door.parts.directory.policies(&self.caller).get().await?;
         Ok(Arc::clone(self.policies.get_or_init(|| policies)))
     }
 
@@ -436,7 +378,8 @@ impl Cx {
     }
 
     /// Lists a thing in the record's `resources` that no permission was asked for.
-    pub fn touched(&self, kind: &'static str, arn: String, account: AccountId) {
+    pub fn touched(&self, kind: &'static str, arn: impl Into<Arc<str>>, account: AccountId) {
+        let arn = arn.into();
         self.gather(|gathered| gathered.touched.push(Touched { kind, arn, account }));
     }
 

@@ -8,20 +8,21 @@
 //! A decision belongs to the caller's account. What the policies of a foreign
 //! resource say is their owner's business: it is left out.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ground::{AccountId, Region};
-use policy::{
-    Allowance, Attached, Change, Context, Decision, GrantAllow, Policies, PolicyType, Request,
-    ResourcePolicyKind, Trace,
-};
+use policy::{Allowance, Change, Decision, GrantAllow, Policies, PolicyType, Request, Trace};
 
+use crate::access::Asked;
 use crate::directory::{Caller, CallerPolicies};
 use crate::guardrails::Standing;
 use crate::limits::DECISIONS_KEPT;
 use crate::record::json_text;
+
+/// Bytes that the line takes which tells what decided, mostly.
+const BECAUSE_BYTES_EXPECTED: usize = 120;
 
 /// One question put to the policies.
 pub(crate) struct Question {
@@ -29,24 +30,25 @@ pub(crate) struct Question {
     pub(crate) policies: Arc<CallerPolicies>,
     /// What is over the caller's account, and over the owner's.
     pub(crate) standing: (Arc<Standing>, Arc<Standing>),
-    pub(crate) action: Cow<'static, str>,
-    pub(crate) resource: String,
-    pub(crate) owner: Option<AccountId>,
-    pub(crate) resource_policy: Option<(Arc<Attached>, ResourcePolicyKind)>,
-    pub(crate) grants: Vec<String>,
-    pub(crate) context: Context<'static>,
+    /// The action of the operation, which is meant unless another is asked for.
+    pub(crate) own_action: &'static str,
+    pub(crate) asked: Box<Asked>,
 }
 
 impl Question {
+    fn action(&self) -> &str {
+        self.asked.action.as_deref().unwrap_or(self.own_action)
+    }
+
     fn request(&self) -> Request<'_> {
         Request {
             same_organization: self.standing.0.is_with(&self.standing.1),
             ..Request::new(
                 &self.caller.principal,
-                &self.action,
-                &self.resource,
-                self.owner,
-                &self.context,
+                self.action(),
+                &self.asked.arn,
+                self.asked.owner,
+                &self.asked.keys,
             )
         }
     }
@@ -56,10 +58,10 @@ impl Question {
         let (callers, owners) = &self.standing;
         Policies {
             service_control: callers.service_control.as_deref(),
-            resource_control: owners.resource_control_of(&self.action),
+            resource_control: owners.resource_control_of(self.action()),
             ..self
                 .policies
-                .weighed_for(&self.caller, self.resource_policy.as_ref(), grants)
+                .weighed_for(&self.caller, self.asked.policy.as_ref(), grants)
         }
     }
 
@@ -67,8 +69,8 @@ impl Question {
     /// owner's policies nothing is weighed, and nothing can be learnt.
     pub(crate) fn of_callers_side(mut self) -> Question {
         if self.is_foreign() {
-            self.owner = None;
-            self.resource_policy = None;
+            self.asked.owner = None;
+            self.asked.policy = None;
             self.standing.1 = Arc::default();
         }
         self
@@ -76,7 +78,7 @@ impl Question {
 
     /// Whether the resource is another account's.
     fn is_foreign(&self) -> bool {
-        self.owner.is_some_and(|owner| owner != self.caller.account)
+        self.asked.owner.is_some_and(|owner| owner != self.caller.account)
     }
 
     /// One line that tells what decided.
@@ -89,11 +91,15 @@ impl Question {
         if self.is_foreign() && decided_by.is_some_and(is_owners) {
             return format!("{told} by the owner of the resource");
         }
-        decision.to_string()
+        // Room for the sentence at once: it is written for every call.
+        let mut because = String::with_capacity(BECAUSE_BYTES_EXPECTED);
+        // Writing to a String cannot fail.
+        let _ = write!(because, "{decision}");
+        because
     }
 
     fn grants(&self) -> Vec<GrantAllow<'_>> {
-        self.grants.iter().map(|id| GrantAllow { id }).collect()
+        self.asked.grants.iter().map(|id| GrantAllow { id }).collect()
     }
 }
 
@@ -137,7 +143,7 @@ impl Weighed {
 
     /// The foreign account whose policies were asked.
     pub(crate) fn asked_owner(&self) -> Option<AccountId> {
-        self.told_to_owner.as_ref().and(self.question.owner)
+        self.told_to_owner.as_ref().and(self.question.asked.owner)
     }
 
     /// Every policy and statement weighed, and the smallest change that would allow.
@@ -155,8 +161,8 @@ impl Weighed {
     pub(crate) fn explained(&self) -> Explained {
         Explained {
             caller: self.question.caller.principal.arn().to_owned(),
-            action: self.question.action.to_string(),
-            resource: self.question.resource.clone(),
+            action: self.question.action().to_owned(),
+            resource: self.question.asked.arn.to_string(),
             allowed: self.denied.is_none(),
             because: self.because.clone(),
             trace: self.trace(),
@@ -186,9 +192,9 @@ impl Weighed {
     /// What was asked and what decided, with the object left open.
     fn head(&self, out: &mut String, because: &str) {
         out.push_str("{\"action\":");
-        json_text(out, &self.question.action);
+        json_text(out, self.question.action());
         out.push_str(",\"resource\":");
-        json_text(out, &self.question.resource);
+        json_text(out, &self.question.asked.arn);
         out.push_str(",\"allowed\":");
         out.push_str(if self.denied.is_none() { "true" } else { "false" });
         out.push_str(",\"because\":");
@@ -247,7 +253,7 @@ pub(crate) fn summary(request_id: &str, weighed: &[Weighed], calls: &[String]) -
     if weighed.is_empty() {
         return None;
     }
-    let mut out = String::with_capacity(256);
+    let mut out = String::with_capacity(512);
     begin_summary(&mut out, request_id);
     for (at, weighed) in weighed.iter().enumerate() {
         if at > 0 {
@@ -271,7 +277,7 @@ pub(crate) fn summary_for_owner(request_id: &str, owner: AccountId, weighed: &[W
     let mut any = false;
     for weighed in weighed
         .iter()
-        .filter(|weighed| weighed.question.owner == Some(owner))
+        .filter(|weighed| weighed.question.asked.owner == Some(owner))
     {
         let Some(because) = &weighed.told_to_owner else {
             continue;
@@ -309,7 +315,7 @@ pub(crate) struct Explained {
 pub(crate) struct DecisionLog(Mutex<VecDeque<Kept>>);
 
 struct Kept {
-    request_id: String,
+    request_id: Arc<str>,
     region: Region,
     weighed: Vec<Weighed>,
 }
@@ -323,12 +329,12 @@ pub(crate) struct Remembered {
 
 impl DecisionLog {
     /// Remembers a call's decisions, forgetting the oldest.
-    pub(crate) fn keep(&self, request_id: &str, region: &Region, weighed: Vec<Weighed>) {
+    pub(crate) fn keep(&self, request_id: &Arc<str>, region: &Region, weighed: Vec<Weighed>) {
         if weighed.is_empty() {
             return;
         }
         let kept = Kept {
-            request_id: request_id.to_owned(),
+            request_id: Arc::clone(request_id),
             region: region.clone(),
             weighed,
         };
@@ -347,7 +353,7 @@ impl DecisionLog {
     /// The decisions of a call, explained as they were made.
     pub(crate) fn recall(&self, request_id: &str) -> Option<Remembered> {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = log.iter().rev().find(|kept| kept.request_id == request_id)?;
+        let kept = log.iter().rev().find(|kept| *kept.request_id == *request_id)?;
         let account = kept.weighed.first()?.question.caller.account;
         let decisions = kept.weighed.iter().map(Weighed::explained).collect();
         Some(Remembered {

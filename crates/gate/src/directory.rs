@@ -15,6 +15,8 @@ use policy::{Attached, GrantAllow, Policies, Principal, ResourcePolicy, Resource
 use store::{StoreError, WriteTx};
 use wire::sigv4::{Scope, SigningKey};
 
+use crate::at_hand::AtHand;
+
 /// What the door asks of identity. Answers come from memory; only a miss
 /// touches the store.
 pub trait Directory: Send + Sync + 'static {
@@ -22,10 +24,10 @@ pub trait Directory: Send + Sync + 'static {
     fn credential<'a>(
         &'a self,
         presented: Presented<'a>,
-    ) -> BoxFuture<'a, Result<Arc<Credential>, CredentialFault>>;
+    ) -> AtHand<'a, Result<Arc<Credential>, CredentialFault>>;
 
     /// Every policy that binds the caller, as of now.
-    fn policies<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<Arc<CallerPolicies>, StoreError>>;
+    fn policies<'a>(&'a self, caller: &'a Caller) -> AtHand<'a, Result<Arc<CallerPolicies>, StoreError>>;
 
     /// The unique id (`AIDA…`, `AROA…`) behind the ARN of a user or role;
     /// `None` if there is no such entity.

@@ -21,7 +21,7 @@ use wire::sigv4::canonical::normalized_path;
 use wire::sigv4::{Claim, RequestParts, SignatureFault};
 use wire::{Answer, RequestHead, Router};
 
-use crate::authenticate::{Refused, authenticate};
+use crate::authenticate::{Authenticated, Refused, authenticate};
 use crate::body;
 use crate::cx::Cx;
 use crate::decision::DecisionLog;
@@ -172,6 +172,16 @@ impl Door {
         &self.parts.store
     }
 
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// Randomness.
+    pub(crate) fn random(&self) -> &Random {
+        &self.parts.random
+    }
+
     /// The record, for those who read it at their own pace.
     pub fn journal(&self) -> &journal::Journal {
         &self.parts.journal
@@ -245,7 +255,6 @@ impl Door {
         peer: &Arc<Peer>,
         request_id: &str,
     ) -> Answer {
-        let started = Instant::now();
         let parts = request_parts(head);
         let claim = Claim::parse(&parts);
         let scope_service = claim.as_ref().ok().map(|claim| claim.scope().service());
@@ -305,15 +314,31 @@ impl Door {
             }
         };
 
+        let answer = self.run(operation, &authenticated, peer, &wire_head, body, request_id);
+        answer.await
+    }
+
+    /// Runs the operation for a caller who is known, records that, and answers;
+    /// again as long as other writers come first.
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        operation: &'static OperationShape,
+        authenticated: &Authenticated,
+        peer: &Arc<Peer>,
+        head: &RequestHead<'_>,
+        body: &[u8],
+        request_id: &str,
+    ) -> Answer {
+        let (started, now) = (Instant::now(), self.parts.clock.now());
         let mut rerun = 0;
         let mut turn = None;
         loop {
             let cx = Cx::new(
                 self,
                 operation,
-                &authenticated,
+                authenticated,
                 peer,
-                &head.headers,
+                head.headers,
                 request_id,
                 now,
             );
@@ -321,7 +346,7 @@ impl Door {
                 let fault = unimplemented(operation);
                 return self.finish(&cx, Err(fault)).await;
             };
-            let run = route.row.handler.invoke(&cx, &wire_head, body);
+            let run = route.row.handler.invoke(&cx, head, body);
             let outcome = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
                 Ok(outcome) => outcome,
                 Err(_) => {

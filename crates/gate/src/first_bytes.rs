@@ -6,28 +6,48 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::quiet::Quiet;
+
 /// Bytes of HTTP/2's connection preface (RFC 9113, section 3.4).
 const PREFACE_BYTES: usize = 24;
+
+/// What only that preface begins with: no HTTP/1.1 method is called so.
+const PREFACE_WORD: &[u8] = b"PRI ";
 
 /// A stream whose reads fail if its first bytes do not come in time.
 pub(crate) struct FirstBytes<IO> {
     stream: IO,
-    /// How many are missing, and how long they may take; `None` once all came.
-    waiting: Option<(usize, Pin<Box<Sleep>>)>,
+    /// `None` once all came.
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    /// Those that came.
+    came: Vec<u8>,
+    /// How long the others may take.
+    deadline: Pin<Box<Sleep>>,
+    /// Is told if it is HTTP/2.
+    quiet: Arc<Quiet>,
 }
 
 impl<IO> FirstBytes<IO> {
-    /// `stream`, whose first bytes may take `time_max` from now.
-    pub(crate) fn of(stream: IO, time_max: Duration) -> FirstBytes<IO> {
+    /// `stream`, whose first bytes may take `time_max` from now. If they are
+    /// those of HTTP/2, `quiet` begins to count.
+    pub(crate) fn of(stream: IO, time_max: Duration, quiet: Arc<Quiet>) -> FirstBytes<IO> {
         FirstBytes {
             stream,
-            waiting: Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(time_max)))),
+            waiting: Some(Waiting {
+                came: Vec::with_capacity(PREFACE_BYTES),
+                deadline: Box::pin(tokio::time::sleep(time_max)),
+                quiet,
+            }),
         }
     }
 }
@@ -40,13 +60,18 @@ impl<IO: AsyncRead + Unpin> AsyncRead for FirstBytes<IO> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let Some((missing, deadline)) = &mut self.waiting else {
+        let Some(waiting) = &mut self.waiting else {
             return read;
         };
-        *missing = missing.saturating_sub(buffer.filled().len() - before);
-        if *missing == 0 {
+        let missing = PREFACE_BYTES - waiting.came.len();
+        let new = &buffer.filled()[before..];
+        waiting.came.extend_from_slice(&new[..new.len().min(missing)]);
+        if new.len() >= missing {
+            if waiting.came.starts_with(PREFACE_WORD) {
+                waiting.quiet.count();
+            }
             self.waiting = None;
-        } else if read.is_pending() && deadline.as_mut().poll(cx).is_ready() {
+        } else if read.is_pending() && waiting.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read

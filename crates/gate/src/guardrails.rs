@@ -12,10 +12,11 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use ground::AccountId;
 use policy::{Context, Level, Value};
 use store::StoreError;
+
+use crate::at_hand::AtHand;
 
 /// Services whose resources resource control policies reach (Organizations
 /// User Guide, "List of AWS services that support RCPs"), by IAM prefix. Of
@@ -39,15 +40,15 @@ const RESOURCE_CONTROLLED: [&str; 11] = [
 /// touches the store.
 pub trait Guardrails: Send + Sync + 'static {
     /// What is over `account`, as of now.
-    fn over(&self, account: AccountId) -> BoxFuture<'_, Result<Arc<Standing>, StoreError>>;
+    fn over(&self, account: AccountId) -> AtHand<'_, Result<Arc<Standing>, StoreError>>;
 }
 
 /// A world without organisations: nothing is over anyone.
 pub struct NoGuardrails;
 
 impl Guardrails for NoGuardrails {
-    fn over(&self, _account: AccountId) -> BoxFuture<'_, Result<Arc<Standing>, StoreError>> {
-        Box::pin(std::future::ready(Ok(Arc::default())))
+    fn over(&self, _account: AccountId) -> AtHand<'_, Result<Arc<Standing>, StoreError>> {
+        AtHand::Now(Ok(Arc::default()))
     }
 }
 

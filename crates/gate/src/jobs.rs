@@ -120,7 +120,7 @@ impl JobCx {
         event: Event,
         change: impl AsyncFnOnce(&mut WriteTx) -> Result<(), StoreError>,
     ) -> Result<(), JobError> {
-        let event_id = id::uuid(self.door.parts.random.bytes());
+        let event_id = id::uuid_at(self.now, self.door.parts.random.bytes());
         let record = ServiceEvent {
             event: &event,
             time: self.now,

@@ -18,7 +18,9 @@
 //! CloudTrail; they are counted, and a stranger cannot fill the disk with them.
 
 mod access;
+mod at_hand;
 mod authenticate;
+mod batch;
 mod body;
 mod copies;
 mod cx;
@@ -35,6 +37,7 @@ mod listen;
 mod metrics;
 mod node;
 mod operator;
+mod quiet;
 mod record;
 mod table;
 mod tell;
@@ -43,6 +46,7 @@ mod what_if;
 mod within;
 
 pub use access::{Access, AuthorizeError, Denied, Permit};
+pub use at_hand::AtHand;
 pub use cx::{Cx, OnBehalf};
 pub use directory::{
     Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,

@@ -11,7 +11,7 @@ pub struct Limits {
     /// Longest time a TLS handshake may take.
     pub handshake_time: Duration,
     /// Longest time a request's head may take, also the idle time of a
-    /// kept-alive HTTP/1.1 connection and the time between HTTP/2 pings.
+    /// kept-alive connection and the time between HTTP/2 pings.
     pub header_time: Duration,
     /// Longest time from the first to the last byte of a body.
     pub body_time: Duration,
@@ -84,6 +84,12 @@ pub(crate) const RECORD_MESSAGE_BYTES_MAX: usize = 1 << 10;
 
 /// CloudTrail record contents: `userAgent` is at most 1 KB.
 pub(crate) const RECORD_USER_AGENT_BYTES_MAX: usize = 1 << 10;
+
+/// Calls that one batch carries.
+pub(crate) const BATCH_CALLS_MAX: usize = 1000;
+
+/// Calls of a batch that run at a time: enough to share the writing of their records.
+pub(crate) const BATCH_CALLS_AT_ONCE: usize = 64;
 
 /// Settled intents that one commit takes away.
 pub(crate) const INTENTS_PER_COMMIT_MAX: usize = 32;

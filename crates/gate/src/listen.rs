@@ -3,8 +3,8 @@
 //! Every wait for a stranger ends: for the handshake, for the first bytes that
 //! tell the version, for a head, for a body, and at shutdown for the answer.
 //!
-//! Absent for now: an end to HTTP/2 connections that answer pings and ask
-//! nothing. They count as open.
+//! Absent by design: waiting for who keeps a connection and asks nothing,
+//! also if it answers HTTP/2's pings ([`crate::quiet`]).
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -24,6 +25,7 @@ use tokio::sync::Semaphore;
 use crate::door::{Door, Peer};
 use crate::first_bytes::FirstBytes;
 use crate::limits::{HEAD_BYTES_MAX, Limits, STREAMS_MAX};
+use crate::quiet::Quiet;
 use crate::tls::Tls;
 
 /// Serves `door` on `listener` within the default [`Limits`]; see [`serve_within`].
@@ -174,14 +176,26 @@ impl Talk<'_> {
             limits,
         } = self;
         let peer = Arc::new(peer);
+        let quiet = Quiet::new(limits.header_time);
+        let stream = FirstBytes::of(stream, limits.header_time, Arc::clone(&quiet));
+        let heard = Arc::clone(&quiet);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let (door, peer) = (Arc::clone(&door), Arc::clone(&peer));
-            async move { Ok::<_, Infallible>(door.answer(request, &peer, limits.body_time).await) }
+            // HTTP/1.1 has its own clock for the next head.
+            let running = (request.version() == Version::HTTP_2).then(|| heard.run());
+            async move {
+                let answer = door.answer(request, &peer, limits.body_time).await;
+                drop(running);
+                Ok::<_, Infallible>(answer)
+            }
         });
-        let stream = FirstBytes::of(stream, limits.header_time);
         let connection = http.serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "connection ended badly");
+        tokio::select! {
+            biased;
+            ended = watcher.watch(connection) => if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended badly");
+            },
+            () = quiet.too_long() => tracing::debug!("closed a connection that asked nothing"),
         }
     }
 }

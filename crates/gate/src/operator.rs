@@ -6,7 +6,8 @@
 //! `palisade:GetMetrics`, and the other two do not exist. `GET
 //! /_palisade/why/ID` always wants one that may do `palisade:Explain` on the
 //! decision: the root user of its account may. `POST /_palisade/why` asks what
-//! would be decided ([`crate::what_if`]).
+//! would be decided ([`crate::what_if`]), `POST /_palisade/kms/batch` makes many
+//! calls at once ([`crate::batch`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use wire::sigv4::{Claim, Manner};
 
 use crate::access::{Access, AuthorizeError};
 use crate::authenticate::{Authenticated, Refused, authenticate};
+use crate::batch;
 use crate::cx::Cx;
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
@@ -105,6 +107,9 @@ pub(crate) async fn answer(
             reset(door, order).await
         }
         (&Method::POST, "/_palisade/clock") if dev => clock(door, body).await,
+        (&Method::POST, path) if let Some(service) = batch::service_of(door, path) => {
+            batch::answer(door, service, head, body, peer).await
+        }
         (&Method::POST, "/_palisade/why") => what_if::answer(door, head, body, peer, request_id).await,
         (&Method::GET, path) if path.starts_with("/_palisade/why/") => {
             let wanted = &path["/_palisade/why/".len()..];
@@ -297,6 +302,27 @@ pub(crate) async fn enter(
     peer: &Arc<Peer>,
     request_id: &str,
 ) -> Result<Cx, Response<Full<Bytes>>> {
+    let authenticated = believe(door, &SHAPE, head, body).await?;
+    let (headers, now) = (&head.headers, door.parts.clock.now());
+    Ok(Cx::new(
+        door,
+        operation,
+        &authenticated,
+        peer,
+        headers,
+        request_id,
+        now,
+    ))
+}
+
+/// Who signed a request to `service` on one of these paths, or the answer to
+/// whoever is not believed.
+pub(crate) async fn believe(
+    door: &Arc<Door>,
+    service: &'static ServiceShape,
+    head: &http::request::Parts,
+    body: &[u8],
+) -> Result<Authenticated, Response<Full<Bytes>>> {
     let now = door.parts.clock.now();
     let parts = request_parts(head);
     let authenticated: Result<Authenticated, Refused> = match Claim::parse(&parts) {
@@ -306,7 +332,7 @@ pub(crate) async fn enter(
                 &claim,
                 &parts,
                 body,
-                &SHAPE,
+                service,
                 &door.parts.home,
                 now,
             )
@@ -314,7 +340,7 @@ pub(crate) async fn enter(
         }
         Err(fault) => Err(fault.into()),
     };
-    let authenticated = authenticated.map_err(|refused| match refused {
+    authenticated.map_err(|refused| match refused {
         Refused::Signature(fault) => {
             let (status, code, message) = fault.code_and_message(Manner::RestJson, now);
             problem(
@@ -328,16 +354,7 @@ pub(crate) async fn enter(
             "UnrecognizedClientException",
             &fault.to_string(),
         ),
-    })?;
-    Ok(Cx::new(
-        door,
-        operation,
-        &authenticated,
-        peer,
-        &head.headers,
-        request_id,
-        now,
-    ))
+    })
 }
 
 /// Authenticates and authorizes an operator's call.

@@ -7,6 +7,7 @@
 //! decision: what allowed the call, or the whole reasoning of a refusal.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use ground::{AccountId, Region, Timestamp};
 use policy::Who;
@@ -22,7 +23,7 @@ pub struct Touched {
     /// `AWS::KMS::Key`
     pub kind: &'static str,
     /// Its ARN.
-    pub arn: String,
+    pub arn: Arc<str>,
     /// Its owner.
     pub account: AccountId,
 }
@@ -67,7 +68,7 @@ impl Record<'_> {
     }
 
     fn spell(&self, parameters: Option<&str>, elements: Option<&str>, decision: Option<&str>) -> String {
-        let mut out = String::with_capacity(1024);
+        let mut out = String::with_capacity(RECORD_BYTES_EXPECTED);
         out.push_str("{\"eventVersion\":\"1.11\",\"userIdentity\":");
         out.push_str(self.user_identity.unwrap_or("null"));
         out.push_str(",\"eventTime\":\"");
@@ -159,7 +160,7 @@ impl ServiceEvent<'_> {
             .resources
             .iter()
             .map(|touched| {
-                serde_json::json!({"accountId": touched.account, "type": touched.kind, "ARN": touched.arn})
+                serde_json::json!({"accountId": touched.account, "type": touched.kind, "ARN": &*touched.arn})
             })
             .collect();
         let mut record = serde_json::json!({
@@ -209,6 +210,9 @@ pub(crate) fn journal_full(time: Timestamp, region: &Region, event_id: &str) -> 
     })
     .to_string()
 }
+
+/// Bytes of most records; longer ones move once while they are written.
+const RECORD_BYTES_EXPECTED: usize = 2048;
 
 /// What stands for a part that was too large (CloudTrail record contents, "omitted").
 const OMITTED: &str = "{\"omitted\":true}";

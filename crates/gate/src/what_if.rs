@@ -164,7 +164,7 @@ async fn decided(
         cx.now(),
     );
     let (access, unweighed) = described(&supposed, service, &action, question.resource.as_ref()).await?;
-    let is_foreign = access.owner.is_some_and(|owner| owner != cx.account());
+    let is_foreign = access.asked.owner.is_some_and(|owner| owner != cx.account());
     let weighed = supposed
         .suppose(action, access, question.said)
         .await

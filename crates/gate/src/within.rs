@@ -63,7 +63,7 @@ impl Door {
             session_token: None,
             now,
         };
-        let credential = self.parts.directory.credential(presented).await;
+        let credential = self.parts.directory.credential(presented).get().await;
         let credential = credential.map_err(|fault| match fault {
             CredentialFault::Expired | CredentialFault::Invalid => {
                 Fault::client("InvalidClientTokenId", fault)

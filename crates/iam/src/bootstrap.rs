@@ -205,7 +205,7 @@ pub async fn bootstrap_access_key(
         region: Region::us_east_1(),
         resources: vec![Touched {
             kind: "AWS::IAM::User",
-            arn: user.arn(account),
+            arn: user.arn(account).into(),
             account,
         }],
         details: Some(serde_json::json!({"userName": user.name, "accessKeyId": key_id})),

@@ -16,13 +16,13 @@ use std::time::Duration;
 use crypto::RootKey;
 use futures_util::future::BoxFuture;
 use gate::{
-    Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
+    AtHand, Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
     SessionIssuer, Use,
 };
 use ground::{AccountId, Arn, Region, Timestamp, id};
 use policy::{Attached, Context, Document, DocumentKind, Holder, Parent, Principal, Who};
 use quick_cache::sync::Cache;
-use store::{Scope, Store, StoreError, View, WriteTx};
+use store::{Scope, Store, StoreError, View, Witness, WriteTx};
 
 use crate::aws_managed;
 use crate::last_used::LastUses;
@@ -56,21 +56,45 @@ pub struct Identities {
     uses: Arc<LastUses>,
 }
 
-/// A credential that was looked up, and what it was true under.
+/// A credential that was looked up.
 struct Known {
     credential: Arc<Credential>,
-    /// Of the account, to look at its generation and nothing else.
-    view: View,
-    generation: Option<Generation>,
     /// `None` for long-term credentials.
     expires: Option<Timestamp>,
+    as_of: AsOf,
 }
 
 struct Assembled {
     policies: Arc<CallerPolicies>,
-    /// Of the account, to look at its generation and nothing else.
-    view: View,
+    as_of: AsOf,
+}
+
+/// The generation of an account under which something was put together.
+struct AsOf {
+    /// `None` before the account's first change.
     generation: Option<Generation>,
+    witness: Witness,
+}
+
+impl AsOf {
+    async fn now(view: &View) -> Result<AsOf, StoreError> {
+        let (generation, witness) = view.peek_witnessed(&GENERATION, &()).await?;
+        Ok(AsOf {
+            generation: generation.map(|generation| *generation),
+            witness,
+        })
+    }
+
+    /// Whether it certainly stands, without reading anything.
+    fn holds(&self) -> bool {
+        self.witness.holds()
+    }
+
+    /// The same generation as read just now; `None` if it is another one.
+    async fn renewed(&self, view: &View) -> Result<Option<AsOf>, StoreError> {
+        let now = AsOf::now(view).await?;
+        Ok((now.generation == self.generation).then_some(now))
+    }
 }
 
 impl Identities {
@@ -95,20 +119,31 @@ impl Identities {
         self.store.view(Scope::regionless(account))
     }
 
-    /// Changes with every change of the account's identities; `None` before the first.
-    async fn generation(&self, view: &View) -> Result<Option<Generation>, StoreError> {
-        Ok(view.peek(&GENERATION, &()).await?.map(|generation| *generation))
+    /// The policies of the user or role with this unique id, if that needs no reading.
+    fn policies_at_hand(&self, id: &str) -> Option<Arc<CallerPolicies>> {
+        let assembled = self.policies.get(id)?;
+        assembled.as_of.holds().then(|| Arc::clone(&assembled.policies))
     }
 
-    async fn is_current(&self, known: &Known) -> Result<bool, StoreError> {
-        Ok(self.generation(&known.view).await? == known.generation)
+    /// The credential presented, if that needs no reading.
+    fn credential_at_hand(
+        &self,
+        presented: &Presented<'_>,
+    ) -> Option<Result<Arc<Credential>, CredentialFault>> {
+        let known = match presented.session_token {
+            None => self.keys.get(presented.access_key_id),
+            Some(token) => self.sessions.get(&digest(presented.access_key_id, token)),
+        };
+        let known = known.filter(|known| known.as_of.holds())?;
+        Some(known.at(presented.now))
     }
 
-    async fn long_term(&self, key_id: &str) -> Result<Arc<Credential>, CredentialFault> {
+    async fn long_term(&self, key_id: &str, now: Timestamp) -> Result<Arc<Credential>, CredentialFault> {
         if let Some(known) = self.keys.get(key_id)
-            && self.is_current(&known).await?
+            && let Some(renewed) = known.renewed(self).await?
         {
-            return Ok(Arc::clone(&known.credential));
+            self.keys.insert(key_id.to_owned(), Arc::clone(&renewed));
+            return renewed.at(now);
         }
         let shared = self.store.view(Scope::global());
         let owner = cross_account_key_owner(&shared, key_id)
@@ -116,7 +151,7 @@ impl Identities {
             .ok_or(CredentialFault::Invalid)?;
         let account = owner.account;
         let view = self.view(account);
-        let generation = self.generation(&view).await?;
+        let as_of = AsOf::now(&view).await?;
         let rows = rows_of(&view, account);
         let key = rows
             .get(&ACCESS_KEYS, &(owner.owner_id.clone(), key_id.to_owned()))
@@ -143,9 +178,8 @@ impl Identities {
         let credential = Arc::new(Credential::new(key_id.to_owned(), secret, caller));
         let known = Known {
             credential: Arc::clone(&credential),
-            view: self.view(account),
-            generation,
             expires: None,
+            as_of,
         };
         self.keys.insert(key_id.to_owned(), Arc::new(known));
         Ok(credential)
@@ -157,29 +191,22 @@ impl Identities {
         session_token: &str,
         now: Timestamp,
     ) -> Result<Arc<Credential>, CredentialFault> {
-        let live = |expires: Timestamp| {
-            if now < expires {
-                Ok(())
-            } else {
-                Err(CredentialFault::Expired)
-            }
-        };
-        let digest = crypto::sha256(&[key_id.as_bytes(), &[0], session_token.as_bytes()]);
+        let digest = digest(key_id, session_token);
         if let Some(known) = self.sessions.get(&digest)
-            && self.is_current(&known).await?
+            && let Some(renewed) = known.renewed(self).await?
         {
-            live(known.expires.unwrap_or(Timestamp(0)))?;
-            return Ok(Arc::clone(&known.credential));
+            self.sessions.insert(digest, Arc::clone(&renewed));
+            return renewed.at(now);
         }
         let account = id::account_of_access_key(key_id).ok_or(CredentialFault::Invalid)?;
         let domain = self
             .root_key
             .domain(account, &Region::us_east_1(), token::SEALED_FOR);
         let claims = token::open(&domain, key_id, session_token).ok_or(CredentialFault::Invalid)?;
-        live(claims.expires)?;
+        live(claims.expires, now)?;
 
         let view = self.view(account);
-        let generation = self.generation(&view).await?;
+        let as_of = AsOf::now(&view).await?;
         let rows = rows_of(&view, account);
         if !rows.is_open().await? {
             return Err(CredentialFault::Invalid);
@@ -200,9 +227,8 @@ impl Identities {
         let credential = Arc::new(Credential::new(key_id.to_owned(), claims.secret.0, caller));
         let known = Known {
             credential: Arc::clone(&credential),
-            view: self.view(account),
-            generation,
             expires,
+            as_of,
         };
         self.sessions.insert(digest, Arc::new(known));
         Ok(credential)
@@ -253,41 +279,77 @@ impl Identities {
         )))
     }
 
-    async fn caller_policies(&self, caller: &Caller) -> Result<Arc<CallerPolicies>, StoreError> {
-        let (id, kind) = match caller.principal.who() {
-            Who::User { id, .. } => (id.as_str(), Kind::User),
-            Who::FederatedUser {
-                parent: Some(parent), ..
-            } => (parent.id.as_str(), Kind::User),
-            Who::AssumedRole { role_id, .. } => (role_id.as_str(), Kind::Role),
-            Who::FederatedUser { parent: None, .. } => return of_root_federation(),
-            // The root user of an account needs no policy, and nobody else has any.
-            _ => return Ok(Arc::default()),
-        };
+    async fn assembled(
+        &self,
+        account: AccountId,
+        id: &str,
+        kind: Kind,
+    ) -> Result<Arc<CallerPolicies>, StoreError> {
+        let view = self.view(account);
         if let Some(assembled) = self.policies.get(id)
-            && self.generation(&assembled.view).await? == assembled.generation
+            && let Some(as_of) = assembled.as_of.renewed(&view).await?
         {
-            return Ok(Arc::clone(&assembled.policies));
+            return Ok(self.keep(id, Arc::clone(&assembled.policies), as_of));
         }
-        let view = self.view(caller.account);
-        let mut generation = self.generation(&view).await?;
+        let mut as_of = AsOf::now(&view).await?;
         for _ in 0..ASSEMBLY_ATTEMPTS {
-            let rows = rows_of(&view, caller.account);
+            let rows = rows_of(&view, account);
             let policies = Arc::new(assemble(&rows, id, kind).await?);
             // Policies read before and after a change must not be mixed.
-            let after = self.generation(&view).await?;
-            if after == generation {
-                let assembled = Assembled {
-                    policies: Arc::clone(&policies),
-                    view: self.view(caller.account),
-                    generation,
-                };
-                self.policies.insert(id.to_owned(), Arc::new(assembled));
-                return Ok(policies);
+            let after = AsOf::now(&view).await?;
+            if after.generation == as_of.generation {
+                return Ok(self.keep(id, policies, as_of));
             }
-            generation = after;
+            as_of = after;
         }
         Err(StoreError::Conflict)
+    }
+
+    /// Keeps policies as true under the generation that they were read under.
+    fn keep(&self, id: &str, policies: Arc<CallerPolicies>, as_of: AsOf) -> Arc<CallerPolicies> {
+        let assembled = Assembled {
+            policies: Arc::clone(&policies),
+            as_of,
+        };
+        self.policies.insert(id.to_owned(), Arc::new(assembled));
+        policies
+    }
+}
+
+impl Known {
+    /// The credential at a moment, if its time is not over.
+    fn at(&self, now: Timestamp) -> Result<Arc<Credential>, CredentialFault> {
+        if let Some(expires) = self.expires {
+            live(expires, now)?;
+        }
+        Ok(Arc::clone(&self.credential))
+    }
+
+    /// The same credential under the account's generation as read just now;
+    /// `None` if anything of the account changed since.
+    async fn renewed(&self, identities: &Identities) -> Result<Option<Arc<Known>>, StoreError> {
+        let view = identities.view(self.credential.caller.account);
+        let as_of = self.as_of.renewed(&view).await?;
+        Ok(as_of.map(|as_of| {
+            Arc::new(Known {
+                credential: Arc::clone(&self.credential),
+                expires: self.expires,
+                as_of,
+            })
+        }))
+    }
+}
+
+/// Temporary credentials are kept by this.
+fn digest(key_id: &str, session_token: &str) -> [u8; 32] {
+    crypto::sha256(&[key_id.as_bytes(), &[0], session_token.as_bytes()])
+}
+
+fn live(expires: Timestamp, now: Timestamp) -> Result<(), CredentialFault> {
+    if now < expires {
+        Ok(())
+    } else {
+        Err(CredentialFault::Expired)
     }
 }
 
@@ -295,20 +357,34 @@ impl Directory for Identities {
     fn credential<'a>(
         &'a self,
         presented: Presented<'a>,
-    ) -> BoxFuture<'a, Result<Arc<Credential>, CredentialFault>> {
-        Box::pin(async move {
+    ) -> AtHand<'a, Result<Arc<Credential>, CredentialFault>> {
+        if let Some(credential) = self.credential_at_hand(&presented) {
+            return AtHand::Now(credential);
+        }
+        AtHand::Later(Box::pin(async move {
+            let key_id = presented.access_key_id;
             match presented.session_token {
-                None => self.long_term(presented.access_key_id).await,
-                Some(token) => {
-                    self.temporary(presented.access_key_id, token, presented.now)
-                        .await
-                }
+                None => self.long_term(key_id, presented.now).await,
+                Some(token) => self.temporary(key_id, token, presented.now).await,
             }
-        })
+        }))
     }
 
-    fn policies<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<Arc<CallerPolicies>, StoreError>> {
-        Box::pin(self.caller_policies(caller))
+    fn policies<'a>(&'a self, caller: &'a Caller) -> AtHand<'a, Result<Arc<CallerPolicies>, StoreError>> {
+        let (id, kind) = match caller.principal.who() {
+            Who::User { id, .. } => (id.as_str(), Kind::User),
+            Who::FederatedUser {
+                parent: Some(parent), ..
+            } => (parent.id.as_str(), Kind::User),
+            Who::AssumedRole { role_id, .. } => (role_id.as_str(), Kind::Role),
+            Who::FederatedUser { parent: None, .. } => return AtHand::Now(of_root_federation()),
+            // The root user of an account needs no policy, and nobody else has any.
+            _ => return AtHand::Now(Ok(Arc::default())),
+        };
+        match self.policies_at_hand(id) {
+            Some(policies) => AtHand::Now(Ok(policies)),
+            None => AtHand::Later(Box::pin(self.assembled(caller.account, id, kind))),
+        }
     }
 
     fn principal_id<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use gate::{Access, AuthorizeError, Cx, Describing, Fault, Permit};
 use ground::{AccountId, Arn};
 use kms_api::{EncryptionAlgorithmSpec, GrantOperation, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
-use policy::{Attached, ResourcePolicyKind, Value};
+use policy::{Attached, Context, ResourcePolicyKind, Value};
 
 use crate::error::Error;
 use crate::model::grant::Wish;
@@ -29,7 +29,7 @@ const ALIAS_TYPE: &str = "AWS::KMS::Alias";
 /// A key that a request names, before anyone asked whether it may.
 pub struct Sought {
     /// Of the key; of the alias if a foreign alias names nothing.
-    pub arn: String,
+    pub arn: Arc<str>,
     /// Who owns it, or would.
     pub owner: AccountId,
     /// The key and its policy; a key of another account may not exist, which
@@ -74,7 +74,13 @@ pub enum Retiring {
 /// Asks for permission to do the operation's own action to a key.
 pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     let foreign = sought.owner != cx.account();
-    let mut access = Access::to((), sought.arn.as_str())
+    let mut access = Access::to((), Arc::clone(&sought.arn));
+    if let Some((key, policy)) = &sought.found {
+        access = access
+            .with_facts(facts(key))
+            .with_policy(Arc::clone(policy), ResourcePolicyKind::KmsKey);
+    }
+    access = access
         .owned_by(sought.owner)
         .key("kms:calleraccount", Some(cx.account()))
         .key("kms:viaservice", cx.via_service());
@@ -87,9 +93,6 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     }
     if let Named::Alias(alias) = &sought.named {
         access = access.key("kms:requestalias", Some(alias.to_string()));
-    }
-    if let Some((key, policy)) = &sought.found {
-        access = of_key(access, key).with_policy(Arc::clone(policy), ResourcePolicyKind::KmsKey);
     }
     Ask {
         access,
@@ -254,10 +257,10 @@ impl<'a> Ask<'a> {
         };
         // Nobody is let in to a foreign key without a policy that says so.
         let Some((key, _)) = sought.found else {
-            return Err(Error::KeyNotFound(sought.arn));
+            return Err(Error::KeyNotFound(sought.arn.to_string()));
         };
         if foreign {
-            cx.touched(KEY_TYPE, key.arn(), key.account);
+            cx.touched(KEY_TYPE, Arc::clone(key.shared_arn()), key.account);
         }
         Ok(permit.map(|()| key))
     }
@@ -349,7 +352,7 @@ pub(crate) fn retirer(cx: &Cx, named: &NamedParty) -> Access<()> {
 fn hidden(cx: &Cx, action: Option<&str>, sought: &Sought) -> Error {
     match &sought.named {
         Named::Ciphertext => Error::CiphertextKeyHidden,
-        Named::Key => Error::KeyNotFound(sought.arn.clone()),
+        Named::Key => Error::KeyNotFound(sought.arn.to_string()),
         Named::Alias(alias) => Error::AliasHidden {
             caller: cx.caller().principal.arn().to_owned(),
             action: action.map_or_else(|| format!("kms:{}", cx.operation().name), str::to_owned),
@@ -377,7 +380,8 @@ pub fn new_key(
     bypass: Option<bool>,
     multi_region_type: Option<&'static str>,
 ) -> Access<()> {
-    let access = of_purpose(account(()), purpose, origin)
+    let access = account(())
+        .with_facts(of_purpose(purpose, origin).into())
         .key("kms:multiregion", Some(multi_region_type.is_some()))
         .key("kms:multiregionkeytype", multi_region_type)
         .key("kms:bypasspolicylockoutsafetycheck", bypass);
@@ -387,17 +391,17 @@ pub fn new_key(
 /// Asks for permission to tag a key while it is created. Its policy does not
 /// count yet, and it has no tags yet that a condition could see.
 pub fn new_tags(key: &Key) -> Access<()> {
-    let access = Access::to((), key.arn()).doing("kms:TagResource");
-    let access = of_purpose(access, key.purpose, key.origin);
-    requesting(
-        access.key("kms:multiregion", Some(key.multi_region.is_some())),
-        &key.tags,
-    )
+    let access = Access::to((), Arc::clone(key.shared_arn()))
+        .with_facts(of_purpose(key.purpose, key.origin).into())
+        .key("kms:multiregion", Some(key.multi_region.is_some()))
+        .doing("kms:TagResource");
+    requesting(access, &key.tags)
 }
 
 /// Asks whether the caller could replace the policy of `key` if it were `policy`.
 pub fn later_policy(cx: &Cx, key: &Key, policy: Arc<Attached>) -> Access<()> {
-    of_key(Access::to((), key.arn()), key)
+    Access::to((), Arc::clone(key.shared_arn()))
+        .with_facts(facts(key))
         .owned_by(key.account)
         .doing("kms:PutKeyPolicy")
         .key("kms:calleraccount", Some(cx.account()))
@@ -434,34 +438,37 @@ pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Descri
 }
 
 /// What holds for an existing key.
-fn of_key(access: Access<()>, key: &Key) -> Access<()> {
-    let multi_region = key.multi_region.as_ref();
-    let mut access = of_purpose(access, key.purpose, key.origin)
-        .key("kms:multiregion", Some(multi_region.is_some()))
-        .key(
-            "kms:multiregionkeytype",
-            multi_region.map(|keys| keys.type_in(&key.region)),
-        );
-    if !key.aliases.is_empty() {
-        let aliases: Value<'static> = key.aliases.iter().map(ToString::to_string).collect();
-        access = access.key("kms:resourcealiases", Some(aliases));
-    }
-    for (name, value) in key.tags.iter() {
-        access = access.key(format!("aws:resourcetag/{name}"), Some(value.to_owned()));
-    }
-    access
+fn facts(key: &Key) -> Arc<Context<'static>> {
+    let facts = key.derived.facts.get_or_init(|| {
+        let mut facts = of_purpose(key.purpose, key.origin);
+        facts.insert("kms:multiregion", key.multi_region.is_some());
+        if let Some(keys) = &key.multi_region {
+            facts.insert("kms:multiregionkeytype", keys.type_in(&key.region));
+        }
+        if !key.aliases.is_empty() {
+            let aliases: Value<'static> = key.aliases.iter().map(ToString::to_string).collect();
+            facts.insert("kms:resourcealiases", aliases);
+        }
+        for (name, value) in key.tags.iter() {
+            facts.insert(format!("aws:resourcetag/{name}"), value.to_owned());
+        }
+        Arc::new(facts)
+    });
+    Arc::clone(facts)
 }
 
 /// What holds for a key by what it is made of; twice where an older name of
 /// the condition key still works.
-fn of_purpose(access: Access<()>, purpose: Purpose, origin: Origin) -> Access<()> {
+fn of_purpose(purpose: Purpose, origin: Origin) -> Context<'static> {
     let (spec, usage) = (purpose.spec().as_str(), purpose.usage().as_str());
-    access
-        .key("kms:keyspec", Some(spec))
-        .key("kms:customermasterkeyspec", Some(spec))
-        .key("kms:keyusage", Some(usage))
-        .key("kms:customermasterkeyusage", Some(usage))
-        .key("kms:keyorigin", Some(origin.as_str()))
+    let mut facts = Context::new();
+    facts
+        .insert("kms:keyspec", spec)
+        .insert("kms:customermasterkeyspec", spec)
+        .insert("kms:keyusage", usage)
+        .insert("kms:customermasterkeyusage", usage)
+        .insert("kms:keyorigin", origin.as_str());
+    facts
 }
 
 /// What a request with tags says.

@@ -7,7 +7,6 @@
 //! Absent by design: a way to change a key that is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
 
 use crypto::key::{BackingKey, KeySpec};
 use gate::{Event, JobCx, JobError, Touched};
@@ -17,6 +16,7 @@ use store::{Scope, StoreError};
 use crate::access::KEY_TYPE;
 use crate::error::Error;
 use crate::limits::DESCRIPTION_LENGTH_MAX;
+use crate::model::derived::Derived;
 use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, Material, MaterialId, Origin, Purpose, Tags};
 use crate::store::{KEYS, MATERIAL_PURPOSE, insert_chosen_key};
 
@@ -148,7 +148,7 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         schedule: None,
         material: material_id,
         sealed: Some(sealed.map_err(Error::Crypto)?),
-        arn: OnceLock::new(),
+        derived: Derived::default(),
     };
     let event = Event {
         source: "kms.amazonaws.com",
@@ -157,7 +157,7 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         region: wanted.region.clone(),
         resources: vec![Touched {
             kind: KEY_TYPE,
-            arn: key.arn(),
+            arn: key.arn().into(),
             account: wanted.account,
         }],
         details: Some(serde_json::json!({

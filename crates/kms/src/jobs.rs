@@ -63,7 +63,7 @@ fn event(name: &'static str, key: &Key, details: serde_json::Value) -> Event {
         region: key.region.clone(),
         resources: vec![Touched {
             kind: KEY_TYPE,
-            arn: key.arn(),
+            arn: key.arn().into(),
             account: key.account,
         }],
         details: Some(details),

@@ -54,12 +54,6 @@ const REFUSED: &[gate::Refused] = &[
         "Origin",
         "refused unless AWS_KMS or EXTERNAL: there are no custom key stores; EXTERNAL for ML_DSA_* and ML_KEM_*",
     ),
-    (
-        "GetParametersForImport",
-        "WrappingAlgorithm",
-        "refused for RSAES_PKCS1_V1_5, as by AWS, and SM2PKE",
-    ),
-    ("GetParametersForImport", "WrappingKeySpec", "refused for SM2"),
     ("CreateKey", "XksKeyId", "there are no external key stores"),
     ("Decrypt", "Recipient", "attestation documents are not verified"),
     (
@@ -97,6 +91,12 @@ const REFUSED: &[gate::Refused] = &[
         "Recipient",
         "attestation documents are not verified",
     ),
+    (
+        "GetParametersForImport",
+        "WrappingAlgorithm",
+        "refused for RSAES_PKCS1_V1_5, as by AWS, and SM2PKE",
+    ),
+    ("GetParametersForImport", "WrappingKeySpec", "refused for SM2"),
 ];
 
 /// The operations of KMS.

@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod ciphertext;
 pub mod context;
+pub(crate) mod derived;
 pub mod generation;
 pub mod grant;
 pub mod key;

@@ -66,7 +66,7 @@ pub async fn key(cx: &Cx, text: &str) -> Result<Sought, Error> {
     match name.target {
         Target::Alias(_) => Err(Error::AliasNotAccepted),
         Target::Key(id) if owner != cx.account() => Ok(Sought {
-            arn: arn(&id, owner, cx.region()),
+            arn: arn(&id, owner, cx.region()).into(),
             owner,
             found: None,
             named: Named::Key,
@@ -111,7 +111,7 @@ pub async fn key_or_alias(cx: &Cx, text: &str) -> Result<Sought, Error> {
         Some(row) => by_id(cx, owner, &row.key, Named::Alias(alias)).await,
         None if owner == cx.account() => Err(Error::AliasNotFound(alias.arn(owner, cx.region()))),
         None => Ok(Sought {
-            arn: alias.arn(owner, cx.region()),
+            arn: alias.arn(owner, cx.region()).into(),
             owner,
             found: None,
             named: Named::Alias(alias),
@@ -148,7 +148,7 @@ pub(crate) async fn related(cx: &Cx, key: &Key, region: &Region) -> Result<Sough
         malformed,
     })?;
     Ok(Sought {
-        arn: related.arn(),
+        arn: Arc::clone(related.shared_arn()),
         owner: related.account,
         found: Some((related, policy)),
         named: Named::Key,
@@ -216,19 +216,19 @@ pub(crate) fn insert_replica(
 async fn by_id(cx: &Cx, owner: AccountId, id: &KeyId, named: Named) -> Result<Sought, Error> {
     let row = cx.view().cross_account_get(&scope(cx, owner), &KEYS, id).await?;
     let spelled = match &row {
-        Some(key) => key.arn(),
-        None => arn(id, owner, cx.region()),
+        Some(key) => Arc::clone(key.shared_arn()),
+        None => arn(id, owner, cx.region()).into(),
     };
     let found = match row {
         Some(key) => {
             let policy = key.policy.attached();
             let policy = policy.map_err(|malformed| Error::MalformedStoredPolicy {
-                arn: spelled.clone(),
+                arn: spelled.to_string(),
                 malformed,
             })?;
             Some((key, policy))
         }
-        None if owner == cx.account() => return Err(Error::KeyNotFound(spelled)),
+        None if owner == cx.account() => return Err(Error::KeyNotFound(spelled.to_string())),
         None => None,
     };
     Ok(Sought {

@@ -7,13 +7,12 @@
 //! follow within the store's staleness limit.) Where there has never been an
 //! organisation, that one look is all.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use futures_util::future::BoxFuture;
-use gate::{Guardrails, Membership, Standing};
+use gate::{AtHand, Guardrails, Membership, Standing};
 use ground::AccountId;
 use quick_cache::sync::Cache;
-use store::{Scope, Store, StoreError, View};
+use store::{Scope, Store, StoreError, View, Witness};
 
 use crate::limits::{ASSEMBLY_ATTEMPTS, STANDINGS_CACHED};
 use crate::model::{Generation, Node, PolicyKind};
@@ -24,8 +23,15 @@ pub struct Organizations {
     store: Store,
     /// Of what all accounts share, to look at the generation and nothing else.
     shared: View,
+    seen: RwLock<Option<Seen>>,
     standings: Cache<AccountId, (Generation, Arc<Standing>)>,
     outside: Arc<Standing>,
+}
+
+/// The generation as it was read last, while it stands.
+struct Seen {
+    generation: Option<Generation>,
+    witness: Witness,
 }
 
 impl Organizations {
@@ -34,14 +40,28 @@ impl Organizations {
         Organizations {
             shared: store.view(Scope::global()),
             store,
+            seen: RwLock::default(),
             standings: Cache::new(STANDINGS_CACHED),
             outside: Arc::default(),
         }
     }
 
     async fn generation(&self) -> Result<Option<Generation>, StoreError> {
-        let generation = self.shared.peek(&GENERATION, &()).await?;
-        Ok(generation.map(|generation| *generation))
+        let (generation, witness) = self.shared.peek_witnessed(&GENERATION, &()).await?;
+        let generation = generation.map(|generation| *generation);
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(Seen { generation, witness });
+        Ok(generation)
+    }
+
+    /// What is over `account`, if that needs no reading.
+    fn known(&self, account: AccountId) -> Option<Arc<Standing>> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.as_ref().filter(|seen| seen.witness.holds())?;
+        let Some(generation) = seen.generation else {
+            return Some(Arc::clone(&self.outside));
+        };
+        let (as_of, standing) = self.standings.get(&account)?;
+        (as_of == generation).then_some(standing)
     }
 
     async fn standing(&self, account: AccountId) -> Result<Arc<Standing>, StoreError> {
@@ -99,7 +119,10 @@ impl Organizations {
 }
 
 impl Guardrails for Organizations {
-    fn over(&self, account: AccountId) -> BoxFuture<'_, Result<Arc<Standing>, StoreError>> {
-        Box::pin(self.standing(account))
+    fn over(&self, account: AccountId) -> AtHand<'_, Result<Arc<Standing>, StoreError>> {
+        match self.known(account) {
+            Some(standing) => AtHand::Now(Ok(standing)),
+            None => AtHand::Later(Box::pin(self.standing(account))),
+        }
     }
 }

@@ -139,7 +139,7 @@ fn result_event(organization: &Organization, creation: &Creation, now: Timestamp
             status["accountId"] = json!(account.to_string());
             resources.push(Touched {
                 kind: "AWS::Organizations::Account",
-                arn: organization.node_arn(&Node::Account(*account)),
+                arn: organization.node_arn(&Node::Account(*account)).into(),
                 account: organization.management,
             });
         }

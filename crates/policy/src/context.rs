@@ -113,7 +113,10 @@ impl<'a, T: Into<Cow<'a, str>>> FromIterator<T> for Value<'a> {
 /// one it wants, and a key that is absent is mostly known to be so at once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Context<'a> {
+    /// What many requests have in common; an entry of its own goes before it.
+    facts: Option<Arc<Context<'static>>>,
     entries: Vec<Entry<'a>>,
+    /// The tags of both.
     seen: TagSet,
 }
 
@@ -128,14 +131,33 @@ impl<'a> Context<'a> {
     /// A context that says nothing.
     pub const fn new() -> Context<'a> {
         Context {
+            facts: None,
             entries: Vec::new(),
             seen: TagSet(0),
         }
     }
 
+    /// Adds what is known of a resource, say, and shared by many requests. What
+    /// this context states of the same key itself goes before it.
+    pub fn rest_on(&mut self, facts: Arc<Context<'static>>) -> &mut Context<'a> {
+        // There is one level of shared facts; whatever was below becomes this context's own.
+        let own = self.facts.take().into_iter().chain(facts.facts.clone());
+        for below in own {
+            for (key, value) in below.iter() {
+                if self.get(key).is_none() && facts.get(key).is_none() {
+                    self.insert(key.to_owned(), value.clone());
+                }
+            }
+        }
+        self.seen = TagSet(self.seen.0 | facts.seen.0);
+        self.facts = Some(facts);
+        self
+    }
+
     /// A context with room for `keys` keys.
     pub fn with_capacity(keys: usize) -> Context<'a> {
         Context {
+            facts: None,
             entries: Vec::with_capacity(keys),
             seen: TagSet(0),
         }
@@ -175,21 +197,31 @@ impl<'a> Context<'a> {
     /// What is said of `key`, in any case.
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         let key = fold(Cow::Borrowed(key));
-        self.position(Tag::of(&key), &key)
-            .map(|at| &self.entries[at].value)
+        self.find(Tag::of(&key), &key)
     }
 
     /// Every key, in lower case, and its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
-        self.entries.iter().map(|entry| (&*entry.key, &entry.value))
+        let facts = self.facts.iter().flat_map(|facts| facts.entries.iter());
+        let unchanged = facts.filter(|fact| self.position(fact.tag, &fact.key).is_none());
+        self.entries
+            .iter()
+            .chain(unchanged)
+            .map(|entry| (&*entry.key, &entry.value))
+    }
+
+    fn find(&self, tag: Tag, folded: &str) -> Option<&Value<'a>> {
+        match self.position(tag, folded) {
+            Some(at) => Some(&self.entries[at].value),
+            None => self.facts.as_ref()?.find(tag, folded),
+        }
     }
 
     fn look_up(&self, key: &Key) -> Option<&Value<'a>> {
         if self.seen.0 & key.bit == 0 {
             return None;
         }
-        let found = |entry: &&Entry<'a>| entry.tag == key.tag && *entry.key == *key.folded;
-        self.entries.iter().find(found).map(|entry| &entry.value)
+        self.find(key.tag, &key.folded)
     }
 
     fn position(&self, tag: Tag, folded: &str) -> Option<usize> {
@@ -235,13 +267,14 @@ impl TagSet {
 
 /// The spelling in which keys are compared.
 fn fold(key: Cow<'_, str>) -> Cow<'_, str> {
-    if key
-        .bytes()
-        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
-    {
-        key
-    } else {
+    // Without an early end, so that many bytes are looked at together.
+    let differs = key.bytes().fold(false, |differs, byte| {
+        differs | !byte.is_ascii() | byte.is_ascii_uppercase()
+    });
+    if differs {
         Cow::Owned(key.to_lowercase())
+    } else {
+        key
     }
 }
 
@@ -390,6 +423,45 @@ mod tests {
         assert_eq!(context.get("x:two/team"), Some(&"b".into()));
         assert_eq!(context.get("x:six/team"), None);
         assert_eq!(context.get("abc"), None);
+    }
+
+    fn seen_in(context: &Context<'_>, key: &str) -> Option<String> {
+        let principal = Principal::anonymous();
+        let scope = Scope {
+            principal: &principal,
+            context,
+        };
+        match scope.look_up(&Key::new(key))? {
+            Seen::One(single) => Some(single.text().into_owned()),
+            Seen::Many(_) => None,
+        }
+    }
+
+    #[test]
+    fn what_is_stated_takes_the_place_of_a_shared_fact() {
+        let mut facts = Context::new();
+        facts
+            .insert("kms:keyspec", "SYMMETRIC_DEFAULT")
+            .insert("kms:keyusage", "X");
+        let facts = Arc::new(facts);
+        let mut context = Context::new();
+        context
+            .insert("aws:sourceip", "10.0.0.1")
+            .rest_on(Arc::clone(&facts));
+        context.insert("KMS:KeyUsage", "SIGN_VERIFY");
+        assert_eq!(context.get("kms:KeySpec"), Some(&"SYMMETRIC_DEFAULT".into()));
+        assert_eq!(context.get("kms:keyusage"), Some(&"SIGN_VERIFY".into()));
+        assert_eq!(context.get("kms:other"), None);
+        let mut all: Vec<_> = context.iter().map(|(key, _)| key).collect();
+        all.sort_unstable();
+        assert_eq!(all, ["aws:sourceip", "kms:keyspec", "kms:keyusage"]);
+        assert_eq!(seen_in(&context, "kms:KeySpec"), Some("SYMMETRIC_DEFAULT".into()));
+        assert_eq!(seen_in(&context, "kms:KeyUsage"), Some("SIGN_VERIFY".into()));
+        let mut others = Context::new();
+        others.insert("aws:viaawsservice", false);
+        context.rest_on(Arc::new(others));
+        assert_eq!(context.iter().count(), 4);
+        assert_eq!(seen_in(&context, "kms:KeySpec"), Some("SYMMETRIC_DEFAULT".into()));
     }
 
     #[test]

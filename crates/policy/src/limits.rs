@@ -29,11 +29,12 @@ pub const VALUES_MAX: usize = 8_192;
 /// Source: ours; the longest action AWS published by 2026 has 77 characters.
 pub(crate) const ACTION_INLINE_BYTES: usize = 96;
 
-/// Keys for which a context makes room at once: the eight of every call and
-/// those of a KMS key. More cost a second allocation.
+/// Keys for which a context makes room at once: the eight of every call, and
+/// what a call says itself. More cost a second allocation.
 ///
-/// Source: ours.
-pub(crate) const CONTEXT_KEYS_EXPECTED: usize = 20;
+/// Source: ours. So many take less than a kilobyte, up to which the allocator
+/// is quickest.
+pub(crate) const CONTEXT_KEYS_EXPECTED: usize = 15;
 
 /// Pairs of statements compared in the search for dead ones.
 ///

@@ -53,9 +53,10 @@ pub(crate) struct Probe<'a> {
     hash: u64,
 }
 
-/// A generation read before the engine was asked.
+/// A generation read before the engine was asked, and whose it is.
 #[derive(Clone, Copy)]
 pub(crate) struct Standing {
+    hash: u64,
     generation: u64,
 }
 
@@ -135,7 +136,22 @@ impl Cache {
     /// The generation of a key; must be taken before the engine is read.
     pub(crate) fn standing(&self, probe: Probe<'_>) -> Standing {
         Standing {
+            hash: probe.hash,
             generation: self.generations[slot(probe.hash)].load(Ordering::SeqCst),
+        }
+    }
+
+    /// Whether nothing was changed under a generation since it was taken, nor
+    /// can have been by another node.
+    pub(crate) fn still_stands(&self, standing: Standing) -> bool {
+        self.is_fresh() && self.stands(standing.hash, standing.generation)
+    }
+
+    /// The standing of what was kept under `probe`.
+    pub(crate) fn standing_of(probe: Probe<'_>, entry: &Entry) -> Standing {
+        Standing {
+            hash: probe.hash,
+            generation: entry.generation,
         }
     }
 

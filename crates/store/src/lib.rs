@@ -39,6 +39,7 @@ mod snapshot;
 mod stats;
 mod table;
 mod view;
+mod witness;
 mod write;
 
 pub use commit::Version;
@@ -53,4 +54,5 @@ pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use table::{Migrate, Record, Table};
 pub use view::{Page, View};
+pub use witness::Witness;
 pub use write::WriteTx;

@@ -18,16 +18,23 @@ pub struct Scope {
 impl Scope {
     /// One account in one region: where most resources live.
     pub fn regional(account: AccountId, region: &Region) -> Scope {
-        Scope {
-            path: format!("{account}/{region}/").into(),
-        }
+        Scope::of(account, region.as_str())
     }
 
     /// One account outside every region: IAM, Organizations.
     pub fn regionless(account: AccountId) -> Scope {
-        Scope {
-            path: format!("{account}/-/").into(),
-        }
+        Scope::of(account, "-")
+    }
+
+    /// Every request makes one, so they are not left to `format!`.
+    fn of(account: AccountId, region: &str) -> Scope {
+        let digits = account.digits();
+        let mut path = String::with_capacity(digits.len() + region.len() + 2);
+        path.push_str(&digits);
+        path.push('/');
+        path.push_str(region);
+        path.push('/');
+        Scope { path: path.into() }
     }
 
     /// Rows of no account, such as the index from access key id to owner.

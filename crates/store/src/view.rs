@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::StoreError;
 use crate::Version;
-use crate::cache::{Decoded, Entry, Page as Found, Probe};
+use crate::cache::{Cache, Decoded, Entry, Page as Found, Probe};
 use crate::commit::{KeyRange, Precondition, Versioned, prefix_end, successor};
 use crate::key::{Key, Prefix};
 use crate::limits::{CACHED_PAGE_ROWS_MAX, PAGE_ITEMS_MAX, READS_MAX};
 use crate::open::Store;
 use crate::scope::Scope;
 use crate::table::{Record, Table};
+use crate::witness::Witness;
 use crate::write::WriteTx;
 
 /// Items of a table in the order of their keys.
@@ -156,6 +157,32 @@ impl View {
         key: &K,
     ) -> Result<Option<Arc<V>>, StoreError> {
         self.read(table, &self.0.scope, key, false).await
+    }
+
+    /// As [`View::peek`], with the word that the row has not changed since.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::get`].
+    pub async fn peek_witnessed<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<(Option<Arc<V>>, Witness), StoreError> {
+        let row = table.row(&self.0.scope, key)?;
+        let store = &self.0.store;
+        let probe = store.cache().probe(&row);
+        let entry = match store.cache().record(probe) {
+            Some(entry) => entry,
+            None => Box::pin(self.fetch(table, probe)).await?,
+        };
+        let value = entry
+            .value
+            .as_ref()
+            .map(|value| downcast(table, value))
+            .transpose()?;
+        let witness = Witness::new(store.clone(), Cache::standing_of(probe, &entry));
+        Ok((value, witness))
     }
 
     /// As [`View::get`], of another scope: the index all accounts share, or an

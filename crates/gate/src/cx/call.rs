@@ -214,7 +214,7 @@ impl Cx {
             .record_within(&cx, cx.refuse_unauthorized(outcome))
             .await;
         self.gather(|gathered| {
-            gathered.calls.push(cx.request_id.clone());
+            gathered.calls.push(cx.request_id.to_string());
             gathered.weighed_inside.append(&mut cx.take_weighed());
         });
         outcome.map(output_of::<O>).map_err(Fault::logged)

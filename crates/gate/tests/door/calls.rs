@@ -1,7 +1,7 @@
 //! Calls that a service makes: one in the place of STS that calls one in the
 //! place of KMS, for its caller and for itself.
 
-use gate::{Guardrails, Standing};
+use gate::{AtHand, Guardrails, Standing};
 use policy::{Level, ResourcePolicyKind};
 use serde_json::Value;
 use shape::{Operation as _, OperationShape};
@@ -18,7 +18,7 @@ struct OneUser {
 struct OneRoot(Option<String>);
 
 impl Guardrails for OneRoot {
-    fn over(&self, _account: AccountId) -> BoxFuture<'_, Result<Arc<Standing>, StoreError>> {
+    fn over(&self, _account: AccountId) -> AtHand<'_, Result<Arc<Standing>, StoreError>> {
         let level = |text: &String| {
             let document = Document::parse(text, DocumentKind::ServiceControl).unwrap();
             let holder = Holder::Target("r-root".into());
@@ -31,7 +31,7 @@ impl Guardrails for OneRoot {
             service_control: self.0.as_ref().map(level),
             ..Standing::default()
         };
-        Box::pin(std::future::ready(Ok(Arc::new(standing))))
+        AtHand::Later(Box::pin(std::future::ready(Ok(Arc::new(standing)))))
     }
 }
 
@@ -39,9 +39,9 @@ impl Directory for OneUser {
     fn credential<'a>(
         &'a self,
         presented: Presented<'a>,
-    ) -> BoxFuture<'a, Result<Arc<Credential>, CredentialFault>> {
+    ) -> AtHand<'a, Result<Arc<Credential>, CredentialFault>> {
         let id = presented.access_key_id.to_owned();
-        Box::pin(async move {
+        AtHand::Later(Box::pin(async move {
             let principal = Principal::user(account(), "AIDAEXAMPLE", "/", "bob");
             let caller = Arc::new(Caller::new(principal, account(), id.clone(), None));
             Ok(Arc::new(Credential::new(
@@ -49,17 +49,17 @@ impl Directory for OneUser {
                 Secret::new(SECRET.to_owned()),
                 caller,
             )))
-        })
+        }))
     }
 
-    fn policies<'a>(&'a self, _caller: &'a Caller) -> BoxFuture<'a, Result<Arc<CallerPolicies>, StoreError>> {
+    fn policies<'a>(&'a self, _caller: &'a Caller) -> AtHand<'a, Result<Arc<CallerPolicies>, StoreError>> {
         let document = Document::parse(&self.identity, DocumentKind::Identity).unwrap();
         let holder = Holder::User("bob".into());
         let policies = CallerPolicies {
             identity: vec![Attached::inline("given", holder, Arc::new(document))],
             ..CallerPolicies::default()
         };
-        Box::pin(async move { Ok(Arc::new(policies)) })
+        AtHand::Later(Box::pin(async move { Ok(Arc::new(policies)) }))
     }
 
     fn principal_id<'a>(&'a self, _arn: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {

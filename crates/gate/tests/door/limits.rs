@@ -9,7 +9,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gate::{Door, Identity, Limits, Tls, allow_open_files};
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -134,6 +137,42 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
     let mut idle = connect(server.address).await;
     idle.write_all(HEALTH.as_bytes()).await.unwrap();
     assert!(until_closed(&mut idle).await.starts_with("HTTP/1.1 200"));
+    is_served(server.address).await;
+}
+
+/// Pings keep an HTTP/2 connection from being taken for dead, not from being idle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http2_connection_that_asks_nothing_is_closed() {
+    let short = Limits {
+        header_time: SHORT,
+        ..Limits::default()
+    };
+    let server = listen(short, None).await;
+    for asks in [false, true] {
+        let stream = TokioIo::new(connect(server.address).await);
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .unwrap();
+        let talk = async {
+            if asks {
+                let uri = format!("http://{}/_palisade/health", server.address);
+                let request = http::Request::get(uri).body(Full::new(Bytes::new())).unwrap();
+                let status = sender.send_request(request).await.unwrap().status();
+                assert_eq!(status, 200);
+            }
+            // The client answers pings as long as it is asked.
+            std::future::pending::<()>().await;
+        };
+        let ended = async {
+            tokio::select! {
+                _ = connection => {},
+                () = talk => {},
+            }
+        };
+        tokio::time::timeout(GENEROUS, ended)
+            .await
+            .expect("the server closes the connection");
+    }
     is_served(server.address).await;
 }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod batch;
 mod calls;
 mod copies;
 mod limits;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::BoxFuture;
 use gate::{
-    Access, Caller, CallerPolicies, Credential, CredentialFault, Cx, Directory, Door, Fault, Mode,
+    Access, AtHand, Caller, CallerPolicies, Credential, CredentialFault, Cx, Directory, Door, Fault, Mode,
     NewAccount, Parts, Presented, Table,
 };
 use ground::{AccountId, Clock, Region, Secret, Timestamp};
@@ -42,24 +43,24 @@ impl Directory for TwoCallers {
     fn credential<'a>(
         &'a self,
         presented: Presented<'a>,
-    ) -> BoxFuture<'a, Result<Arc<Credential>, CredentialFault>> {
+    ) -> AtHand<'a, Result<Arc<Credential>, CredentialFault>> {
         let principal = match presented.access_key_id {
             ROOT => Principal::root(account()),
             USER => Principal::user(account(), "AIDAEXAMPLE", "/", "bob"),
-            _ => return Box::pin(async { Err(CredentialFault::Invalid) }),
+            _ => return AtHand::Now(Err(CredentialFault::Invalid)),
         };
         let id = presented.access_key_id.to_owned();
-        Box::pin(async move {
+        AtHand::Later(Box::pin(async move {
             let caller = Arc::new(Caller::new(principal, account(), id.clone(), None));
             Ok(Arc::new(Credential::new(
                 id,
                 Secret::new(SECRET.to_owned()),
                 caller,
             )))
-        })
+        }))
     }
 
-    fn policies<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<Arc<CallerPolicies>, StoreError>> {
+    fn policies<'a>(&'a self, caller: &'a Caller) -> AtHand<'a, Result<Arc<CallerPolicies>, StoreError>> {
         let mut policies = CallerPolicies::default();
         if caller.access_key_id == USER {
             let text = r#"{"Version":"2012-10-17","Statement":{"Sid":"Enc","Effect":"Allow","Action":"kms:Encrypt","Resource":"*"}}"#;
@@ -70,7 +71,7 @@ impl Directory for TwoCallers {
                 document,
             ));
         }
-        Box::pin(async move { Ok(Arc::new(policies)) })
+        AtHand::Later(Box::pin(async move { Ok(Arc::new(policies)) }))
     }
 
     fn principal_id<'a>(&'a self, _arn: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {

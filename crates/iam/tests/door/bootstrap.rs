@@ -55,7 +55,7 @@ async fn present(identities: &Identities, key_id: &str) -> Result<Arc<Credential
         session_token: None,
         now: Timestamp(6_000),
     };
-    identities.credential(presented).await
+    identities.credential(presented).get().await
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use crypto::key::{EncryptionAlgorithm, MacAlgorithm, SigningAlgorithm};
 use ground::{AccountId, Region, Timestamp};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::limits::ALIASES_PER_KEY_MAX;
+use crate::model::derived::Derived;
 use crate::model::generation::{Import, Rotated, RotationKind, Schedule};
 use crate::model::{
     AliasName, CiphertextReference, DeletionWindow, Demand, Family, Generation, KeyId, KeyPolicy, KeyState,
@@ -69,25 +70,33 @@ pub struct Key {
     /// that was known, whose material has a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sealed: Option<Material>,
-    /// Spelled at its first use and kept as long as the cached row, since
-    /// every request needs it several times. What it is made of never changes.
+    /// What follows from the rest.
     #[serde(skip)]
-    pub(crate) arn: OnceLock<String>,
+    pub(crate) derived: Derived,
 }
 
 impl Key {
     /// Its ARN.
     pub fn arn(&self) -> String {
-        let arn = self.arn.get_or_init(|| arn(&self.id, self.account, &self.region));
-        arn.clone()
+        String::from(&**self.shared_arn())
+    }
+
+    /// Its ARN, for many.
+    pub fn shared_arn(&self) -> &Arc<str> {
+        self.derived
+            .arn
+            .get_or_init(|| arn(&self.id, self.account, &self.region).into())
     }
 
     /// What its ciphertexts are bound to: its ARN, without the region if related
     /// keys open them too.
-    pub fn binding(&self) -> String {
+    pub fn binding(&self) -> &str {
         match &self.multi_region {
-            None => self.arn(),
-            Some(_) => format!("arn:aws:kms::{}:key/{}", self.account, self.id),
+            None => self.shared_arn(),
+            Some(_) => self
+                .derived
+                .binding
+                .get_or_init(|| format!("arn:aws:kms::{}:key/{}", self.account, self.id).into()),
         }
     }
 
@@ -108,12 +117,15 @@ impl Key {
     }
 
     /// What ciphertexts carry that are made now.
-    pub fn reference(&self) -> CiphertextReference {
-        CiphertextReference {
-            account: self.account,
-            key: self.id.clone(),
-            material: self.material.clone(),
-        }
+    pub fn reference(&self) -> &[u8; CiphertextReference::BYTES] {
+        self.derived.reference.get_or_init(|| {
+            let reference = CiphertextReference {
+                account: self.account,
+                key: self.id.clone(),
+                material: self.material.clone(),
+            };
+            reference.to_bytes()
+        })
     }
 
     /// Whether its state admits `demand`.
@@ -562,7 +574,7 @@ mod tests {
             schedule: None,
             material: MaterialId::generate(&Random::seeded(1)),
             sealed: None,
-            arn: OnceLock::new(),
+            derived: Derived::default(),
         }
     }
 
@@ -634,6 +646,39 @@ mod tests {
                 };
                 prop_assert_eq!(done.is_ok(), expected.is_some());
                 prop_assert_eq!(key.state, expected.unwrap_or(before));
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever is imported, lost and rotated to: a key is of use only with
+        /// all of its material, never has one twice, and forgets none that it used.
+        #[test]
+        fn an_imported_key_is_of_use_only_while_all_its_material_is_here(
+            steps in proptest::collection::vec((0u8..4, 0u8..4), 0..40),
+        ) {
+            let mut key = Key {
+                origin: Origin::External,
+                state: KeyState::PendingImport,
+                ..key()
+            };
+            let mut used = Vec::new();
+            for (step, number) in steps {
+                let id = MaterialId::from_bytes([number; 32]);
+                let import = Import { description: None, expires: None, present: true };
+                match step {
+                    0 => drop(key.import(&id, Some(true), import)),
+                    1 => drop(key.import(&id, None, import)),
+                    2 => key.lose(&id),
+                    _ if key.check(Demand::Rotate).is_ok() => drop(key.rotate_to_imported(Timestamp(1))),
+                    _ => {}
+                }
+                let ids: Vec<_> = key.generations.iter().map(|it| it.material.clone()).collect();
+                prop_assert_eq!(key.check(Demand::Use).is_ok(), key.is_complete());
+                prop_assert!(ids.starts_with(&used), "{:?} was {:?}", ids, used);
+                prop_assert!(ids.iter().enumerate().all(|(at, id)| !ids[..at].contains(id)));
+                prop_assert!(ids.last().is_none_or(|last| *last == key.material));
+                used = ids;
             }
         }
     }

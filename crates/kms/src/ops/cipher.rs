@@ -96,7 +96,7 @@ pub(super) async fn seal(
     };
     let ciphertext = Envelope::seal(
         symmetric,
-        &key.reference().to_bytes(),
+        key.reference(),
         key.binding().as_bytes(),
         &context.authenticated(),
         plaintext,

@@ -1,7 +1,7 @@
 //! `CreateKey`.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crypto::Random;
 use crypto::key::{BackingKey, KeySpec};
@@ -10,6 +10,7 @@ use kms_api::{CreateKeyInput, CreateKeyOutput, KeyUsageType, OriginType};
 
 use crate::access;
 use crate::error::Error;
+use crate::model::derived::Derived;
 use crate::model::{
     Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, MultiRegion, Origin, Purpose, Tags, policy,
 };
@@ -72,7 +73,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         schedule: None,
         material: MaterialId::generate(cx.random()),
         sealed: None,
-        arn: OnceLock::new(),
+        derived: Derived::default(),
     };
     if !key.tags.is_empty() {
         cx.authorize(access::new_tags(&key)).await?;

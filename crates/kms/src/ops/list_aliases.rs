@@ -48,7 +48,9 @@ async fn of_key(
 ) -> Result<(Vec<std::sync::Arc<Alias>>, bool), Error> {
     let sought = store::key(cx, key).await?;
     // Aliases of a foreign key are its owner's and are not listed here.
-    let (key, _) = sought.found.ok_or(Error::KeyNotFound(sought.arn))?;
+    let (key, _) = sought
+        .found
+        .ok_or_else(|| Error::KeyNotFound(sought.arn.to_string()))?;
     let is_behind = |name: &&AliasName| after.is_none_or(|after| *name > after);
     let (names, more) = page::cut(key.aliases.iter(), size, is_behind);
     let mut aliases = Vec::with_capacity(names.len());

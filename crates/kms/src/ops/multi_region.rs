@@ -1,7 +1,6 @@
 //! `ReplicateKey` and `UpdatePrimaryRegion`.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
 
 use gate::Cx;
 use ground::Region;
@@ -67,7 +66,6 @@ pub async fn replicate_key(
         granted: false,
         multi_region: Some(related),
         sealed: None,
-        arn: OnceLock::new(),
         ..Key::clone(&key)
     };
     if !replica.tags.is_empty() {

@@ -9,7 +9,8 @@ use crypto::Random;
 use crypto::hierarchy::RootKey;
 use futures_util::future::BoxFuture;
 use gate::{
-    Caller, CallerPolicies, Credential, CredentialFault, Directory, Door, Mode, NewAccount, Parts, Presented,
+    AtHand, Caller, CallerPolicies, Credential, CredentialFault, Directory, Door, Mode, NewAccount, Parts,
+    Presented,
 };
 use ground::{AccountId, Clock, Region, Secret, Timestamp};
 use policy::{Attached, Document, DocumentKind, Holder, Principal};
@@ -119,12 +120,12 @@ impl Directory for Known {
     fn credential<'a>(
         &'a self,
         presented: Presented<'a>,
-    ) -> BoxFuture<'a, Result<Arc<Credential>, CredentialFault>> {
+    ) -> AtHand<'a, Result<Arc<Credential>, CredentialFault>> {
         let Some(who) = Who::ALL
             .into_iter()
             .find(|who| who.access_key() == presented.access_key_id)
         else {
-            return Box::pin(async { Err(CredentialFault::Invalid) });
+            return AtHand::Now(Err(CredentialFault::Invalid));
         };
         let account = who.account();
         let principal = match who {
@@ -135,10 +136,10 @@ impl Directory for Known {
         let key = presented.access_key_id.to_owned();
         let caller = Arc::new(Caller::new(principal, account, key.clone(), None));
         let credential = Arc::new(Credential::new(key, Secret::new(SECRET.to_owned()), caller));
-        Box::pin(async move { Ok(credential) })
+        AtHand::Later(Box::pin(async move { Ok(credential) }))
     }
 
-    fn policies<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<Arc<CallerPolicies>, StoreError>> {
+    fn policies<'a>(&'a self, caller: &'a Caller) -> AtHand<'a, Result<Arc<CallerPolicies>, StoreError>> {
         let who = Who::ALL
             .into_iter()
             .find(|who| who.access_key() == caller.access_key_id)
@@ -150,7 +151,7 @@ impl Directory for Known {
                 .identity
                 .push(Attached::inline("test", Holder::User("test".into()), document));
         }
-        Box::pin(async move { Ok(Arc::new(policies)) })
+        AtHand::Later(Box::pin(async move { Ok(Arc::new(policies)) }))
     }
 
     fn principal_id<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {

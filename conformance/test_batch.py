@@ -1,0 +1,66 @@
+"""Many calls in one request, as the documentation page shows it."""
+
+import base64
+import json
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+import pytest
+
+from policies import allow
+from server import REGION
+
+
+def batch(palisade, person, calls):
+    """Signs the calls as one request to KMS and gives the answers."""
+    body = json.dumps({"calls": calls})
+    request = AWSRequest("POST", f"{palisade.url}/_palisade/kms/batch", data=body)
+    credentials = Credentials(person.credentials["AccessKeyId"], person.credentials["SecretAccessKey"])
+    SigV4Auth(credentials, "kms", REGION).add_auth(request)
+    status, _, answer = palisade.request("POST", "/_palisade/kms/batch", body, dict(request.headers))
+    assert status == 200, answer
+    return json.loads(answer)["answers"]
+
+
+def test_what_a_batch_encrypts_a_client_decrypts(palisade, kms, key, new_user):
+    person = new_user(allow("kms:Encrypt", key["Arn"]))
+    texts = [f"secret {number}".encode() for number in range(300)]
+    context = {"purpose": "batch"}
+    calls = [
+        {
+            "operation": "Encrypt",
+            "input": {"KeyId": key["KeyId"], "Plaintext": base64.b64encode(text).decode(), "EncryptionContext": context},
+        }
+        for text in texts
+    ]
+    answers = batch(palisade, person, calls)
+    assert [answer["status"] for answer in answers] == [200] * 300
+    assert len({answer["requestId"] for answer in answers}) == 300
+    for text, answer in list(zip(texts, answers))[::50]:
+        blob = base64.b64decode(answer["body"]["CiphertextBlob"])
+        assert kms.decrypt(CiphertextBlob=blob, EncryptionContext=context)["Plaintext"] == text
+
+
+def test_each_call_is_authorized_by_itself_and_can_be_explained(palisade, key, new_key, new_user):
+    other = new_key()
+    person = new_user(allow("kms:Encrypt", key["Arn"]))
+    calls = [
+        {"operation": "Encrypt", "input": {"KeyId": which["KeyId"], "Plaintext": "eA=="}} for which in (key, other, key)
+    ] + [{"operation": "DisableKey", "input": {"KeyId": key["KeyId"]}}]
+    first, second, third, fourth = batch(palisade, person, calls)
+    assert (first["status"], second["status"], third["status"], fourth["status"]) == (200, 400, 200, 400)
+    assert second["body"]["__type"].endswith("AccessDeniedException")
+    assert fourth["body"]["__type"].endswith("ValidationException")
+    why = palisade.palisade("why", second["requestId"], "--json")
+    assert json.loads(why.stdout)["decisions"][0]["allowed"] is False
+
+
+@pytest.mark.parametrize("body", ["", "{}", '{"calls":[]}', '{"calls":[{"operation":"Encrypt"}]}', "[" * 5000])
+def test_what_is_no_batch_is_told_so(palisade, new_user, body):
+    person = new_user()
+    request = AWSRequest("POST", f"{palisade.url}/_palisade/kms/batch", data=body)
+    credentials = Credentials(person.credentials["AccessKeyId"], person.credentials["SecretAccessKey"])
+    SigV4Auth(credentials, "kms", REGION).add_auth(request)
+    status, _, answer = palisade.request("POST", "/_palisade/kms/batch", body, dict(request.headers))
+    assert (status, json.loads(answer)["error"]["code"]) == (400, "ValidationException")
