@@ -103,4 +103,5 @@ def test_apply_plan_change_plan_destroy(server, tmp_path):
     assert iam.list_policies(Scope="Local")["Policies"] == []
     assert kms.list_aliases()["Aliases"] == []
     keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
-    assert {key["KeyState"] for key in keys} == {"PendingDeletion"}
+    # The primary of a replica waits for that first.
+    assert {key["KeyState"] for key in keys} == {"PendingDeletion", "PendingReplicaDeletion"}

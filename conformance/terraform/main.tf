@@ -121,6 +121,63 @@ data "aws_iam_policy_document" "key" {
   }
 }
 
+resource "aws_kms_key" "rotating" {
+  deletion_window_in_days = 7
+  enable_key_rotation     = !local.second
+  rotation_period_in_days = local.second ? null : 90
+}
+
+resource "aws_kms_key" "agreement" {
+  customer_master_key_spec = "ECC_NIST_P384"
+  key_usage                = "KEY_AGREEMENT"
+  deletion_window_in_days  = 7
+}
+
+resource "aws_kms_key" "everywhere" {
+  description             = "its replica is in another region"
+  multi_region            = true
+  enable_key_rotation     = true
+  deletion_window_in_days = 7
+}
+
+provider "aws" {
+  alias  = "elsewhere"
+  region = "eu-west-1"
+
+  endpoints {
+    iam = var.endpoint
+    kms = var.endpoint
+    sts = var.endpoint
+  }
+}
+
+resource "aws_kms_replica_key" "elsewhere" {
+  provider                = aws.elsewhere
+  primary_key_arn         = aws_kms_key.everywhere.arn
+  description             = local.second ? "changed" : "first"
+  deletion_window_in_days = 7
+  tags                    = { Team = local.second ? "blue" : "red" }
+}
+
+resource "aws_kms_external_key" "imported" {
+  description             = local.second ? "changed" : "first"
+  key_material_base64     = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+  deletion_window_in_days = 7
+  enabled                 = !local.second
+}
+
+resource "aws_kms_grant" "app" {
+  name               = local.second ? "app-renamed" : "app"
+  key_id             = aws_kms_key.guarded.key_id
+  grantee_principal  = aws_iam_role.app.arn
+  retiring_principal = aws_iam_role.service.arn
+  operations         = local.second ? ["Encrypt", "Decrypt"] : ["Encrypt", "Decrypt", "GenerateDataKey"]
+
+  constraints {
+    encryption_context_subset = { app = "shop" }
+  }
+}
+
 resource "aws_kms_alias" "shop" {
   name          = "alias/shop"
   target_key_id = local.second ? aws_kms_key.guarded.key_id : aws_kms_key.symmetric.key_id

@@ -8,23 +8,28 @@
 //! curve and Edwards keys, and every signature's nonce, salt and padding, are
 //! made by the provider from the system's randomness, which cannot be fixed.
 //!
-//! Absent by design: key agreement, ML-DSA and ML-KEM, which come with the
-//! operations that need them.
+//! Absent by design: SM2.
 
 mod ecc;
 mod edwards;
 mod input;
 mod mac;
+mod ml_dsa;
+mod ml_kem;
 mod rsa;
 mod spec;
+mod spki;
 mod symmetric;
+mod wrapping;
 
 use ground::Secret;
 
 use crate::{Error, Random};
 use input::Input;
 
-pub use spec::{EncryptionAlgorithm, KeySpec, MacAlgorithm, MessageType, SigningAlgorithm};
+pub use spec::{
+    EncryptionAlgorithm, KeySpec, MacAlgorithm, MessageType, SigningAlgorithm, WrappingAlgorithm,
+};
 pub use symmetric::SymmetricKey;
 
 /// The longest serialised key in bytes that is worth parsing. An RSA-4096
@@ -44,6 +49,8 @@ enum Material {
     Ecc(ecc::EccPrivate),
     Edwards(Box<edwards::EdwardsPrivate>),
     Mac(mac::MacKey),
+    MlDsa(Box<ml_dsa::MlDsaPrivate>),
+    MlKem(Box<ml_kem::MlKemPrivate>),
 }
 
 impl BackingKey {
@@ -63,12 +70,14 @@ impl BackingKey {
             Kind::Ecc => Material::Ecc(ecc::EccPrivate::generate(spec)?),
             Kind::Edwards => Material::Edwards(Box::new(edwards::EdwardsPrivate::generate()?)),
             Kind::Mac(algorithm) => Material::Mac(mac::MacKey::generate(algorithm, random)),
+            Kind::MlDsa => Material::MlDsa(Box::new(ml_dsa::MlDsaPrivate::generate(spec, random)?)),
+            Kind::MlKem => Material::MlKem(Box::new(ml_kem::MlKemPrivate::generate(spec)?)),
         };
         BackingKey::new(spec, material)
     }
 
-    /// Parses a key: raw bytes for symmetric and HMAC keys, PKCS#8 DER for the
-    /// others.
+    /// Parses a key: raw bytes for symmetric and HMAC keys, the seed for ML-DSA,
+    /// the decapsulation key of FIPS 203 for ML-KEM, PKCS#8 DER for the others.
     ///
     /// # Errors
     ///
@@ -77,7 +86,10 @@ impl BackingKey {
         if bytes.len() > KEY_BYTES_MAX {
             return Err(Error::BadKey(spec));
         }
-        let raw = matches!(kind(spec), Kind::Symmetric | Kind::Mac(_));
+        let raw = match kind(spec) {
+            Kind::Symmetric | Kind::Mac(_) | Kind::MlDsa | Kind::MlKem => true,
+            Kind::Rsa | Kind::Ecc | Kind::Edwards => false,
+        };
         if !raw && !is_one_sequence(bytes) {
             return Err(Error::BadKey(spec));
         }
@@ -89,6 +101,8 @@ impl BackingKey {
             Kind::Ecc => Material::Ecc(ecc::EccPrivate::from_pkcs8(spec, bytes)?),
             Kind::Edwards => Material::Edwards(Box::new(edwards::EdwardsPrivate::from_pkcs8(bytes)?)),
             Kind::Mac(algorithm) => Material::Mac(mac::MacKey::from_bytes(spec, algorithm, bytes)?),
+            Kind::MlDsa => Material::MlDsa(Box::new(ml_dsa::MlDsaPrivate::from_seed(spec, bytes)?)),
+            Kind::MlKem => Material::MlKem(Box::new(ml_kem::MlKemPrivate::from_bytes(spec, bytes)?)),
         };
         BackingKey::new(spec, material)
     }
@@ -99,6 +113,8 @@ impl BackingKey {
             Material::Rsa(key) => Some(key.public_key_der()?),
             Material::Ecc(key) => Some(key.public_key_der()?),
             Material::Edwards(key) => Some(key.public_key_der()?),
+            Material::MlDsa(key) => Some(key.public_key_der(spec)?),
+            Material::MlKem(key) => Some(key.public_key_der(spec)?),
         };
         let public = der.map(|der| PublicKey::from_der(spec, &der)).transpose()?;
         Ok(BackingKey {
@@ -126,6 +142,8 @@ impl BackingKey {
             Material::Ecc(key) => key.to_pkcs8(),
             Material::Edwards(key) => key.to_pkcs8(),
             Material::Mac(key) => Ok(key.bytes().duplicate()),
+            Material::MlDsa(key) => Ok(key.seed().duplicate()),
+            Material::MlKem(key) => Ok(key.bytes().duplicate()),
         }
     }
 
@@ -133,7 +151,12 @@ impl BackingKey {
     pub fn symmetric(&self) -> Option<&SymmetricKey> {
         match &self.material {
             Material::Symmetric(key) => Some(key),
-            Material::Rsa(_) | Material::Ecc(_) | Material::Edwards(_) | Material::Mac(_) => None,
+            Material::Rsa(_)
+            | Material::Ecc(_)
+            | Material::Edwards(_)
+            | Material::Mac(_)
+            | Material::MlDsa(_)
+            | Material::MlKem(_) => None,
         }
     }
 
@@ -166,7 +189,8 @@ impl BackingKey {
             Material::Rsa(key) => key.sign(self.spec, algorithm, &input),
             Material::Ecc(key) => key.sign(self.spec, algorithm, &input),
             Material::Edwards(key) => key.sign(algorithm, &input),
-            Material::Symmetric(_) | Material::Mac(_) => Err(Error::Unsupported {
+            Material::MlDsa(key) => key.sign(self.spec, algorithm, &input),
+            Material::Symmetric(_) | Material::Mac(_) | Material::MlKem(_) => Err(Error::Unsupported {
                 spec: self.spec,
                 algorithm: algorithm.as_str(),
             }),
@@ -223,12 +247,65 @@ impl BackingKey {
     ) -> Result<Secret<Vec<u8>>, Error> {
         match &self.material {
             Material::Rsa(key) => key.decrypt(self.spec, algorithm, ciphertext),
-            Material::Symmetric(_) | Material::Ecc(_) | Material::Edwards(_) | Material::Mac(_) => {
-                Err(Error::Unsupported {
-                    spec: self.spec,
-                    algorithm: algorithm.as_str(),
-                })
+            Material::Symmetric(_)
+            | Material::Ecc(_)
+            | Material::Edwards(_)
+            | Material::Mac(_)
+            | Material::MlDsa(_)
+            | Material::MlKem(_) => Err(Error::Unsupported {
+                spec: self.spec,
+                algorithm: algorithm.as_str(),
+            }),
+        }
+    }
+
+    /// The secret that this key and the holder of the other half of `peer`, a
+    /// SubjectPublicKeyInfo, agree on (ECDH): the raw x coordinate.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless the spec agrees on secrets,
+    /// [`Error::BadKey`] if `peer` is no key of the same curve.
+    pub fn agree(&self, peer: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
+        match &self.material {
+            Material::Ecc(key) if self.spec.agrees() => {
+                PublicKey::from_der(self.spec, peer)?;
+                key.agree(self.spec, peer)
             }
+            _ => Err(self.does_not("ECDH")),
+        }
+    }
+
+    /// A fresh secret of 32 bytes, and what is sent so that this key gets it (ML-KEM).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless the spec encapsulates.
+    pub fn encapsulate(&self) -> Result<(Vec<u8>, Secret<Vec<u8>>), Error> {
+        match self.public.as_ref().map(|public| &public.half) {
+            Some(PublicHalf::MlKem(key)) => key.encapsulate(),
+            _ => Err(self.does_not("ML_KEM")),
+        }
+    }
+
+    /// The secret in what [`BackingKey::encapsulate`] sent; another, always the
+    /// same, in anything else of that length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless the spec encapsulates,
+    /// [`Error::BadCiphertext`] for another length.
+    pub fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
+        match &self.material {
+            Material::MlKem(key) => key.decapsulate(ciphertext),
+            _ => Err(self.does_not("ML_KEM")),
+        }
+    }
+
+    fn does_not(&self, algorithm: &'static str) -> Error {
+        Error::Unsupported {
+            spec: self.spec,
+            algorithm,
         }
     }
 
@@ -258,7 +335,9 @@ impl BackingKey {
             | Material::Rsa(_)
             | Material::Ecc(_)
             | Material::Edwards(_)
-            | Material::Mac(_) => Err(Error::Unsupported {
+            | Material::Mac(_)
+            | Material::MlDsa(_)
+            | Material::MlKem(_) => Err(Error::Unsupported {
                 spec: self.spec,
                 algorithm: algorithm.as_str(),
             }),
@@ -277,6 +356,8 @@ enum PublicHalf {
     Rsa(Box<rsa::RsaPublic>),
     Ecc(ecc::EccPublic),
     Edwards(Box<edwards::EdwardsPublic>),
+    MlDsa(Box<ml_dsa::MlDsaPublic>),
+    MlKem(Box<ml_kem::MlKemPublic>),
 }
 
 impl PublicKey {
@@ -294,6 +375,8 @@ impl PublicKey {
             Kind::Rsa => PublicHalf::Rsa(Box::new(rsa::RsaPublic::from_der(spec, der)?)),
             Kind::Ecc => PublicHalf::Ecc(ecc::EccPublic::from_der(spec, der)?),
             Kind::Edwards => PublicHalf::Edwards(Box::new(edwards::EdwardsPublic::from_der(der)?)),
+            Kind::MlDsa => PublicHalf::MlDsa(Box::new(ml_dsa::MlDsaPublic::from_der(spec, der)?)),
+            Kind::MlKem => PublicHalf::MlKem(Box::new(ml_kem::MlKemPublic::from_der(spec, der)?)),
             Kind::Symmetric | Kind::Mac(_) => return Err(Error::BadKey(spec)),
         };
         Ok(PublicKey {
@@ -332,6 +415,11 @@ impl PublicKey {
             PublicHalf::Rsa(key) => key.verify(self.spec, algorithm, &input, signature),
             PublicHalf::Ecc(key) => key.verify(self.spec, algorithm, &input, signature),
             PublicHalf::Edwards(key) => key.verify(algorithm, &input, signature),
+            PublicHalf::MlDsa(key) => key.verify(self.spec, algorithm, &input, signature),
+            PublicHalf::MlKem(_) => Err(Error::Unsupported {
+                spec: self.spec,
+                algorithm: algorithm.as_str(),
+            }),
         }
     }
 
@@ -344,10 +432,12 @@ impl PublicKey {
     pub fn encrypt(&self, algorithm: EncryptionAlgorithm, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
         match &self.half {
             PublicHalf::Rsa(key) => key.encrypt(self.spec, algorithm, plaintext),
-            PublicHalf::Ecc(_) | PublicHalf::Edwards(_) => Err(Error::Unsupported {
-                spec: self.spec,
-                algorithm: algorithm.as_str(),
-            }),
+            PublicHalf::Ecc(_) | PublicHalf::Edwards(_) | PublicHalf::MlDsa(_) | PublicHalf::MlKem(_) => {
+                Err(Error::Unsupported {
+                    spec: self.spec,
+                    algorithm: algorithm.as_str(),
+                })
+            }
         }
     }
 }
@@ -383,6 +473,8 @@ enum Kind {
     Ecc,
     Edwards,
     Mac(MacAlgorithm),
+    MlDsa,
+    MlKem,
 }
 
 fn kind(spec: KeySpec) -> Kind {
@@ -393,6 +485,8 @@ fn kind(spec: KeySpec) -> Kind {
             Kind::Ecc
         }
         KeySpec::EccNistEdwards25519 => Kind::Edwards,
+        KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87 => Kind::MlDsa,
+        KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024 => Kind::MlKem,
         KeySpec::Hmac224 => Kind::Mac(MacAlgorithm::HmacSha224),
         KeySpec::Hmac256 => Kind::Mac(MacAlgorithm::HmacSha256),
         KeySpec::Hmac384 => Kind::Mac(MacAlgorithm::HmacSha384),

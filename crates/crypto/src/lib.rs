@@ -4,7 +4,7 @@
 //! signing, so that the provider can be exchanged, and audited, in one place.
 //!
 //! The provider is AWS-LC (`aws-lc-rs`). Another crate is used only where it
-//! lacks an algorithm: `ed25519-dalek` for Ed25519ph, `argon2` for passphrases and passwords.
+//! lacks an algorithm: `ed25519-dalek` for Ed25519ph, `ml-dsa` for message representatives, `argon2` for passphrases and passwords.
 //!
 //! | module | holds |
 //! |---|---|

@@ -4,28 +4,27 @@
 //! Developer Guide, "AWS KMS condition keys". A key that a request does not
 //! have is left out, never given an empty value.
 //!
-//! Absent for now: grants. Their place is [`Ask::permit`], by
-//! [`gate::Access::with_grants`].
+//! Grants are looked for where permission is asked, and only if one was ever
+//! made on the key.
 
 use std::sync::Arc;
 
 use gate::{Access, AuthorizeError, Cx, Describing, Fault, Permit};
 use ground::{AccountId, Arn};
-use kms_api::{EncryptionAlgorithmSpec, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
+use kms_api::{EncryptionAlgorithmSpec, GrantOperation, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
 use policy::{Attached, Context, ResourcePolicyKind, Value};
 
 use crate::error::Error;
-use crate::model::{AliasName, EncryptionContext, Key, Purpose, Tags};
-use crate::store;
+use crate::model::grant::Wish;
+use crate::model::{AliasName, EncryptionContext, GrantId, Key, KeyPolicy, Origin, Purpose, Tags, Terms};
+use crate::ops::grants::NamedParty;
+use crate::store::{self, grants};
 
 /// The type under which the record lists a key.
 pub(crate) const KEY_TYPE: &str = "AWS::KMS::Key";
 
 /// The type under which the record lists an alias.
 const ALIAS_TYPE: &str = "AWS::KMS::Alias";
-
-/// The origin of every key there is so far.
-pub const ORIGIN: &str = "AWS_KMS";
 
 /// A key that a request names, before anyone asked whether it may.
 pub struct Sought {
@@ -55,8 +54,21 @@ pub enum Named {
 pub struct Ask<'a> {
     access: Access<()>,
     action: Option<&'static str>,
+    context: Option<&'a EncryptionContext>,
     cx: &'a Cx,
+    making: Option<&'a Terms>,
     sought: Sought,
+}
+
+/// Why somebody may retire a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retiring {
+    /// Their account made it, or may retire it: the account's policies decide.
+    ByAccount,
+    /// The grant names them.
+    ByGrant,
+    /// They may not, whatever policies allow.
+    ByNobody,
 }
 
 /// Asks for permission to do the operation's own action to a key.
@@ -85,12 +97,14 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     Ask {
         access,
         action: None,
+        context: None,
         cx,
+        making: None,
         sought,
     }
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
     /// For another action than the operation's name: `kms:ReEncryptFrom`.
     #[must_use]
     pub fn doing(self, action: &'static str) -> Self {
@@ -103,7 +117,7 @@ impl Ask<'_> {
 
     /// To encrypt or decrypt.
     #[must_use]
-    pub fn encryption(self, algorithm: EncryptionAlgorithmSpec, context: &EncryptionContext) -> Self {
+    pub fn encryption(self, algorithm: EncryptionAlgorithmSpec, context: &'a EncryptionContext) -> Self {
         let mut access = self
             .access
             .key("kms:encryptionalgorithm", Some(algorithm.as_str()));
@@ -114,7 +128,60 @@ impl Ask<'_> {
                 access = access.key(format!("kms:encryptioncontext:{name}"), Some(value.to_owned()));
             }
         }
-        Ask { access, ..self }
+        Ask {
+            access,
+            context: Some(context),
+            ..self
+        }
+    }
+
+    /// Says whether a service that keeps something under the key asks for the caller.
+    #[must_use]
+    pub fn for_aws_resource(self) -> Self {
+        let by_service = self.cx.via_service().is_some();
+        self.with("kms:grantisforawsresource", Some(by_service))
+    }
+
+    /// To make a grant of these terms.
+    #[must_use]
+    pub(crate) fn granting(
+        self,
+        terms: &'a Terms,
+        grantee: &NamedParty,
+        retirer: Option<&NamedParty>,
+    ) -> Self {
+        let operations: Value<'static> = terms
+            .operations()
+            .iter()
+            .map(|it| it.as_str().to_owned())
+            .collect();
+        let types = terms.constraint_types();
+        let types = (!types.is_empty()).then(|| types.into_iter().collect::<Value<'static>>());
+        let mut access = self
+            .access
+            .key("kms:grantoperations", Some(operations))
+            .key("kms:grantconstrainttype", types)
+            .key(
+                "kms:grantconstraintsourcearn",
+                terms.source_arn().map(str::to_owned),
+            );
+        for (name, value) in terms.context_pairs() {
+            access = access.key(format!("kms:encryptioncontext:{name}"), Some(value.to_owned()));
+        }
+        access = match grantee {
+            NamedParty::Principal(arn) => access.key("kms:granteeprincipal", Some(arn.clone())),
+            NamedParty::Service(name) => access.key("kms:granteeserviceprincipal", Some(name.clone())),
+        };
+        access = match retirer {
+            Some(NamedParty::Principal(arn)) => access.key("kms:retiringprincipal", Some(arn.clone())),
+            Some(NamedParty::Service(name)) => access.key("kms:retiringserviceprincipal", Some(name.clone())),
+            None => access,
+        };
+        Ask {
+            access,
+            making: Some(terms),
+            ..self
+        }
     }
 
     /// To sign or verify.
@@ -167,12 +234,19 @@ impl Ask<'_> {
     /// [`Error::AliasHidden`], which do not tell whether there is such a key
     /// or which it is.
     pub async fn permit(self) -> Result<Permit<Arc<Key>>, Error> {
+        let grants = match &self.sought.found {
+            // Asked only where there may be one, to spare other keys the way.
+            Some((key, _)) if key.granted => self.grants(key).await?,
+            Some(_) | None => Vec::new(),
+        };
         let Ask {
             access,
             action,
             cx,
             sought,
+            ..
         } = self;
+        let access = access.with_grants(grants);
         let foreign = sought.owner != cx.account();
         let permit = match cx.authorize(access).await {
             Ok(permit) => permit,
@@ -189,6 +263,88 @@ impl Ask<'_> {
             cx.touched(KEY_TYPE, Arc::clone(key.shared_arn()), key.account);
         }
         Ok(permit.map(|()| key))
+    }
+
+    /// The grants of the key that let the caller do this.
+    async fn grants(&self, key: &Key) -> Result<Vec<String>, Error> {
+        let action = self.action.unwrap_or(self.cx.operation().action);
+        covering(self.cx, key, action, self.context, self.making).await
+    }
+}
+
+async fn covering(
+    cx: &Cx,
+    key: &Key,
+    action: &str,
+    context: Option<&EncryptionContext>,
+    making: Option<&Terms>,
+) -> Result<Vec<String>, Error> {
+    let operation = action.strip_prefix("kms:").and_then(GrantOperation::parse);
+    let Some(operation) = operation.filter(|it| *it != GrantOperation::RetireGrant) else {
+        return Ok(Vec::new());
+    };
+    let wish = Wish {
+        operation,
+        context,
+        source_arn: cx.source_arn(),
+        making,
+    };
+    let found = grants::covering(cx, key, &wish).await?;
+    Ok(found.into_iter().map(String::from).collect())
+}
+
+/// Asks for permission to retire a grant, which only the grant can give.
+/// Denials in policies still hold.
+///
+/// # Errors
+///
+/// [`Error::Denied`].
+pub(crate) async fn retire(
+    cx: &Cx,
+    sought: Sought,
+    grant: &GrantId,
+    retiring: Retiring,
+) -> Result<Permit<Arc<Key>>, Error> {
+    let about = Sought {
+        found: sought.found.clone(),
+        arn: sought.arn.clone(),
+        named: Named::Key,
+        ..sought
+    };
+    let stand_in = |policy: KeyPolicy| {
+        let policy = policy.attached().map_err(Error::MalformedPolicy);
+        policy.map(|policy| Access::with_policy(key(cx, about).access, policy, ResourcePolicyKind::KmsKey))
+    };
+    match retiring {
+        Retiring::ByGrant => {}
+        Retiring::ByAccount => {
+            // As if the resource left it to the account, which is the caller's own.
+            let access = stand_in(KeyPolicy::delegating_to(cx.account()))?;
+            cx.authorize(access.owned_by(cx.account())).await?;
+        }
+        Retiring::ByNobody => {
+            cx.authorize(stand_in(KeyPolicy::silent())?).await?;
+            return Err(Error::GrantNotFound(grant.to_string()));
+        }
+    }
+    let found = sought.found.clone();
+    let access = key(cx, sought).access.with_grants(vec![grant.to_string()]);
+    let permit = cx.authorize(access).await?;
+    let (key, _) = found.ok_or_else(|| Error::GrantNotFound(grant.to_string()))?;
+    Ok(permit.map(|()| key))
+}
+
+/// Asks for permission to list what a principal may retire. The principal is
+/// the resource, and its account decides.
+///
+/// Source: KMS API Reference, `ListRetirableGrants`.
+pub(crate) fn retirer(cx: &Cx, named: &NamedParty) -> Access<()> {
+    match named {
+        NamedParty::Service(_) => account(()),
+        NamedParty::Principal(arn) => {
+            let owner = Arn::parse(arn).ok().and_then(|arn| arn.account_id());
+            Access::to((), arn.as_str()).owned_by(owner.unwrap_or(cx.account()))
+        }
     }
 }
 
@@ -217,9 +373,17 @@ pub fn alias(cx: &Cx, name: &AliasName) -> Access<AliasName> {
 }
 
 /// Asks for permission to create a key. It has no ARN yet: identity policies decide.
-pub fn new_key(purpose: Purpose, tags: &Tags, bypass: Option<bool>) -> Access<()> {
+pub fn new_key(
+    purpose: Purpose,
+    origin: Origin,
+    tags: &Tags,
+    bypass: Option<bool>,
+    multi_region_type: Option<&'static str>,
+) -> Access<()> {
     let access = account(())
-        .with_facts(of_purpose(purpose).into())
+        .with_facts(of_purpose(purpose, origin).into())
+        .key("kms:multiregion", Some(multi_region_type.is_some()))
+        .key("kms:multiregionkeytype", multi_region_type)
         .key("kms:bypasspolicylockoutsafetycheck", bypass);
     requesting(access, tags)
 }
@@ -228,7 +392,8 @@ pub fn new_key(purpose: Purpose, tags: &Tags, bypass: Option<bool>) -> Access<()
 /// count yet, and it has no tags yet that a condition could see.
 pub fn new_tags(key: &Key) -> Access<()> {
     let access = Access::to((), Arc::clone(key.shared_arn()))
-        .with_facts(of_purpose(key.purpose).into())
+        .with_facts(of_purpose(key.purpose, key.origin).into())
+        .key("kms:multiregion", Some(key.multi_region.is_some()))
         .doing("kms:TagResource");
     requesting(access, &key.tags)
 }
@@ -259,17 +424,27 @@ pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Descri
         if arn.resource.starts_with("alias/") && OF_ALIASES.contains(&action) {
             return Ok(Some(Access::to((), arn.to_string())));
         }
-        let sought = store::shared_key(cx, &arn.to_string())
-            .await
-            .map_err(|error| Fault::from(&error))?;
-        Ok(Some(key(cx, sought).access))
+        let told = |error: Error| Fault::from(&error);
+        let sought = store::shared_key(cx, &arn.to_string()).await.map_err(told)?;
+        // What a foreign owner has granted is not told.
+        let grants = match &sought.found {
+            Some((key, _)) if sought.owner == cx.account() => {
+                covering(cx, key, action, None, None).await.map_err(told)?
+            }
+            Some(_) | None => Vec::new(),
+        };
+        Ok(Some(key(cx, sought).access.with_grants(grants)))
     })
 }
 
 /// What holds for an existing key.
 fn facts(key: &Key) -> Arc<Context<'static>> {
     let facts = key.derived.facts.get_or_init(|| {
-        let mut facts = of_purpose(key.purpose);
+        let mut facts = of_purpose(key.purpose, key.origin);
+        facts.insert("kms:multiregion", key.multi_region.is_some());
+        if let Some(keys) = &key.multi_region {
+            facts.insert("kms:multiregionkeytype", keys.type_in(&key.region));
+        }
         if !key.aliases.is_empty() {
             let aliases: Value<'static> = key.aliases.iter().map(ToString::to_string).collect();
             facts.insert("kms:resourcealiases", aliases);
@@ -284,7 +459,7 @@ fn facts(key: &Key) -> Arc<Context<'static>> {
 
 /// What holds for a key by what it is made of; twice where an older name of
 /// the condition key still works.
-fn of_purpose(purpose: Purpose) -> Context<'static> {
+fn of_purpose(purpose: Purpose, origin: Origin) -> Context<'static> {
     let (spec, usage) = (purpose.spec().as_str(), purpose.usage().as_str());
     let mut facts = Context::new();
     facts
@@ -292,8 +467,7 @@ fn of_purpose(purpose: Purpose) -> Context<'static> {
         .insert("kms:customermasterkeyspec", spec)
         .insert("kms:keyusage", usage)
         .insert("kms:customermasterkeyusage", usage)
-        .insert("kms:keyorigin", ORIGIN)
-        .insert("kms:multiregion", false);
+        .insert("kms:keyorigin", origin.as_str());
     facts
 }
 

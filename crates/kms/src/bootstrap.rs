@@ -17,7 +17,7 @@ use crate::access::KEY_TYPE;
 use crate::error::Error;
 use crate::limits::DESCRIPTION_LENGTH_MAX;
 use crate::model::derived::Derived;
-use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, Material, MaterialId, Purpose, Tags};
+use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, Material, MaterialId, Origin, Purpose, Tags};
 use crate::store::{KEYS, MATERIAL_PURPOSE, insert_chosen_key};
 
 /// A key as the operator wants it.
@@ -140,6 +140,12 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         policy: KeyPolicy::delegating_to(wanted.account),
         tags: Tags::default(),
         aliases: BTreeSet::new(),
+        granted: false,
+        multi_region: None,
+        origin: Origin::AwsKms,
+        pending: None,
+        generations: Vec::new(),
+        schedule: None,
         material: material_id,
         sealed: Some(sealed.map_err(Error::Crypto)?),
         derived: Derived::default(),
@@ -182,16 +188,7 @@ fn purpose(wanted: &FixedKey<'_>) -> Result<Purpose, BootstrapError> {
     let spec = KeySpec::parse(wanted.spec).ok_or_else(|| unsupported(wanted.spec))?;
     let usage = wanted
         .usage
-        .map(|name| {
-            [
-                KeyUsage::EncryptDecrypt,
-                KeyUsage::GenerateVerifyMac,
-                KeyUsage::SignVerify,
-            ]
-            .into_iter()
-            .find(|usage| usage.as_str() == name)
-            .ok_or_else(|| unsupported(name))
-        })
+        .map(|name| KeyUsage::parse(name).ok_or_else(|| unsupported(name)))
         .transpose()?;
     Ok(Purpose::new(spec, usage)?)
 }

@@ -7,7 +7,10 @@ use gate::{AuthorizeError, Fault};
 use policy::Malformed;
 use store::StoreError;
 
-use crate::limits::{ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, POLICY_BYTES_MAX, TAGS_PER_KEY_MAX};
+use crate::limits::{
+    ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, GRANTS_PER_KEY_MAX, ON_DEMAND_ROTATIONS_MAX, POLICY_BYTES_MAX,
+    TAGS_PER_KEY_MAX,
+};
 use crate::model::{AliasName, Standing};
 
 /// A failed operation.
@@ -62,6 +65,15 @@ pub enum Error {
     /// The name belongs to AWS services.
     #[error("{0} is reserved for AWS services")]
     AliasReserved(AliasName),
+    /// What was given is no id of a key material.
+    #[error("KeyMaterialId is not valid: it has 64 hexadecimal digits")]
+    BadMaterialId,
+    /// A time between rotations outside its range.
+    #[error("RotationPeriodInDays {days} is not between 90 and 2560")]
+    BadPeriod {
+        /// As given.
+        days: i32,
+    },
     /// A tag that may not be.
     #[error("Tag {key}: {reason}")]
     BadTag {
@@ -81,6 +93,12 @@ pub enum Error {
         "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated."
     )]
     BothKeySpecs,
+    /// A key whose material is never replaced, or not by itself.
+    #[error("{arn} does not support this kind of key rotation")]
+    CannotRotate {
+        /// Of the key.
+        arn: String,
+    },
     /// The key a ciphertext names does not exist, or is another account's and
     /// not open to the caller: which of the two is not told.
     #[error(
@@ -121,21 +139,72 @@ pub enum Error {
     /// One tag key twice.
     #[error("Tag {0} is given more than once")]
     DuplicateTag(String),
+    /// Whether and when imported material expires does not fit together.
+    #[error("{0}")]
+    Expiration(&'static str),
+    /// There is a related key in that region.
+    #[error("There is a key {id} in region {region} already")]
+    ReplicaExists {
+        /// Of both keys.
+        id: String,
+        /// Where.
+        region: String,
+    },
+    /// There is no related key in that region, or it cannot be one.
+    #[error("{region} is not a region of this multi-Region key, or cannot be one")]
+    ReplicaRegion {
+        /// As given.
+        region: String,
+    },
+    /// A grant that cannot be.
+    #[error("The grant is not valid: {0}")]
+    GrantConstraint(&'static str),
+    /// There is no such grant on the key.
+    #[error("Grant ID {0} not found")]
+    GrantNotFound(String),
+    /// An operation that the key does not do.
+    #[error("Grant operation {operation} is not supported by a key of spec {spec} and usage {usage}")]
+    GrantOperation {
+        /// Asked for.
+        operation: &'static str,
+        /// Of the key.
+        spec: &'static str,
+        /// Of the key.
+        usage: &'static str,
+    },
+    /// A principal that does not exist, or cannot hold or retire grants.
+    #[error("ARN does not refer to a valid principal: {0}")]
+    GrantPrincipal(String),
     /// A grant token that no grant has.
     #[error("The request contains a grant token that is not valid")]
     GrantToken,
     /// `DryRunModifiers` ask for a dry run and `DryRun` does not.
     #[error("DryRunModifiers are valid only when DryRun is true")]
     ModifiersWithoutDryRun,
+    /// An import token that was not made for this key.
+    #[error("The import token is not valid for this key")]
+    ImportToken,
+    /// An import token whose day is over.
+    #[error("The import token has expired")]
+    ImportTokenExpired,
     /// The key named is not the one the ciphertext was made with.
     #[error("The key ID in the request does not identify a CMK that can perform this operation.")]
     IncorrectKey,
+    /// Material that is not of the key's kind, or not the one it must be.
+    #[error("The key material is not valid for {arn}, or not the same as was imported before")]
+    IncorrectMaterial {
+        /// Of the key.
+        arn: String,
+    },
     /// An ARN that names neither key nor alias.
     #[error("Invalid arn {0}")]
     InvalidArn(String),
     /// A ciphertext that does not open under this key and context.
     #[error("the ciphertext does not open")]
     InvalidCiphertext,
+    /// What was given is no grant id.
+    #[error("Invalid grant ID {0}")]
+    InvalidGrantId(String),
     /// What was given names no key.
     #[error("Invalid keyId '{0}'")]
     InvalidKeyId(String),
@@ -184,6 +253,12 @@ pub enum Error {
         /// Its material.
         material: String,
     },
+    /// A key never had this material.
+    #[error("{arn} has no such key material")]
+    MaterialUnknown {
+        /// Of the key.
+        arn: String,
+    },
     /// The algorithm does not take such a message.
     #[error("Message type {message_type} is incompatible with {algorithm}.")]
     MessageType {
@@ -203,9 +278,33 @@ pub enum Error {
     /// There is no policy of that name.
     #[error("No such policy exists")]
     NoSuchPolicy,
+    /// A key whose material is made here takes none from outside.
+    #[error("{arn} origin is AWS_KMS which is not valid for this operation.")]
+    NotImported {
+        /// Of the key.
+        arn: String,
+    },
+    /// Only the primary of a multi-Region key does this.
+    #[error("{arn} is not a multi-Region primary key.")]
+    NotPrimary {
+        /// Of the key.
+        arn: String,
+    },
+    /// No material was imported that the key could rotate to.
+    #[error("{arn} has no imported key material to rotate to.")]
+    NothingToRotateTo {
+        /// Of the key.
+        arn: String,
+    },
     /// The ARN is of another region than this endpoint's.
     #[error("Invalid arn {0}")]
     OtherRegion(String),
+    /// A public key to agree with that is none, or of another curve.
+    #[error("The public key is not a SubjectPublicKeyInfo of a key of spec {spec}")]
+    PeerKey {
+        /// Of the key.
+        spec: &'static str,
+    },
     /// A plaintext too long for its algorithm.
     #[error("Algorithm {algorithm} and key spec {spec} cannot encrypt data larger than {max} bytes.")]
     PlaintextLength {
@@ -242,6 +341,18 @@ pub enum Error {
     /// A key has all the aliases it may have.
     #[error("{arn} has {ALIASES_PER_KEY_MAX} aliases, and cannot have more")]
     TooManyAliases {
+        /// Of the key.
+        arn: String,
+    },
+    /// A key has all the grants it may have.
+    #[error("{arn} has {GRANTS_PER_KEY_MAX} grants, and cannot have more")]
+    TooManyGrants {
+        /// Of the key.
+        arn: String,
+    },
+    /// A key was rotated on demand as often as it may be.
+    #[error("{arn} was rotated on demand {ON_DEMAND_ROTATIONS_MAX} times, and cannot be again")]
+    TooManyRotations {
         /// Of the key.
         arn: String,
     },
@@ -326,7 +437,9 @@ const INTERNAL: &str = "KMSInternalException";
 impl From<&Error> for Fault {
     fn from(error: &Error) -> Fault {
         match error {
-            Error::AliasExists(_) => Fault::client("AlreadyExistsException", error),
+            Error::AliasExists(_) | Error::ReplicaExists { .. } => {
+                Fault::client("AlreadyExistsException", error)
+            }
             Error::AliasReserved(_) => Fault::client("NotAuthorizedException", error),
             Error::AliasHidden { .. } | Error::CiphertextKeyHidden => {
                 Fault::client("AccessDeniedException", error)
@@ -334,6 +447,10 @@ impl From<&Error> for Fault {
             Error::Denied(denied) => denied.fault(INTERNAL),
             Error::DryRun => Fault::client("DryRunOperationException", error),
             Error::GrantToken => Fault::client("InvalidGrantTokenException", error),
+            Error::ImportToken => Fault::client("InvalidImportTokenException", error),
+            Error::ImportTokenExpired => Fault::client("ExpiredImportTokenException", error),
+            Error::IncorrectMaterial { .. } => Fault::client("IncorrectKeyMaterialException", error),
+            Error::NothingToRotateTo { .. } => Fault::client("KMSInvalidStateException", error),
             Error::IncorrectKey => Fault::client("IncorrectKeyException", error),
             Error::InvalidMarker => Fault::client("InvalidMarkerException", error),
             Error::State {
@@ -341,25 +458,34 @@ impl From<&Error> for Fault {
                 ..
             } => Fault::client("DisabledException", error),
             Error::State { .. } => Fault::client("KMSInvalidStateException", error),
-            Error::AliasNotAccepted | Error::InvalidArn(_) => Fault::client("InvalidArnException", error),
+            Error::InvalidGrantId(_) => Fault::client("InvalidGrantIdException", error),
+            Error::AliasNotAccepted | Error::GrantPrincipal(_) | Error::InvalidArn(_) => {
+                Fault::client("InvalidArnException", error)
+            }
             Error::AlgorithmMismatch { .. } | Error::UsageMismatch { .. } => {
                 Fault::client("InvalidKeyUsageException", error)
             }
             Error::AliasNotFound(_)
+            | Error::GrantNotFound(_)
             | Error::InvalidKeyId(_)
             | Error::KeyNotFound(_)
+            | Error::MaterialUnknown { .. }
             | Error::NoSuchPolicy
             | Error::OtherRegion(_) => Fault::client("NotFoundException", error),
             Error::BadTag { .. } | Error::DuplicateTag(_) => Fault::client("TagException", error),
-            Error::PolicyTooLong { .. } | Error::TooManyAliases { .. } | Error::TooManyTags { .. } => {
-                Fault::client("LimitExceededException", error)
-            }
+            Error::PolicyTooLong { .. }
+            | Error::TooManyAliases { .. }
+            | Error::TooManyGrants { .. }
+            | Error::TooManyRotations { .. }
+            | Error::TooManyTags { .. } => Fault::client("LimitExceededException", error),
             Error::LockedOut | Error::MalformedPolicy(_) | Error::UnknownPrincipal => {
                 Fault::client("MalformedPolicyDocumentException", error)
             }
-            Error::Unsupported(_) | Error::WithoutPublicKey { .. } => {
-                Fault::client("UnsupportedOperationException", error)
-            }
+            Error::CannotRotate { .. }
+            | Error::NotImported { .. }
+            | Error::NotPrimary { .. }
+            | Error::Unsupported(_)
+            | Error::WithoutPublicKey { .. } => Fault::client("UnsupportedOperationException", error),
             // AWS sends these three without a message.
             Error::InvalidCiphertext => Fault::silent("InvalidCiphertextException"),
             Error::InvalidMac => Fault::silent("KMSInvalidMacException"),
@@ -367,18 +493,25 @@ impl From<&Error> for Fault {
             Error::AliasCharacters(_)
             | Error::AliasFamily { .. }
             | Error::AliasPrefix
+            | Error::BadMaterialId
+            | Error::BadPeriod { .. }
             | Error::BadWindow { .. }
             | Error::BothKeySpecs
             | Error::ContextTooLong { .. }
             | Error::ContextWithAsymmetricKey { .. }
             | Error::DataKeyLength
             | Error::DigestLength { .. }
+            | Error::Expiration(_)
+            | Error::GrantConstraint(_)
+            | Error::GrantOperation { .. }
             | Error::Limit { .. }
             | Error::MessageType { .. }
             | Error::Missing { .. }
             | Error::ModifiersWithoutDryRun
+            | Error::PeerKey { .. }
             | Error::PlaintextLength { .. }
             | Error::PolicyName(_)
+            | Error::ReplicaRegion { .. }
             | Error::UsageForSpec { .. }
             | Error::UsageMissing => Fault::client("ValidationException", error),
             Error::Store(error) => Fault::store(INTERNAL, error),

@@ -1,21 +1,170 @@
 //! What happens without being asked: keys whose waiting period is over are
-//! deleted, each with a record of its own.
+//! deleted, those whose time has come rotate, and imported material that expires
+//! is forgotten; each with a record of its own.
 
+use std::sync::Arc;
+
+use crypto::key::BackingKey;
 use gate::{Event, Job, JobCx, JobError, Touched};
-use store::{Prefix, Scope, StoreError};
+use ground::Region;
+use store::{Prefix, Scope, StoreError, Table};
 
 use crate::access::KEY_TYPE;
-use crate::limits::DELETIONS_PER_RUN_MAX;
-use crate::model::Key;
-use crate::store::{DELETIONS, Due, KEYS, delete_key};
+use crate::limits::KEYS_PER_RUN_MAX;
+use crate::model::generation::RotationKind;
+use crate::model::{Key, Material, MaterialId};
+use crate::store::{
+    DELETIONS, Due, EXPIRIES, KEYS, MATERIAL_PURPOSE, ROTATIONS, delete_key, drop_material, grants,
+    keep_material, replace_key, tell_related,
+};
 
 /// Deletes the keys that are due.
 pub fn deletion() -> Job {
     Job::new("kms/delete-due-keys", |cx| Box::pin(delete_due_keys(cx)))
 }
 
-/// Deletes keys that are due now, with their material and aliases, up to
-/// [`DELETIONS_PER_RUN_MAX`] of them; the next run goes on.
+/// Rotates the keys that are due.
+pub fn rotation() -> Job {
+    Job::new("kms/rotate-due-keys", |cx| Box::pin(rotate_due_keys(cx)))
+}
+
+/// Forgets the imported material that has expired.
+pub fn expiry() -> Job {
+    Job::new("kms/forget-expired-material", |cx| Box::pin(forget_expired(cx)))
+}
+
+/// The rows of an index of dues whose time has come, up to [`KEYS_PER_RUN_MAX`].
+async fn due_now(cx: &JobCx, index: &Table<Due, ()>) -> Result<Vec<Due>, StoreError> {
+    let view = cx.store().view(Scope::global());
+    let page = view.scan(index, &Prefix::all(), None, KEYS_PER_RUN_MAX).await?;
+    let rows = page.items.into_iter().map(|(row, _)| row);
+    Ok(rows.take_while(|row| row.0 <= cx.now()).collect())
+}
+
+/// The key of a row of an index, while it is due as the row says. `None` if it
+/// was called off or done by another node since the index was read; its writer
+/// has removed the row in the same commit.
+async fn due_key(
+    cx: &JobCx,
+    (_, account, region, id): &Due,
+    is_due: impl Fn(&Key) -> bool,
+) -> Result<Option<Arc<Key>>, StoreError> {
+    let scope = Scope::regional(*account, region);
+    let key = cx.store().view(scope).get(&KEYS, id).await?;
+    Ok(key.filter(|key| is_due(key)))
+}
+
+/// The record of what happened to a key.
+fn event(name: &'static str, key: &Key, details: serde_json::Value) -> Event {
+    Event {
+        source: "kms.amazonaws.com",
+        name,
+        account: key.account,
+        region: key.region.clone(),
+        resources: vec![Touched {
+            kind: KEY_TYPE,
+            arn: key.arn().into(),
+            account: key.account,
+        }],
+        details: Some(details),
+    }
+}
+
+/// Gives keys that are due now new material, up to [`KEYS_PER_RUN_MAX`] of them.
+///
+/// # Errors
+///
+/// Whatever the store, the journal and the provider report. What was rotated
+/// before stays so.
+async fn rotate_due_keys(cx: &JobCx) -> Result<(), JobError> {
+    for row in due_now(cx, &ROTATIONS).await? {
+        rotate_due_key(cx, &row).await?;
+    }
+    Ok(())
+}
+
+async fn rotate_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
+    let is_due = |key: &Key| key.rotation_due() == Some(row.0);
+    let Some(before) = due_key(cx, row, is_due).await? else {
+        return Ok(());
+    };
+    let backing = BackingKey::generate(before.purpose.spec(), cx.random())?;
+    let id = MaterialId::generate(cx.random());
+    let seal = |region: &Region| {
+        let domain = cx.domain_key(before.account, region, MATERIAL_PURPOSE);
+        Material::seal(&before.id, &id, &backing, &domain, cx.random(), cx.now())
+    };
+    let details = serde_json::json!({
+        "keyId": before.id.as_str(),
+        "rotationType": "AUTOMATIC",
+        "currentKeyMaterialId": id.as_str(),
+        "previousKeyMaterialId": before.material.as_str(),
+    });
+    let scope = Scope::regional(before.account, &before.region);
+    cx.write(scope, event("RotateKey", &before, details), async |tx| {
+        match tx.get(&KEYS, &before.id).await? {
+            Some(now) if is_due(&now) && now.material == before.material => {
+                let mut after = Key::clone(&now);
+                let rotate = |key: &mut Key| {
+                    key.rotate(id.clone(), cx.now(), RotationKind::Automatic);
+                    let sealed = seal(&key.region);
+                    key.sealed = Some(sealed.map_err(|_| StoreError::Conflict)?);
+                    Ok(())
+                };
+                rotate(&mut after)?;
+                keep_material(tx, &now);
+                replace_key(tx, &now, &after);
+                tell_related(tx, &after, rotate).await
+            }
+            // Changed since it was read above: look again at the next run.
+            Some(_) | None => Err(StoreError::Conflict),
+        }
+    })
+    .await
+}
+
+/// Forgets material that expires now, of up to [`KEYS_PER_RUN_MAX`] keys.
+///
+/// # Errors
+///
+/// Whatever the store and the journal report.
+async fn forget_expired(cx: &JobCx) -> Result<(), JobError> {
+    for row in due_now(cx, &EXPIRIES).await? {
+        forget_expired_of(cx, &row).await?;
+    }
+    Ok(())
+}
+
+async fn forget_expired_of(cx: &JobCx, row: &Due) -> Result<(), JobError> {
+    let is_due = |key: &Key| key.expiry_due() == Some(row.0);
+    let Some(before) = due_key(cx, row, is_due).await? else {
+        return Ok(());
+    };
+    let expired = before.expired(cx.now());
+    let names: Vec<&str> = expired.iter().map(MaterialId::as_str).collect();
+    let details = serde_json::json!({ "keyId": before.id.as_str(), "keyMaterialIds": names });
+    let scope = Scope::regional(before.account, &before.region);
+    let event = event("DeleteExpiredKeyMaterial", &before, details);
+    cx.write(scope, event, async |tx| {
+        match tx.get(&KEYS, &before.id).await? {
+            Some(now) if is_due(&now) && now.expired(cx.now()) == expired => {
+                let mut after = Key::clone(&now);
+                for id in &expired {
+                    after.lose(id);
+                    drop_material(tx, &after, id);
+                }
+                replace_key(tx, &now, &after);
+                Ok(())
+            }
+            // Changed since it was read above: look again at the next run.
+            Some(_) | None => Err(StoreError::Conflict),
+        }
+    })
+    .await
+}
+
+/// Deletes keys that are due now, with their material, grants and aliases, up to
+/// [`KEYS_PER_RUN_MAX`] of them; the next run goes on.
 ///
 /// It reads the index of deletions and the keys that are due, nothing else. A
 /// key whose deletion is called off while this runs is left alone.
@@ -25,44 +174,25 @@ pub fn deletion() -> Job {
 /// Whatever the store and the journal report. What was deleted before stays
 /// deleted.
 async fn delete_due_keys(cx: &JobCx) -> Result<(), JobError> {
-    let index = cx.store().view(Scope::global());
-    let page = index
-        .scan(&DELETIONS, &Prefix::all(), None, DELETIONS_PER_RUN_MAX)
-        .await?;
-    for (row, _) in page.items {
-        if row.0 > cx.now() {
-            break;
-        }
+    for row in due_now(cx, &DELETIONS).await? {
         delete_due_key(cx, &row).await?;
     }
     Ok(())
 }
 
 async fn delete_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
-    let (due, account, region, id) = row;
-    let is_due = |key: &Key| key.state.deletion_due() == Some(*due);
-    let scope = Scope::regional(*account, region);
-    let key = cx.store().view(scope.clone()).get(&KEYS, id).await?;
-    let Some(key) = key.filter(|key| is_due(key)) else {
-        // Called off or deleted by another node since the index was read; its
-        // writer has removed the row in the same commit.
+    let is_due = |key: &Key| key.state.deletion_due() == Some(row.0);
+    let Some(key) = due_key(cx, row, is_due).await? else {
         return Ok(());
     };
-    let event = Event {
-        source: "kms.amazonaws.com",
-        name: "DeleteKey",
-        account: *account,
-        region: region.clone(),
-        resources: vec![Touched {
-            kind: KEY_TYPE,
-            arn: key.arn().into(),
-            account: *account,
-        }],
-        details: Some(serde_json::json!({ "keyId": id.as_str() })),
-    };
-    cx.write(scope, event, async |tx| {
-        match tx.get(&KEYS, id).await? {
-            Some(key) if is_due(&key) => delete_key(tx, &key).await,
+    if key.granted {
+        grants::remove_all(cx, &key, is_due).await?;
+    }
+    let scope = Scope::regional(key.account, &key.region);
+    let details = serde_json::json!({ "keyId": key.id.as_str() });
+    cx.write(scope, event("DeleteKey", &key, details), async |tx| {
+        match tx.get(&KEYS, &key.id).await? {
+            Some(key) if is_due(&key) => delete_key(tx, &key, cx.now()).await,
             // Changed since it was read above: look again at the next run.
             Some(_) | None => Err(StoreError::Conflict),
         }

@@ -10,8 +10,7 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: grants, rotation, imported material, custom key stores,
-//! multi-Region keys, AWS managed keys, key agreement, ML-DSA and ML-KEM. What
+//! Absent for now: custom key stores, AWS managed keys, answers to enclaves. What
 //! a request asks of these is refused, never ignored.
 
 pub mod access;
@@ -49,24 +48,19 @@ impl Default for Kms {
 /// Input members that are refused whenever they ask for something we do not do.
 const REFUSED: &[gate::Refused] = &[
     ("CreateKey", "CustomKeyStoreId", "there are no custom key stores"),
-    ("CreateKey", "KeySpec", "refused for ML_DSA_*, ML_KEM_* and SM2"),
-    (
-        "CreateKey",
-        "KeyUsage",
-        "refused for KEY_AGREEMENT and ENCAPSULATE_DECAPSULATE",
-    ),
-    (
-        "CreateKey",
-        "MultiRegion",
-        "refused when true: there are no multi-Region keys",
-    ),
+    ("CreateKey", "KeySpec", "refused for SM2"),
     (
         "CreateKey",
         "Origin",
-        "refused unless AWS_KMS: no imported, CloudHSM or external material",
+        "refused unless AWS_KMS or EXTERNAL: there are no custom key stores; EXTERNAL for ML_DSA_* and ML_KEM_*",
     ),
     ("CreateKey", "XksKeyId", "there are no external key stores"),
     ("Decrypt", "Recipient", "attestation documents are not verified"),
+    (
+        "DeriveSharedSecret",
+        "Recipient",
+        "attestation documents are not verified",
+    ),
     (
         "GenerateDataKey",
         "Recipient",
@@ -97,6 +91,12 @@ const REFUSED: &[gate::Refused] = &[
         "Recipient",
         "attestation documents are not verified",
     ),
+    (
+        "GetParametersForImport",
+        "WrappingAlgorithm",
+        "refused for RSAES_PKCS1_V1_5, as by AWS, and SM2PKE",
+    ),
+    ("GetParametersForImport", "WrappingKeySpec", "refused for SM2"),
 ];
 
 /// The operations of KMS.
@@ -109,7 +109,6 @@ pub fn service() -> gate::Service {
         .on::<api::DescribeKey>(ops::describe_key::describe_key)
         .on::<api::ListKeys>(ops::list_keys::list_keys)
         .on::<api::GetPublicKey>(ops::get_public_key::get_public_key)
-        .on::<api::GetKeyRotationStatus>(ops::get_key_rotation_status::get_key_rotation_status)
         .on::<api::UpdateKeyDescription>(ops::update_key_description::update_key_description)
         .on::<api::EnableKey>(ops::enable_key::enable_key)
         .on::<api::DisableKey>(ops::enable_key::disable_key)
@@ -130,11 +129,33 @@ pub fn service() -> gate::Service {
         .on::<api::Verify>(ops::signature::verify)
         .on::<api::GenerateMac>(ops::mac::generate_mac)
         .on::<api::VerifyMac>(ops::mac::verify_mac)
+        .on::<api::DeriveSharedSecret>(ops::agreement::derive_shared_secret)
+        .on::<api::Encapsulate>(ops::agreement::encapsulate)
+        .on::<api::Decapsulate>(ops::agreement::decapsulate)
         // Aliases.
         .on::<api::CreateAlias>(ops::create_alias::create_alias)
         .on::<api::UpdateAlias>(ops::update_alias::update_alias)
         .on::<api::DeleteAlias>(ops::delete_alias::delete_alias)
         .on::<api::ListAliases>(ops::list_aliases::list_aliases)
+        // Rotation.
+        .on::<api::EnableKeyRotation>(ops::rotation::enable_key_rotation)
+        .on::<api::DisableKeyRotation>(ops::rotation::disable_key_rotation)
+        .on::<api::GetKeyRotationStatus>(ops::rotation::get_key_rotation_status)
+        .on::<api::RotateKeyOnDemand>(ops::rotation::rotate_key_on_demand)
+        .on::<api::ListKeyRotations>(ops::rotation::list_key_rotations)
+        // Multi-Region keys.
+        .on::<api::ReplicateKey>(ops::multi_region::replicate_key)
+        .on::<api::UpdatePrimaryRegion>(ops::multi_region::update_primary_region)
+        // Imported material.
+        .on::<api::GetParametersForImport>(ops::import::get_parameters_for_import)
+        .on::<api::ImportKeyMaterial>(ops::import::import_key_material)
+        .on::<api::DeleteImportedKeyMaterial>(ops::import::delete_imported_key_material)
+        // Grants.
+        .on::<api::CreateGrant>(ops::grants::create_grant)
+        .on::<api::ListGrants>(ops::grants::list_grants)
+        .on::<api::ListRetirableGrants>(ops::grants::list_retirable_grants)
+        .on::<api::RetireGrant>(ops::grants::retire_grant)
+        .on::<api::RevokeGrant>(ops::grants::revoke_grant)
         // Policies and tags.
         .on::<api::GetKeyPolicy>(ops::key_policy::get_key_policy)
         .on::<api::PutKeyPolicy>(ops::key_policy::put_key_policy)
@@ -143,6 +164,8 @@ pub fn service() -> gate::Service {
         .on::<api::UntagResource>(ops::tags::untag_resource)
         .on::<api::ListResourceTags>(ops::tags::list_resource_tags)
         .job(jobs::deletion())
+        .job(jobs::rotation())
+        .job(jobs::expiry())
         .describes(access::described)
         .refuses(REFUSED)
         .done()

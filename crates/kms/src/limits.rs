@@ -1,6 +1,7 @@
 //! Every bound of the KMS API that the model's own constraints do not carry.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Most aliases of one key. Source: KMS Developer Guide, "Resource quotas".
 pub const ALIASES_PER_KEY_MAX: usize = 50;
@@ -28,6 +29,31 @@ pub const PENDING_WINDOW_DAYS: RangeInclusive<u32> = 7..=30;
 /// Days a key waits for its deletion when the caller says nothing. Same source.
 pub const PENDING_WINDOW_DAYS_DEFAULT: u32 = 30;
 
+/// Whole days between rotations that a key makes by itself.
+/// Source: KMS API Reference, `EnableKeyRotation`, `RotationPeriodInDays`.
+pub const ROTATION_PERIOD_DAYS: RangeInclusive<u32> = 90..=2560;
+
+/// Days between rotations when the caller says nothing. Same source.
+pub const ROTATION_PERIOD_DAYS_DEFAULT: u32 = 365;
+
+/// Most rotations of a key that were asked for, ever.
+/// Source: KMS Developer Guide, "Resource quotas".
+pub const ON_DEMAND_ROTATIONS_MAX: usize = 25;
+
+/// A page of `ListKeyRotations`. Source: KMS API Reference, `ListKeyRotations`, `Limit`.
+pub const ROTATIONS_PAGE: PageLimit = PageLimit {
+    default: 100,
+    max: 1000,
+};
+
+/// How long the parameters of an import serve.
+/// Source: KMS API Reference, `GetParametersForImport`.
+pub const IMPORT_PARAMETERS_VALID: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How far ahead imported material may expire.
+/// Source: KMS API Reference, `ImportKeyMaterial`, `ValidTo`.
+pub const MATERIAL_VALID_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Random bytes that `GenerateRandom` gives, and data key bytes. The model
 /// enforces the range; this is the source for buffers.
 /// Source: KMS API Reference, `NumberOfBytesType`.
@@ -46,6 +72,31 @@ pub const ALIASES_PAGE: PageLimit = PageLimit {
     max: 100,
 };
 
+/// Most grants of one key. Source: KMS Developer Guide, "Resource quotas".
+pub const GRANTS_PER_KEY_MAX: u64 = 50_000;
+
+/// Most encryption context pairs in a grant constraint.
+/// Source: KMS API Reference, `GrantConstraints`.
+pub const GRANT_CONTEXT_PAIRS_MAX: usize = 8;
+
+/// Longest name or value in a grant constraint, in characters. Same source.
+pub const GRANT_CONTEXT_VALUE_CHARACTERS_MAX: usize = 384;
+
+/// A page of `ListGrants` and `ListRetirableGrants`.
+/// Source: KMS API Reference, `ListGrants`, `Limit`.
+pub const GRANTS_PAGE: PageLimit = PageLimit {
+    default: 50,
+    max: 100,
+};
+
+/// Grants that are read at a time while one is sought that covers a request.
+/// Ours: it is what the store keeps of a scan in memory.
+pub const GRANTS_SOUGHT_AT_A_TIME: usize = 100;
+
+/// Grants that are removed in one transaction when their key is deleted. Ours:
+/// each has up to four rows, and a commit takes 4,096.
+pub const GRANTS_DELETED_AT_ONCE: usize = 500;
+
 /// A page of `ListResourceTags`. Source: KMS API Reference, `ListResourceTags`, `Limit`.
 pub const TAGS_PAGE: PageLimit = PageLimit { default: 50, max: 50 };
 
@@ -53,9 +104,9 @@ pub const TAGS_PAGE: PageLimit = PageLimit { default: 50, max: 50 };
 /// processor busy for up to several seconds.
 pub const RSA_KEYS_AT_ONCE_MAX: usize = 4;
 
-/// Most keys that one run of the deletion job deletes; the next run goes on.
-/// Ours: it bounds how long a run holds its lease.
-pub const DELETIONS_PER_RUN_MAX: usize = 256;
+/// Most keys that one run of a job looks after; the next run goes on. Ours: it
+/// bounds how long a run holds its lease.
+pub const KEYS_PER_RUN_MAX: usize = 256;
 
 /// How many items a list gives.
 #[derive(Debug, Clone, Copy)]

@@ -4,6 +4,7 @@
 //! Each reads as its own documentation: parse, find, authorize, decide, write,
 //! answer.
 
+pub mod agreement;
 pub mod create_alias;
 pub mod create_key;
 pub mod data_key;
@@ -14,34 +15,30 @@ pub mod describe_key;
 pub mod enable_key;
 pub mod encrypt;
 pub mod generate_random;
-pub mod get_key_rotation_status;
 pub mod get_public_key;
+pub mod grants;
+pub mod import;
 pub mod key_deletion;
 pub mod key_policy;
 pub mod list_aliases;
 pub mod list_keys;
 pub mod mac;
+pub mod multi_region;
 pub mod re_encrypt;
+pub mod rotation;
 pub mod signature;
 pub mod tags;
 pub mod update_alias;
 pub mod update_key_description;
 
 mod cipher;
+mod grant_token;
 mod metadata;
 mod page;
 
 use kms_api::RecipientInfo;
 
 use crate::error::Error;
-
-/// Refuses grant tokens: there are no grants yet, so every token is unknown.
-fn refuse_grant_tokens(tokens: Option<&[String]>) -> Result<(), Error> {
-    match tokens {
-        None | Some([]) => Ok(()),
-        Some(_) => Err(Error::GrantToken),
-    }
-}
 
 /// Refuses to answer to an enclave: attestation documents are not verified yet.
 fn refuse_recipient(recipient: Option<&RecipientInfo>) -> Result<(), Error> {

@@ -3,10 +3,13 @@
 //! Whatever is written here asks for the permit of the key it is written for.
 //!
 //! Invariants, each kept by writing both sides in one transaction:
-//! - a key has its current material;
+//! - a key has its current material, unless it waits for its import;
 //! - an alias has a row and stands in the row of the key it points at;
 //! - a key that waits for its deletion, and no other, has a row in
-//!   [`DELETIONS`] under the time it is due.
+//!   [`DELETIONS`] under the time it is due; one that is to rotate by itself has
+//!   one in [`ROTATIONS`], one with material that expires in [`EXPIRIES`].
+
+pub mod grants;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,14 +23,14 @@ use crate::access::{Named, Sought};
 use crate::error::Error;
 use crate::model::key::arn;
 use crate::model::{
-    Alias, AliasName, CiphertextReference, Key, KeyId, KeyName, Material, MaterialId, Target,
+    Alias, AliasName, CiphertextReference, Key, KeyId, KeyName, KeyState, Material, MaterialId, Target,
 };
 
 /// Keys, in their owner's account and region.
 pub(crate) const KEYS: Table<KeyId, Key> = Table::new("kms/key", 1);
 
-/// Key material that is not in its key's own row: that of keys whose rows were
-/// written before it stood there.
+/// Key material that is not in its key's own row: that of earlier generations,
+/// and of keys whose rows were written before it stood there.
 pub(crate) const MATERIALS: Table<(KeyId, MaterialId), Material> = Table::new("kms/material", 1);
 
 /// Aliases, in their owner's account and region.
@@ -36,6 +39,12 @@ pub(crate) const ALIASES: Table<AliasName, Alias> = Table::new("kms/alias", 1);
 /// The deletions of all accounts in the order in which they are due, so that
 /// the job that makes them reads those and nothing else. In the global scope.
 pub(crate) const DELETIONS: Table<Due, ()> = Table::new("kms/deletion", 1);
+
+/// The rotations that keys of all accounts are to make by themselves, likewise.
+pub(crate) const ROTATIONS: Table<Due, ()> = Table::new("kms/rotation", 1);
+
+/// The imported materials of all accounts that expire, likewise.
+pub(crate) const EXPIRIES: Table<Due, ()> = Table::new("kms/expiry", 1);
 
 /// When a key is due, and which.
 pub(crate) type Due = (Timestamp, AccountId, Region, KeyId);
@@ -120,6 +129,88 @@ pub async fn key_of_ciphertext(cx: &Cx, reference: &CiphertextReference) -> Resu
         Err(Error::KeyNotFound(_)) => Err(Error::CiphertextKeyHidden),
         found => found,
     }
+}
+
+/// The related key in another region of the caller's account, which owns all of them.
+///
+/// # Errors
+///
+/// [`Error::ReplicaRegion`] if there is none.
+pub(crate) async fn related(cx: &Cx, key: &Key, region: &Region) -> Result<Sought, Error> {
+    let scope = Scope::regional(key.account, region);
+    let row = cx.view().cross_account_get(&scope, &KEYS, &key.id).await?;
+    let related = row.ok_or_else(|| Error::ReplicaRegion {
+        region: region.to_string(),
+    })?;
+    let policy = related.policy.attached();
+    let policy = policy.map_err(|malformed| Error::MalformedStoredPolicy {
+        arn: related.arn(),
+        malformed,
+    })?;
+    Ok(Sought {
+        arn: Arc::clone(related.shared_arn()),
+        owner: related.account,
+        found: Some((related, policy)),
+        named: Named::Key,
+    })
+}
+
+/// Every related key of a multi-Region key.
+///
+/// # Errors
+///
+/// As [`related`].
+pub(crate) async fn all_related(cx: &Cx, key: &Key) -> Result<Vec<Arc<Key>>, Error> {
+    let mut found = Vec::new();
+    for region in key.multi_region.iter().flat_map(|keys| keys.others(&key.region)) {
+        let sought = related(cx, key, &region).await?;
+        found.extend(sought.found.map(|(key, _)| key));
+    }
+    Ok(found)
+}
+
+/// Lets every related key take over what `key` has become, each by `change`.
+///
+/// # Errors
+///
+/// Whatever the store reports; a conflict if a related key is not there, which
+/// the rows of all of them would have to say.
+pub(crate) async fn tell_related(
+    tx: &WriteTx,
+    key: &Key,
+    change: impl Fn(&mut Key) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let Some(keys) = &key.multi_region else {
+        return Ok(());
+    };
+    for region in keys.others(&key.region) {
+        let scope = Scope::regional(key.account, &region);
+        let before = tx.cross_account_get(&scope, &KEYS, &key.id).await?;
+        let before = before.ok_or(StoreError::Conflict)?;
+        let mut after = Key::clone(&before);
+        change(&mut after)?;
+        if after.material != before.material {
+            keep_material(tx, &before);
+        }
+        replace_key(tx, &before, &after);
+    }
+    Ok(())
+}
+
+/// Writes the replica of a key, with the materials it needs. The permits prove
+/// that the caller may replicate the key and create one there.
+pub(crate) fn insert_replica(
+    tx: &WriteTx,
+    _primary: &Permit<Arc<Key>>,
+    _may_create: &Permit<()>,
+    replica: &Key,
+    earlier: &[(MaterialId, Material)],
+) {
+    let scope = scope_of(replica);
+    for (id, material) in earlier {
+        tx.cross_account_put(&scope, &MATERIALS, &(replica.id.clone(), id.clone()), material);
+    }
+    tx.cross_account_put(&scope, &KEYS, &replica.id, replica);
 }
 
 async fn by_id(cx: &Cx, owner: AccountId, id: &KeyId, named: Named) -> Result<Sought, Error> {
@@ -257,6 +348,54 @@ pub fn seal(cx: &Cx, key: &Key, backing: &BackingKey) -> Result<Material, Error>
     Material::seal(&key.id, &key.material, backing, &domain, cx.random(), cx.now()).map_err(Error::Crypto)
 }
 
+/// Seals any material of a key.
+///
+/// # Errors
+///
+/// As [`seal`].
+pub(crate) fn seal_as(cx: &Cx, key: &Key, id: &MaterialId, backing: &BackingKey) -> Result<Material, Error> {
+    let domain = cx.domain_key(key.account, &key.region, MATERIAL_PURPOSE);
+    Material::seal(&key.id, id, backing, &domain, cx.random(), cx.now()).map_err(Error::Crypto)
+}
+
+/// Puts a sealed material where it belongs: into the key if it is the current
+/// one, else into a row of its own.
+pub(crate) fn place_material(tx: &WriteTx, key: &mut Key, id: &MaterialId, sealed: Material) {
+    if *id == key.material {
+        key.sealed = Some(sealed);
+    } else {
+        tx.cross_account_put(&scope_of(key), &MATERIALS, &(key.id.clone(), id.clone()), &sealed);
+    }
+}
+
+/// Removes the row of a material, if it has one of its own.
+pub(crate) fn drop_material(tx: &WriteTx, key: &Key, id: &MaterialId) {
+    tx.cross_account_delete(&scope_of(key), &MATERIALS, &(key.id.clone(), id.clone()));
+}
+
+/// Takes the row of a material to be the key's current one.
+///
+/// # Errors
+///
+/// [`Error::MaterialNotFound`] if there is none.
+pub(crate) async fn take_material(tx: &WriteTx, key: &mut Key) -> Result<(), Error> {
+    let row = (key.id.clone(), key.material.clone());
+    let scope = scope_of(key);
+    let sealed = tx.cross_account_get(&scope, &MATERIALS, &row).await?;
+    let sealed = sealed.ok_or_else(|| Error::MaterialNotFound {
+        arn: key.arn(),
+        material: key.material.to_string(),
+    })?;
+    key.sealed = Some(Material::clone(&sealed));
+    tx.cross_account_delete(&scope, &MATERIALS, &row);
+    Ok(())
+}
+
+/// Where a key and what belongs to it lie.
+fn scope_of(key: &Key) -> Scope {
+    Scope::regional(key.account, &key.region)
+}
+
 /// Writes a new key, which holds its material.
 pub fn insert_key(tx: &mut WriteTx, _may_create: &Permit<()>, key: &Key) {
     insert_chosen_key(tx, key);
@@ -265,23 +404,54 @@ pub fn insert_key(tx: &mut WriteTx, _may_create: &Permit<()>, key: &Key) {
 /// Writes a key that the operator chose, which holds its material. No permit:
 /// nobody asks, and only [`crate::bootstrap_key`] calls it.
 pub(crate) fn insert_chosen_key(tx: &mut WriteTx, key: &Key) {
-    assert!(key.sealed.is_some(), "a new key has its material");
+    let waits = key.state == KeyState::PendingImport;
+    assert_eq!(
+        key.sealed.is_none(),
+        waits,
+        "a new key has its material or waits for it"
+    );
     tx.put(&KEYS, &key.id, key);
 }
 
 /// Replaces a key by what it has become, and its place among the deletions due.
 pub fn update_key(tx: &mut WriteTx, before: &Permit<Arc<Key>>, after: &Key) {
     assert_eq!(before.id, after.id, "a key is replaced by itself");
-    let (was_due, is_due) = (before.state.deletion_due(), after.state.deletion_due());
-    if was_due != is_due {
+    replace_key(tx, before, after);
+}
+
+/// As [`update_key`], by a job. No permit: it was given when the job was asked for.
+pub(crate) fn replace_key(tx: &WriteTx, before: &Key, after: &Key) {
+    for ((table, was_due), (_, is_due)) in dues(before).into_iter().zip(dues(after)) {
+        if was_due == is_due {
+            continue;
+        }
         if let Some(due) = was_due {
-            tx.cross_account_delete(&Scope::global(), &DELETIONS, &due_row(before, due));
+            tx.cross_account_delete(&Scope::global(), table, &due_row(before, due));
         }
         if let Some(due) = is_due {
-            tx.cross_account_put(&Scope::global(), &DELETIONS, &due_row(after, due), &());
+            tx.cross_account_put(&Scope::global(), table, &due_row(after, due), &());
         }
     }
-    tx.put(&KEYS, &after.id, after);
+    tx.cross_account_put(&scope_of(after), &KEYS, &after.id, after);
+}
+
+/// What happens to a key by itself, and when.
+fn dues(key: &Key) -> [(&'static Table<Due, ()>, Option<Timestamp>); 3] {
+    [
+        (&DELETIONS, key.state.deletion_due()),
+        (&ROTATIONS, key.rotation_due()),
+        (&EXPIRIES, key.expiry_due()),
+    ]
+}
+
+/// Gives the current material of a key that is about to rotate a row of its
+/// own, if it has none.
+pub(crate) fn keep_material(tx: &WriteTx, before: &Key) {
+    if let Some(material) = &before.sealed {
+        let scope = scope_of(before);
+        let row = (before.id.clone(), before.material.clone());
+        tx.cross_account_put(&scope, &MATERIALS, &row, material);
+    }
 }
 
 fn due_row(key: &Key, due: Timestamp) -> Due {
@@ -366,7 +536,12 @@ fn forget(tx: &mut WriteTx, name: &AliasName, key: &Permit<Arc<Key>>) {
 /// # Errors
 ///
 /// Whatever the store reports.
-pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key) -> Result<(), StoreError> {
+pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key, now: Timestamp) -> Result<(), StoreError> {
+    tell_related(tx, key, |related| {
+        related.forget_replica(&key.region, now);
+        Ok(())
+    })
+    .await?;
     for alias in &key.aliases {
         tx.delete(&ALIASES, alias);
     }
@@ -388,8 +563,10 @@ pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key) -> Result<(), StoreE
             break;
         }
     }
-    if let Some(due) = key.state.deletion_due() {
-        tx.cross_account_delete(&Scope::global(), &DELETIONS, &due_row(key, due));
+    for (table, due) in dues(key) {
+        if let Some(due) = due {
+            tx.cross_account_delete(&Scope::global(), table, &due_row(key, due));
+        }
     }
     tx.delete(&KEYS, &key.id);
     Ok(())

@@ -1,9 +1,10 @@
-//! ECDSA over the NIST curves and secp256k1.
+//! ECDSA over the NIST curves and secp256k1, and ECDH over the NIST curves.
 //!
 //! Signatures are DER, as KMS gives them. They are not normalised to a low S:
 //! whoever writes to a blockchain does that, and a verifier accepts both.
 //! Private keys are PKCS#8 DER, public keys SubjectPublicKeyInfo DER.
 
+use aws_lc_rs::agreement;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -62,7 +63,7 @@ impl EccPrivate {
         let signed = match input {
             Input::Message(message) => self.0.sign(&SystemRandom::new(), message),
             Input::Digest(digest) => self.0.sign_digest(digest),
-            Input::Prehash(_) => {
+            Input::Prehash(_) | Input::Representative(_) => {
                 return Err(Error::Unsupported {
                     spec,
                     algorithm: algorithm.as_str(),
@@ -71,6 +72,26 @@ impl EccPrivate {
         };
         let signature = signed.map_err(|_| Error::Provider("ECDSA sign"))?;
         Ok(signature.as_ref().to_vec())
+    }
+}
+
+impl EccPrivate {
+    /// The secret shared with the holder of the other half of `peer`, a
+    /// SubjectPublicKeyInfo: the x coordinate of the point both arrive at.
+    pub(super) fn agree(&self, spec: KeySpec, peer: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
+        let algorithm = match spec {
+            KeySpec::EccNistP256 => &agreement::ECDH_P256,
+            KeySpec::EccNistP384 => &agreement::ECDH_P384,
+            KeySpec::EccNistP521 => &agreement::ECDH_P521,
+            other => return Err(Error::BadKey(other)),
+        };
+        let own = self.to_pkcs8()?;
+        let own = agreement::PrivateKey::from_private_key_der(algorithm, own.expose())
+            .map_err(|_| Error::Provider("elliptic curve private key for agreement"))?;
+        let peer = agreement::UnparsedPublicKey::new(algorithm, peer);
+        agreement::agree(&own, peer, Error::BadKey(spec), |secret| {
+            Ok(Secret::new(secret.to_vec()))
+        })
     }
 }
 
@@ -95,7 +116,7 @@ impl EccPublic {
         let verified = match input {
             Input::Message(message) => self.0.verify_sig(message, signature),
             Input::Digest(digest) => self.0.verify_digest_sig(digest, signature),
-            Input::Prehash(_) => {
+            Input::Prehash(_) | Input::Representative(_) => {
                 return Err(Error::Unsupported {
                     spec,
                     algorithm: algorithm.as_str(),

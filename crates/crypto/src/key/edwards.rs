@@ -86,7 +86,7 @@ impl EdwardsPrivate {
                     .map_err(|_| Error::Provider("Ed25519ph sign"))?;
                 Ok(signature.to_bytes().to_vec())
             }
-            Input::Digest(_) => Err(Error::Unsupported {
+            Input::Digest(_) | Input::Representative(_) => Err(Error::Unsupported {
                 spec: SPEC,
                 algorithm: algorithm.as_str(),
             }),
@@ -127,7 +127,7 @@ impl EdwardsPublic {
                     .verify_prehashed_strict(Prehash(*digest), None, &signature)
                     .map_err(|_| Error::BadSignature)
             }
-            Input::Digest(_) => Err(Error::Unsupported {
+            Input::Digest(_) | Input::Representative(_) => Err(Error::Unsupported {
                 spec: SPEC,
                 algorithm: algorithm.as_str(),
             }),

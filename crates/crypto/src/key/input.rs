@@ -13,6 +13,8 @@ pub(super) enum Input<'a> {
     Digest(Digest),
     /// A SHA-512 digest for Ed25519ph.
     Prehash([u8; 64]),
+    /// What ML-DSA makes of public key and message, computed outside.
+    Representative([u8; 64]),
 }
 
 impl<'a> Input<'a> {
@@ -31,7 +33,11 @@ impl<'a> Input<'a> {
             given: bytes.len(),
         };
         match (message_type, hash(algorithm)) {
-            (MessageType::Raw, Hash::Provider(_) | Hash::Within) => Ok(Input::Message(bytes)),
+            (MessageType::Raw, Hash::Provider(_) | Hash::Within | Hash::Lattice) => Ok(Input::Message(bytes)),
+            (MessageType::ExternalMu, Hash::Lattice) => {
+                let mu = bytes.try_into().map_err(|_| wrong_length)?;
+                Ok(Input::Representative(mu))
+            }
             (MessageType::Digest, Hash::Provider(hash)) => {
                 let digest = Digest::import_less_safe(bytes, hash).map_err(|_| wrong_length)?;
                 Ok(Input::Digest(digest))
@@ -40,7 +46,9 @@ impl<'a> Input<'a> {
                 let digest = bytes.try_into().map_err(|_| wrong_length)?;
                 Ok(Input::Prehash(digest))
             }
-            (MessageType::Raw, Hash::Before) | (MessageType::Digest, Hash::Within) => Err(wrong_type),
+            (MessageType::Raw, Hash::Before)
+            | (MessageType::Digest, Hash::Within | Hash::Lattice)
+            | (MessageType::ExternalMu, Hash::Provider(_) | Hash::Within | Hash::Before) => Err(wrong_type),
         }
     }
 }
@@ -51,6 +59,8 @@ enum Hash {
     Provider(&'static digest::Algorithm),
     /// Inside the signature scheme: only the message will do (Ed25519).
     Within,
+    /// Inside the signature scheme, or a part of it by the caller (ML-DSA).
+    Lattice,
     /// Before signing, by the caller alone (Ed25519ph, as KMS offers it).
     Before,
 }
@@ -68,5 +78,6 @@ fn hash(algorithm: SigningAlgorithm) -> Hash {
         | SigningAlgorithm::EcdsaSha512 => Hash::Provider(&digest::SHA512),
         SigningAlgorithm::Ed25519Sha512 => Hash::Within,
         SigningAlgorithm::Ed25519PhSha512 => Hash::Before,
+        SigningAlgorithm::MlDsaShake256 => Hash::Lattice,
     }
 }

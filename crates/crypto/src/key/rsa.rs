@@ -90,7 +90,7 @@ impl RsaPrivate {
                     .sign(encoding, &SystemRandom::new(), message, &mut signature)
             }
             Input::Digest(digest) => self.signing.sign_digest(encoding, digest, &mut signature),
-            Input::Prehash(_) => return Err(unsupported(spec, algorithm)),
+            Input::Prehash(_) | Input::Representative(_) => return Err(unsupported(spec, algorithm)),
         };
         signed.map_err(|_| Error::Provider("RSA sign"))?;
         Ok(signature)
@@ -169,7 +169,7 @@ impl RsaPublic {
         let verified = match input {
             Input::Message(message) => key.verify_sig(message, signature),
             Input::Digest(digest) => key.verify_digest_sig(digest, signature),
-            Input::Prehash(_) => return Err(unsupported(spec, algorithm)),
+            Input::Prehash(_) | Input::Representative(_) => return Err(unsupported(spec, algorithm)),
         };
         verified.map_err(|_| Error::BadSignature)
     }
@@ -232,7 +232,8 @@ fn schemes(algorithm: SigningAlgorithm) -> Option<(&'static dyn RsaEncoding, &'s
         | SigningAlgorithm::EcdsaSha384
         | SigningAlgorithm::EcdsaSha512
         | SigningAlgorithm::Ed25519Sha512
-        | SigningAlgorithm::Ed25519PhSha512 => None,
+        | SigningAlgorithm::Ed25519PhSha512
+        | SigningAlgorithm::MlDsaShake256 => None,
     }
 }
 

@@ -3,7 +3,8 @@
 //! Source: KMS API Reference, `KeySpec`, `SigningAlgorithmSpec`,
 //! `EncryptionAlgorithmSpec`, `MacAlgorithmSpec`.
 //!
-//! Absent for now: `ML_DSA_*`, `ML_KEM_*` and `SM2`.
+//! Absent by design: `SM2`, which the regions of China have and no provider
+//! here does.
 
 use std::fmt;
 
@@ -73,6 +74,18 @@ aws_names! {
         Hmac512 = "HMAC_512",
         /// Ed25519.
         EccNistEdwards25519 = "ECC_NIST_EDWARDS25519",
+        /// ML-DSA of security category 2.
+        MlDsa44 = "ML_DSA_44",
+        /// ML-DSA of security category 3.
+        MlDsa65 = "ML_DSA_65",
+        /// ML-DSA of security category 5.
+        MlDsa87 = "ML_DSA_87",
+        /// ML-KEM of security category 1.
+        MlKem512 = "ML_KEM_512",
+        /// ML-KEM of security category 3.
+        MlKem768 = "ML_KEM_768",
+        /// ML-KEM of security category 5.
+        MlKem1024 = "ML_KEM_1024",
     }
 }
 
@@ -101,6 +114,8 @@ aws_names! {
         Ed25519Sha512 = "ED25519_SHA_512",
         /// Ed25519ph (RFC 8032) of a SHA-512 digest, with an empty context.
         Ed25519PhSha512 = "ED25519_PH_SHA_512",
+        /// ML-DSA of the message, or of its representative.
+        MlDsaShake256 = "ML_DSA_SHAKE_256",
     }
 }
 
@@ -111,6 +126,8 @@ aws_names! {
         Raw = "RAW",
         /// The digest of the message.
         Digest = "DIGEST",
+        /// The 64 bytes that ML-DSA makes of public key and message.
+        ExternalMu = "EXTERNAL_MU",
     }
 }
 
@@ -140,12 +157,27 @@ aws_names! {
     }
 }
 
+aws_names! {
+    /// How material is wrapped.
+    WrappingAlgorithm {
+        /// RSA-OAEP with SHA-1.
+        RsaesOaepSha1 = "RSAES_OAEP_SHA_1",
+        /// RSA-OAEP with SHA-256.
+        RsaesOaepSha256 = "RSAES_OAEP_SHA_256",
+        /// RSA-OAEP with SHA-1 of a key that wraps the material.
+        RsaAesKeyWrapSha1 = "RSA_AES_KEY_WRAP_SHA_1",
+        /// RSA-OAEP with SHA-256 of a key that wraps the material.
+        RsaAesKeyWrapSha256 = "RSA_AES_KEY_WRAP_SHA_256",
+    }
+}
+
 impl KeySpec {
     /// The signing algorithms of the spec; none for a key that cannot sign.
     pub const fn signing_algorithms(self) -> &'static [SigningAlgorithm] {
         use SigningAlgorithm::{
-            EcdsaSha256, EcdsaSha384, EcdsaSha512, Ed25519PhSha512, Ed25519Sha512, RsassaPkcs1V15Sha256,
-            RsassaPkcs1V15Sha384, RsassaPkcs1V15Sha512, RsassaPssSha256, RsassaPssSha384, RsassaPssSha512,
+            EcdsaSha256, EcdsaSha384, EcdsaSha512, Ed25519PhSha512, Ed25519Sha512, MlDsaShake256,
+            RsassaPkcs1V15Sha256, RsassaPkcs1V15Sha384, RsassaPkcs1V15Sha512, RsassaPssSha256,
+            RsassaPssSha384, RsassaPssSha512,
         };
         match self {
             KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => &[
@@ -160,7 +192,11 @@ impl KeySpec {
             KeySpec::EccNistP384 => &[EcdsaSha384],
             KeySpec::EccNistP521 => &[EcdsaSha512],
             KeySpec::EccNistEdwards25519 => &[Ed25519Sha512, Ed25519PhSha512],
-            KeySpec::SymmetricDefault
+            KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87 => &[MlDsaShake256],
+            KeySpec::MlKem512
+            | KeySpec::MlKem768
+            | KeySpec::MlKem1024
+            | KeySpec::SymmetricDefault
             | KeySpec::Hmac224
             | KeySpec::Hmac256
             | KeySpec::Hmac384
@@ -176,7 +212,13 @@ impl KeySpec {
                 EncryptionAlgorithm::RsaesOaepSha256,
             ],
             KeySpec::SymmetricDefault => &[EncryptionAlgorithm::SymmetricDefault],
-            KeySpec::EccNistP256
+            KeySpec::MlDsa44
+            | KeySpec::MlDsa65
+            | KeySpec::MlDsa87
+            | KeySpec::MlKem512
+            | KeySpec::MlKem768
+            | KeySpec::MlKem1024
+            | KeySpec::EccNistP256
             | KeySpec::EccNistP384
             | KeySpec::EccNistP521
             | KeySpec::EccSecgP256K1
@@ -195,7 +237,13 @@ impl KeySpec {
             KeySpec::Hmac256 => &[MacAlgorithm::HmacSha256],
             KeySpec::Hmac384 => &[MacAlgorithm::HmacSha384],
             KeySpec::Hmac512 => &[MacAlgorithm::HmacSha512],
-            KeySpec::Rsa2048
+            KeySpec::MlDsa44
+            | KeySpec::MlDsa65
+            | KeySpec::MlDsa87
+            | KeySpec::MlKem512
+            | KeySpec::MlKem768
+            | KeySpec::MlKem1024
+            | KeySpec::Rsa2048
             | KeySpec::Rsa3072
             | KeySpec::Rsa4096
             | KeySpec::EccNistP256
@@ -207,6 +255,29 @@ impl KeySpec {
         }
     }
 
+    /// Whether two keys of the spec agree on a secret (ECDH).
+    pub const fn agrees(self) -> bool {
+        matches!(
+            self,
+            KeySpec::EccNistP256 | KeySpec::EccNistP384 | KeySpec::EccNistP521
+        )
+    }
+
+    /// Whether the spec encapsulates secrets (ML-KEM).
+    pub const fn encapsulates(self) -> bool {
+        matches!(self, KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024)
+    }
+
+    /// Bytes in the modulus of an RSA key; `None` for every other.
+    pub const fn modulus_bytes(self) -> Option<usize> {
+        match self {
+            KeySpec::Rsa2048 => Some(256),
+            KeySpec::Rsa3072 => Some(384),
+            KeySpec::Rsa4096 => Some(512),
+            _ => None,
+        }
+    }
+
     /// The longest plaintext in bytes that a key of this spec encrypts.
     ///
     /// For RSA this is the modulus less twice the hash less two (RFC 8017,
@@ -215,14 +286,12 @@ impl KeySpec {
     pub const fn plaintext_bytes_max(self, algorithm: EncryptionAlgorithm) -> Option<usize> {
         /// Source: KMS API Reference, Encrypt, `Plaintext`.
         const SYMMETRIC_BYTES_MAX: usize = 4096;
-        let modulus_bytes = match (self, algorithm) {
-            (KeySpec::SymmetricDefault, EncryptionAlgorithm::SymmetricDefault) => {
+        let modulus_bytes = match (self.modulus_bytes(), algorithm) {
+            (Some(bytes), _) => bytes,
+            (None, EncryptionAlgorithm::SymmetricDefault) if matches!(self, KeySpec::SymmetricDefault) => {
                 return Some(SYMMETRIC_BYTES_MAX);
             }
-            (KeySpec::Rsa2048, _) => 256,
-            (KeySpec::Rsa3072, _) => 384,
-            (KeySpec::Rsa4096, _) => 512,
-            _ => return None,
+            (None, _) => return None,
         };
         match algorithm {
             EncryptionAlgorithm::SymmetricDefault => None,
@@ -246,7 +315,8 @@ impl SigningAlgorithm {
             | SigningAlgorithm::RsassaPkcs1V15Sha512
             | SigningAlgorithm::EcdsaSha512
             | SigningAlgorithm::Ed25519Sha512
-            | SigningAlgorithm::Ed25519PhSha512 => 64,
+            | SigningAlgorithm::Ed25519PhSha512
+            | SigningAlgorithm::MlDsaShake256 => 64,
         }
     }
 }
@@ -280,7 +350,7 @@ mod tests {
         assert_eq!(SigningAlgorithm::parse(""), None);
     }
 
-    /// Every spec does exactly one kind of thing, but RSA, which does two.
+    /// Every spec does exactly one kind of thing, but RSA and the NIST curves, which do two.
     #[test]
     fn every_spec_has_a_use() {
         for spec in KeySpec::ALL {
@@ -288,8 +358,11 @@ mod tests {
                 !spec.signing_algorithms().is_empty(),
                 !spec.encryption_algorithms().is_empty(),
                 !spec.mac_algorithms().is_empty(),
+                spec.agrees(),
+                spec.encapsulates(),
             ];
-            let expected = if spec.as_str().starts_with("RSA") { 2 } else { 1 };
+            let both = spec.as_str().starts_with("RSA") || spec.as_str().starts_with("ECC_NIST_P");
+            let expected = if both { 2 } else { 1 };
             assert_eq!(uses.iter().filter(|used| **used).count(), expected, "{spec}");
         }
     }

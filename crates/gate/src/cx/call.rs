@@ -148,6 +148,13 @@ impl Cx {
         Some(format!("{name}.{}.amazonaws.com", self.region))
     }
 
+    /// `aws:SourceArn`: the resource for which a service makes this call of its
+    /// own; `None` if nobody said.
+    pub fn source_arn(&self) -> Option<&str> {
+        let source = self.via.as_ref()?.on_behalf.as_ref()?;
+        Some(&source.arn)
+    }
+
     /// The service that made this call, if one did.
     pub(super) fn invoked_by(&self) -> Option<&'static str> {
         self.via.as_ref().map(|via| via.invoker)

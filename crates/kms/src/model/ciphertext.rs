@@ -2,14 +2,16 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 1 | `01`: the version of this layout |
+//! | 1 | `01`: the version of this layout; `02` if the key is a multi-Region key |
 //! | 5 | the owner's account number, big-endian |
 //! | 16 | the id of the key |
 //! | 32 | the id of the material |
 //!
 //! Absent by design: the region. A ciphertext opens in the region that made it
 //! (its tag covers the key's ARN), so only that region's keys are looked at,
-//! and a ciphertext of another looks like one of a key that does not exist.
+//! and a ciphertext of another looks like one of a key that does not exist. That
+//! of a multi-Region key opens wherever there is a related key: its tag covers
+//! the ARN without the region.
 
 use ground::AccountId;
 
@@ -28,6 +30,7 @@ pub struct CiphertextReference {
 }
 
 const LAYOUT: u8 = 1;
+const LAYOUT_MULTI_REGION: u8 = 2;
 const ACCOUNT_BYTES: usize = 5;
 
 impl CiphertextReference {
@@ -37,8 +40,13 @@ impl CiphertextReference {
     /// The reference as the envelope carries it.
     pub fn to_bytes(&self) -> [u8; CiphertextReference::BYTES] {
         let account = self.account.number().to_be_bytes();
+        let layout = if self.key.is_multi_region() {
+            LAYOUT_MULTI_REGION
+        } else {
+            LAYOUT
+        };
         let parts = [
-            &[LAYOUT],
+            &[layout],
             // An account number is below 10^12, which is below 2^40.
             &account[account.len() - ACCOUNT_BYTES..],
             &self.key.bytes(),
@@ -58,13 +66,15 @@ impl CiphertextReference {
         let (&[layout], rest) = bytes.split_first_chunk::<1>()?;
         let (account, rest) = rest.split_first_chunk::<ACCOUNT_BYTES>()?;
         let (key, material) = rest.split_first_chunk::<{ KeyId::BYTES }>()?;
-        if layout != LAYOUT {
-            return None;
-        }
+        let key = match layout {
+            LAYOUT => KeyId::from_bytes(*key),
+            LAYOUT_MULTI_REGION => KeyId::multi_region_from_bytes(*key),
+            _ => return None,
+        };
         let number = account.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
         Some(CiphertextReference {
             account: AccountId::from_number(number)?,
-            key: KeyId::from_bytes(*key),
+            key,
             material: MaterialId::from_bytes(material.try_into().ok()?),
         })
     }
@@ -82,10 +92,11 @@ mod tests {
             number in 0u64..1_000_000_000_000,
             key in any::<[u8; 16]>(),
             material in any::<[u8; 32]>(),
+            multi_region in any::<bool>(),
         ) {
             let reference = CiphertextReference {
                 account: AccountId::from_number(number).unwrap(),
-                key: KeyId::from_bytes(key),
+                key: if multi_region { KeyId::multi_region_from_bytes(key) } else { KeyId::from_bytes(key) },
                 material: MaterialId::from_bytes(material),
             };
             let bytes = reference.to_bytes();

@@ -33,6 +33,16 @@ impl EncryptionContext {
         self.0.is_empty()
     }
 
+    /// Whether it has these pairs and no others.
+    pub fn is(&self, pairs: &BTreeMap<String, String>) -> bool {
+        self.0 == *pairs
+    }
+
+    /// Whether it has these pairs, and perhaps others.
+    pub fn contains(&self, pairs: &BTreeMap<String, String>) -> bool {
+        pairs.iter().all(|(name, value)| self.0.get(name) == Some(value))
+    }
+
     /// The pairs in the order of their names.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))

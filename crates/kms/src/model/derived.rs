@@ -12,6 +12,8 @@ use crate::model::CiphertextReference;
 #[derive(Default)]
 pub(crate) struct Derived {
     pub(crate) arn: OnceLock<Arc<str>>,
+    /// What ciphertexts are bound to, if that is not the ARN.
+    pub(crate) binding: OnceLock<Arc<str>>,
     /// What ciphertexts carry that are made now.
     pub(crate) reference: OnceLock<[u8; CiphertextReference::BYTES]>,
     /// The condition keys that follow from what the key is.

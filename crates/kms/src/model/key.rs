@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::limits::ALIASES_PER_KEY_MAX;
 use crate::model::derived::Derived;
+use crate::model::generation::{Import, Rotated, RotationKind, Schedule};
 use crate::model::{
-    AliasName, CiphertextReference, DeletionWindow, Demand, KeyId, KeyPolicy, KeyState, KeyUsage, Material,
-    MaterialId, Purpose, Tags,
+    AliasName, CiphertextReference, DeletionWindow, Demand, Family, Generation, KeyId, KeyPolicy, KeyState,
+    KeyUsage, Material, MaterialId, MultiRegion, Origin, Purpose, Tags,
 };
 
 /// A key.
@@ -41,6 +42,26 @@ pub struct Key {
     /// The aliases that point at it. Each has a row of its own; the two are
     /// written together.
     pub aliases: BTreeSet<AliasName>,
+    /// Whether a grant was ever made on it. Keys without are spared the search
+    /// for one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub granted: bool,
+    /// Where its material comes from.
+    #[serde(default, skip_serializing_if = "Origin::is_aws_kms")]
+    pub origin: Origin,
+    /// Imported material that it can rotate to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending: Option<Generation>,
+    /// Where its related keys are, if it is a multi-Region key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_region: Option<MultiRegion>,
+    /// Its materials, the current one last; empty until it first rotates or
+    /// material is imported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) generations: Vec<Generation>,
+    /// Whether and when it rotates by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// The material that encrypts, signs and authenticates now.
     pub material: MaterialId,
     /// The same itself, sealed. It stands in the key's own row because a row of
@@ -65,6 +86,34 @@ impl Key {
         self.derived
             .arn
             .get_or_init(|| arn(&self.id, self.account, &self.region).into())
+    }
+
+    /// What its ciphertexts are bound to: its ARN, without the region if related
+    /// keys open them too.
+    pub fn binding(&self) -> &str {
+        match &self.multi_region {
+            None => self.shared_arn(),
+            Some(_) => self
+                .derived
+                .binding
+                .get_or_init(|| format!("arn:aws:kms::{}:key/{}", self.account, self.id).into()),
+        }
+    }
+
+    /// Whether it is the replica of another key.
+    pub fn is_replica(&self) -> bool {
+        let multi_region = self.multi_region.as_ref();
+        multi_region.is_some_and(|keys| !keys.is_primary(&self.region))
+    }
+
+    /// Whether it can be replicated, and can hand that on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPrimary`] if it is no multi-Region primary key.
+    pub fn check_primary(&self) -> Result<&MultiRegion, Error> {
+        let multi_region = self.multi_region.as_ref().filter(|_| !self.is_replica());
+        multi_region.ok_or_else(|| Error::NotPrimary { arn: self.arn() })
     }
 
     /// What ciphertexts carry that are made now.
@@ -115,16 +164,46 @@ impl Key {
         Ok(())
     }
 
-    /// Sets its deletion for the end of `window`, and tells when that is.
+    /// Sets its deletion for the end of `window`, and tells when that is; `None`
+    /// if its window begins once its replicas are gone.
     ///
     /// # Errors
     ///
     /// [`Error::State`] if its state does not admit that.
-    pub fn schedule_deletion(&mut self, now: Timestamp, window: DeletionWindow) -> Result<Timestamp, Error> {
+    pub fn schedule_deletion(
+        &mut self,
+        now: Timestamp,
+        window: DeletionWindow,
+    ) -> Result<Option<Timestamp>, Error> {
         self.check(Demand::ScheduleDeletion)?;
+        let has_replicas = self.check_primary().is_ok_and(|keys| !keys.replicas.is_empty());
+        if has_replicas {
+            self.state = KeyState::PendingReplicaDeletion { window };
+            return Ok(None);
+        }
         let due = window.end(now);
         self.state = KeyState::PendingDeletion { due };
-        Ok(due)
+        Ok(Some(due))
+    }
+
+    /// Forgets a related key that was deleted. A primary that only waited for
+    /// its last replica begins to wait for its own deletion.
+    pub fn forget_replica(&mut self, region: &Region, now: Timestamp) {
+        let Some(keys) = &mut self.multi_region else {
+            return;
+        };
+        keys.replicas.remove(region);
+        if let KeyState::PendingReplicaDeletion { window } = self.state
+            && keys.replicas.is_empty()
+        {
+            self.state = KeyState::PendingDeletion { due: window.end(now) };
+        }
+    }
+
+    /// Takes over what related keys share.
+    pub fn follow(&mut self, other: &Key) {
+        self.multi_region.clone_from(&other.multi_region);
+        self.schedule = other.schedule;
     }
 
     /// Calls its deletion off. It stays disabled until someone enables it.
@@ -134,8 +213,235 @@ impl Key {
     /// [`Error::State`] if none was scheduled.
     pub fn cancel_deletion(&mut self) -> Result<(), Error> {
         self.check(Demand::CancelDeletion)?;
-        self.state = KeyState::Disabled;
+        self.state = if self.is_complete() {
+            KeyState::Disabled
+        } else {
+            KeyState::PendingImport
+        };
         Ok(())
+    }
+
+    /// Its materials, the current one last.
+    pub fn generations(&self) -> Vec<Generation> {
+        if self.generations.is_empty() && self.origin == Origin::AwsKms {
+            return vec![Generation {
+                material: self.material.clone(),
+                rotated: None,
+                import: None,
+            }];
+        }
+        self.generations.clone()
+    }
+
+    /// Whether it waits for its first import: then it only seems to have a material.
+    pub fn has_no_material_yet(&self) -> bool {
+        self.origin == Origin::External && self.generations.is_empty()
+    }
+
+    /// Whether every material is here, so that it can be used.
+    fn is_complete(&self) -> bool {
+        !self.has_no_material_yet() && self.generations.iter().all(Generation::is_present)
+    }
+
+    /// Whether this is one of its materials, or one that it can rotate to.
+    pub fn has_material(&self, id: &MaterialId) -> bool {
+        let mut known = self.generations.iter().chain(&self.pending);
+        known.any(|generation| generation.material == *id)
+    }
+
+    /// When some of its material is forgotten by itself.
+    pub fn expiry_due(&self) -> Option<Timestamp> {
+        let generations = self.generations.iter().chain(&self.pending);
+        generations.filter_map(Generation::expires).min()
+    }
+
+    /// The materials that are to be forgotten by now.
+    pub fn expired(&self, now: Timestamp) -> Vec<MaterialId> {
+        let generations = self.generations.iter().chain(&self.pending);
+        let expired = generations.filter(|it| it.expires().is_some_and(|at| at <= now));
+        expired.map(|it| it.material.clone()).collect()
+    }
+
+    /// Whether it takes material from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotImported`] if not.
+    pub fn check_imported(&self) -> Result<(), Error> {
+        match self.origin {
+            Origin::External => Ok(()),
+            Origin::AwsKms => Err(Error::NotImported { arn: self.arn() }),
+        }
+    }
+
+    /// Takes imported material: again one that it had, or a new one, which is
+    /// its first or the one it will rotate to. Which of the two follows from
+    /// what it has, unless the caller says. With all of its material the key
+    /// comes back into use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IncorrectMaterial`] for another than it had, for a new one that
+    /// it has, and for a second one of a key that has one for ever.
+    ///
+    /// Source: KMS API Reference, `ImportKeyMaterial`, `ImportType`.
+    pub fn import(&mut self, id: &MaterialId, is_new: Option<bool>, import: Import) -> Result<(), Error> {
+        let incorrect = Error::IncorrectMaterial { arn: self.arn() };
+        let is_first = self.generations.is_empty();
+        // A replica has the generations of its primary, and takes no others.
+        let is_new = if self.is_replica() { Some(false) } else { is_new };
+        let mut known = self.generations.iter_mut().chain(&mut self.pending);
+        match known.find(|generation| generation.material == *id) {
+            Some(_) if is_new == Some(true) => return Err(incorrect),
+            Some(generation) => generation.import = Some(import),
+            None if !is_new.unwrap_or(is_first) => return Err(incorrect),
+            None => {
+                let generation = Generation {
+                    material: id.clone(),
+                    rotated: None,
+                    import: Some(import),
+                };
+                if is_first {
+                    self.material = id.clone();
+                    self.generations.push(generation);
+                } else if self.purpose.family() == Family::Symmetric && self.pending.is_none() {
+                    self.pending = Some(generation);
+                } else {
+                    return Err(incorrect);
+                }
+            }
+        }
+        if self.state == KeyState::PendingImport && self.is_complete() {
+            self.state = KeyState::Enabled;
+        }
+        Ok(())
+    }
+
+    /// Learns of the materials that its primary has been given, and waits for
+    /// them to be imported here.
+    pub fn expect_material(&mut self, primary: &Key) {
+        for generation in &primary.generations {
+            if !self
+                .generations
+                .iter()
+                .any(|it| it.material == generation.material)
+            {
+                let mut generation = generation.clone();
+                generation.lose();
+                self.material = generation.material.clone();
+                self.generations.push(generation);
+            }
+        }
+        let known = self.pending.as_ref().map(|pending| &pending.material);
+        if let Some(pending) = &primary.pending
+            && known != Some(&pending.material)
+        {
+            let mut pending = pending.clone();
+            pending.lose();
+            self.pending = Some(pending);
+        }
+    }
+
+    /// None of its materials is here: each must be imported.
+    pub fn wait_for_material(&mut self) {
+        for generation in self.generations.iter_mut().chain(&mut self.pending) {
+            generation.lose();
+        }
+    }
+
+    /// Forgets a material. One that it never used is gone; without one of the
+    /// others it waits for it.
+    pub fn lose(&mut self, id: &MaterialId) {
+        self.pending = self.pending.take().filter(|pending| pending.material != *id);
+        for generation in self.generations.iter_mut().filter(|it| it.material == *id) {
+            generation.lose();
+        }
+        if *id == self.material {
+            self.sealed = None;
+        }
+        if matches!(self.state, KeyState::Enabled | KeyState::Disabled) && !self.is_complete() {
+            self.state = KeyState::PendingImport;
+        }
+    }
+
+    /// How often it rotated for this reason.
+    pub fn rotations(&self, kind: RotationKind) -> usize {
+        let rotated = self.generations.iter().filter_map(|it| it.rotated);
+        rotated.filter(|rotated| rotated.kind == kind).count()
+    }
+
+    /// Whether it ever has another material than its first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CannotRotate`] if not: only symmetric encryption keys do, and
+    /// replicas only when their primary does.
+    pub fn check_rotates(&self) -> Result<(), Error> {
+        if self.purpose.family() == Family::Symmetric && !self.is_replica() {
+            return Ok(());
+        }
+        Err(Error::CannotRotate { arn: self.arn() })
+    }
+
+    /// Whether it may rotate by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CannotRotate`] if not.
+    pub fn check_rotates_by_itself(&self) -> Result<(), Error> {
+        self.check_rotates()?;
+        match self.origin {
+            Origin::AwsKms => Ok(()),
+            Origin::External => Err(Error::CannotRotate { arn: self.arn() }),
+        }
+    }
+
+    /// Puts a material in the place of the current one, whose own row the
+    /// caller keeps. The sealed material must follow.
+    pub fn rotate(&mut self, material: MaterialId, at: Timestamp, kind: RotationKind) {
+        self.take_over(Generation {
+            material,
+            rotated: Some(Rotated { at, kind }),
+            import: None,
+        });
+    }
+
+    /// Rotates to the material that was imported for that. The sealed material
+    /// must follow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingToRotateTo`] if there is none.
+    pub fn rotate_to_imported(&mut self, at: Timestamp) -> Result<(), Error> {
+        let kind = RotationKind::OnDemand;
+        let Some(pending) = self.pending.take() else {
+            return Err(Error::NothingToRotateTo { arn: self.arn() });
+        };
+        self.take_over(Generation {
+            rotated: Some(Rotated { at, kind }),
+            ..pending
+        });
+        Ok(())
+    }
+
+    fn take_over(&mut self, next: Generation) {
+        self.generations = self.generations();
+        self.material = next.material.clone();
+        let rotated = next.rotated;
+        self.generations.push(next);
+        self.sealed = None;
+        if let (Some(rotated), Some(schedule)) = (rotated, self.schedule)
+            && rotated.kind == RotationKind::Automatic
+        {
+            self.schedule = Some(schedule.advanced(rotated.at));
+        }
+    }
+
+    /// When it is to rotate by itself, if it is: a key that is not enabled waits.
+    pub fn rotation_due(&self) -> Option<Timestamp> {
+        let rotates = self.state == KeyState::Enabled && !self.is_replica();
+        let schedule = self.schedule.filter(|_| rotates)?;
+        Some(schedule.next)
     }
 
     /// Adds an alias that points at it.
@@ -200,7 +506,12 @@ impl Key {
             .ok_or_else(|| self.lacks(algorithm.as_str()))
     }
 
-    fn check_usage(&self, operation: &'static str, wanted: KeyUsage) -> Result<(), Error> {
+    /// Whether it is for this.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UsageMismatch`] if not.
+    pub fn check_usage(&self, operation: &'static str, wanted: KeyUsage) -> Result<(), Error> {
         let usage = self.purpose.usage();
         if usage == wanted {
             return Ok(());
@@ -255,6 +566,12 @@ mod tests {
             policy: KeyPolicy::delegating_to(account),
             tags: Tags::default(),
             aliases: BTreeSet::new(),
+            granted: false,
+            multi_region: None,
+            origin: Origin::AwsKms,
+            pending: None,
+            generations: Vec::new(),
+            schedule: None,
             material: MaterialId::generate(&Random::seeded(1)),
             sealed: None,
             derived: Derived::default(),
@@ -329,6 +646,39 @@ mod tests {
                 };
                 prop_assert_eq!(done.is_ok(), expected.is_some());
                 prop_assert_eq!(key.state, expected.unwrap_or(before));
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever is imported, lost and rotated to: a key is of use only with
+        /// all of its material, never has one twice, and forgets none that it used.
+        #[test]
+        fn an_imported_key_is_of_use_only_while_all_its_material_is_here(
+            steps in proptest::collection::vec((0u8..4, 0u8..4), 0..40),
+        ) {
+            let mut key = Key {
+                origin: Origin::External,
+                state: KeyState::PendingImport,
+                ..key()
+            };
+            let mut used = Vec::new();
+            for (step, number) in steps {
+                let id = MaterialId::from_bytes([number; 32]);
+                let import = Import { description: None, expires: None, present: true };
+                match step {
+                    0 => drop(key.import(&id, Some(true), import)),
+                    1 => drop(key.import(&id, None, import)),
+                    2 => key.lose(&id),
+                    _ if key.check(Demand::Rotate).is_ok() => drop(key.rotate_to_imported(Timestamp(1))),
+                    _ => {}
+                }
+                let ids: Vec<_> = key.generations.iter().map(|it| it.material.clone()).collect();
+                prop_assert_eq!(key.check(Demand::Use).is_ok(), key.is_complete());
+                prop_assert!(ids.starts_with(&used), "{:?} was {:?}", ids, used);
+                prop_assert!(ids.iter().enumerate().all(|(at, id)| !ids[..at].contains(id)));
+                prop_assert!(ids.last().is_none_or(|last| *last == key.material));
+                used = ids;
             }
         }
     }

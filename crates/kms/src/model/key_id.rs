@@ -1,7 +1,7 @@
 //! The id of a key: a UUID in lower case, or `mrk-` and 32 hexadecimal digits.
 //!
-//! Absent for now: multi-Region keys. Their ids are read, so that a request
-//! that names one is told that there is no such key; none is ever made.
+//! The second form is that of multi-Region keys, which are related if they have
+//! one id.
 
 use std::fmt;
 
@@ -29,6 +29,21 @@ impl KeyId {
     /// A fresh id.
     pub fn generate(random: &Random) -> KeyId {
         KeyId(ground::id::uuid(random.bytes()))
+    }
+
+    /// A fresh id of a multi-Region key.
+    pub fn generate_multi_region(random: &Random) -> KeyId {
+        KeyId::multi_region_from_bytes(random.bytes())
+    }
+
+    /// Whether it is the id of a multi-Region key.
+    pub fn is_multi_region(&self) -> bool {
+        self.0.starts_with(MULTI_REGION)
+    }
+
+    /// The id of a multi-Region key with these bytes, as [`KeyId::bytes`] gave them.
+    pub fn multi_region_from_bytes(bytes: [u8; KeyId::BYTES]) -> KeyId {
+        KeyId(format!("{MULTI_REGION}{}", hex::encode(bytes)))
     }
 
     /// Reads a UUID in lower case, of any version, or the id of a multi-Region
@@ -61,7 +76,7 @@ impl KeyId {
     }
 
     /// The sixteen bytes of the id. They do not tell the id of a multi-Region
-    /// key from the UUID with the same digits; no key has such an id.
+    /// key from the UUID with the same digits.
     pub fn bytes(&self) -> [u8; KeyId::BYTES] {
         let written = self.0.strip_prefix(MULTI_REGION).unwrap_or(&self.0);
         let mut digits = written.bytes().filter(|byte| *byte != b'-');
@@ -142,6 +157,10 @@ mod tests {
         let id = KeyId::parse("mrk-1234abcd12ab34cd56ef1234567890ab").unwrap();
         assert_eq!(id.as_str(), "mrk-1234abcd12ab34cd56ef1234567890ab");
         assert_eq!(id.bytes()[..2], [0x12, 0x34]);
+        assert_eq!(KeyId::multi_region_from_bytes(id.bytes()), id);
+        assert!(id.is_multi_region() && !KeyId::from_bytes(id.bytes()).is_multi_region());
+        let made = KeyId::generate_multi_region(&Random::seeded(1));
+        assert_eq!(KeyId::parse(made.as_str()), Some(made));
     }
 
     #[test]

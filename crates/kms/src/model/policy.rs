@@ -122,6 +122,18 @@ impl KeyPolicy {
         }
     }
 
+    /// A policy that allows nobody anything, for what no policy can allow: its
+    /// one statement has no resource and is inert.
+    pub fn silent() -> KeyPolicy {
+        KeyPolicy {
+            text:
+                r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*"}}"#
+                    .to_owned(),
+            bound: BTreeMap::new(),
+            compiled: OnceLock::new(),
+        }
+    }
+
     /// Every user or role as the text names it, with the unique id it is bound to.
     pub fn bound(&self) -> &BTreeMap<String, String> {
         &self.bound
@@ -207,6 +219,16 @@ mod tests {
                 .starts_with("{\n  \"Version\" : \"2012-10-17\",\n  \"Id\" : \"key-default-1\"")
         );
         assert!(allows(&policy, &Principal::root(account())));
+        assert!(!allows(
+            &policy,
+            &Principal::user(account(), "AIDAQEAAAAAEXAMPLE234", "/", "bob")
+        ));
+    }
+
+    #[test]
+    fn the_silent_policy_lets_nobody_in() {
+        let policy = KeyPolicy::silent();
+        assert!(!allows(&policy, &Principal::root(account())));
         assert!(!allows(
             &policy,
             &Principal::user(account(), "AIDAQEAAAAAEXAMPLE234", "/", "bob")

@@ -6,15 +6,17 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 
 /// What a key may be used for.
-///
-/// Absent for now: `KEY_AGREEMENT` and `ENCAPSULATE_DECAPSULATE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum KeyUsage {
+    /// `Encapsulate` and `Decapsulate`.
+    EncapsulateDecapsulate,
     /// `Encrypt`, `Decrypt`, `ReEncrypt`, and data keys if symmetric.
     EncryptDecrypt,
     /// `GenerateMac` and `VerifyMac`.
     GenerateVerifyMac,
+    /// `DeriveSharedSecret`.
+    KeyAgreement,
     /// `Sign` and `Verify`.
     SignVerify,
 }
@@ -46,11 +48,27 @@ struct Stored {
 }
 
 impl KeyUsage {
+    /// Every one.
+    pub const ALL: [KeyUsage; 5] = [
+        KeyUsage::EncapsulateDecapsulate,
+        KeyUsage::EncryptDecrypt,
+        KeyUsage::GenerateVerifyMac,
+        KeyUsage::KeyAgreement,
+        KeyUsage::SignVerify,
+    ];
+
+    /// Reads AWS's spelling.
+    pub fn parse(name: &str) -> Option<KeyUsage> {
+        KeyUsage::ALL.into_iter().find(|usage| usage.as_str() == name)
+    }
+
     /// AWS's spelling.
     pub const fn as_str(self) -> &'static str {
         match self {
             KeyUsage::EncryptDecrypt => "ENCRYPT_DECRYPT",
+            KeyUsage::EncapsulateDecapsulate => "ENCAPSULATE_DECAPSULATE",
             KeyUsage::GenerateVerifyMac => "GENERATE_VERIFY_MAC",
+            KeyUsage::KeyAgreement => "KEY_AGREEMENT",
             KeyUsage::SignVerify => "SIGN_VERIFY",
         }
     }
@@ -79,7 +97,9 @@ impl Purpose {
         };
         let fits = match usage {
             KeyUsage::EncryptDecrypt => !spec.encryption_algorithms().is_empty(),
+            KeyUsage::EncapsulateDecapsulate => spec.encapsulates(),
             KeyUsage::GenerateVerifyMac => !spec.mac_algorithms().is_empty(),
+            KeyUsage::KeyAgreement => spec.agrees(),
             KeyUsage::SignVerify => !spec.signing_algorithms().is_empty(),
         };
         if !fits {
@@ -113,7 +133,13 @@ impl Purpose {
             | KeySpec::EccNistP384
             | KeySpec::EccNistP521
             | KeySpec::EccSecgP256K1
-            | KeySpec::EccNistEdwards25519 => Family::Asymmetric,
+            | KeySpec::EccNistEdwards25519
+            | KeySpec::MlDsa44
+            | KeySpec::MlDsa65
+            | KeySpec::MlDsa87
+            | KeySpec::MlKem512
+            | KeySpec::MlKem768
+            | KeySpec::MlKem1024 => Family::Asymmetric,
         }
     }
 
@@ -121,7 +147,10 @@ impl Purpose {
     pub fn encryption_algorithms(self) -> &'static [EncryptionAlgorithm] {
         match self.usage {
             KeyUsage::EncryptDecrypt => self.spec.encryption_algorithms(),
-            KeyUsage::GenerateVerifyMac | KeyUsage::SignVerify => &[],
+            KeyUsage::EncapsulateDecapsulate
+            | KeyUsage::GenerateVerifyMac
+            | KeyUsage::KeyAgreement
+            | KeyUsage::SignVerify => &[],
         }
     }
 
@@ -129,7 +158,10 @@ impl Purpose {
     pub fn signing_algorithms(self) -> &'static [SigningAlgorithm] {
         match self.usage {
             KeyUsage::SignVerify => self.spec.signing_algorithms(),
-            KeyUsage::EncryptDecrypt | KeyUsage::GenerateVerifyMac => &[],
+            KeyUsage::EncapsulateDecapsulate
+            | KeyUsage::EncryptDecrypt
+            | KeyUsage::GenerateVerifyMac
+            | KeyUsage::KeyAgreement => &[],
         }
     }
 
@@ -137,7 +169,10 @@ impl Purpose {
     pub fn mac_algorithms(self) -> &'static [MacAlgorithm] {
         match self.usage {
             KeyUsage::GenerateVerifyMac => self.spec.mac_algorithms(),
-            KeyUsage::EncryptDecrypt | KeyUsage::SignVerify => &[],
+            KeyUsage::EncapsulateDecapsulate
+            | KeyUsage::EncryptDecrypt
+            | KeyUsage::KeyAgreement
+            | KeyUsage::SignVerify => &[],
         }
     }
 }
@@ -167,16 +202,19 @@ mod tests {
     /// KMS API Reference, `CreateKey`, `KeyUsage`.
     #[test]
     fn usages_fit_specs_as_published() {
-        use KeyUsage::{EncryptDecrypt, GenerateVerifyMac, SignVerify};
+        use KeyUsage::{EncapsulateDecapsulate, EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
         for spec in KeySpec::ALL {
             let name = spec.as_str();
             let expected: &[KeyUsage] = match name.split('_').next() {
                 Some("SYMMETRIC") => &[EncryptDecrypt],
                 Some("RSA") => &[EncryptDecrypt, SignVerify],
+                Some("ECC") if name.starts_with("ECC_NIST_P") => &[SignVerify, KeyAgreement],
                 Some("ECC") => &[SignVerify],
+                Some("ML") if name.starts_with("ML_DSA") => &[SignVerify],
+                Some("ML") => &[EncapsulateDecapsulate],
                 _ => &[GenerateVerifyMac],
             };
-            for usage in [EncryptDecrypt, GenerateVerifyMac, SignVerify] {
+            for usage in KeyUsage::ALL {
                 assert_eq!(
                     Purpose::new(*spec, Some(usage)).is_ok(),
                     expected.contains(&usage),
@@ -194,11 +232,7 @@ mod tests {
     #[test]
     fn every_purpose_has_one_kind_of_algorithm_and_is_read_back() {
         for spec in KeySpec::ALL {
-            for usage in [
-                KeyUsage::EncryptDecrypt,
-                KeyUsage::GenerateVerifyMac,
-                KeyUsage::SignVerify,
-            ] {
+            for usage in KeyUsage::ALL {
                 let Ok(purpose) = Purpose::new(*spec, Some(usage)) else {
                     continue;
                 };
@@ -206,6 +240,8 @@ mod tests {
                     !purpose.encryption_algorithms().is_empty(),
                     !purpose.signing_algorithms().is_empty(),
                     !purpose.mac_algorithms().is_empty(),
+                    usage == KeyUsage::KeyAgreement,
+                    usage == KeyUsage::EncapsulateDecapsulate,
                 ];
                 assert_eq!(kinds.iter().filter(|kind| **kind).count(), 1, "{purpose:?}");
                 let stored = serde_json::to_string(&purpose).unwrap();

@@ -51,6 +51,14 @@ pub enum Demand {
     Annotate,
     /// `CancelKeyDeletion`.
     CancelDeletion,
+    /// `CreateGrant`.
+    Grant,
+    /// `GetParametersForImport` and `ImportKeyMaterial`.
+    Import,
+    /// `ReplicateKey` and `UpdatePrimaryRegion`.
+    Replicate,
+    /// `RotateKeyOnDemand`, and whether the key rotates by itself.
+    Rotate,
     /// `ScheduleKeyDeletion`.
     ScheduleDeletion,
     /// `EnableKey` and `DisableKey`.
@@ -115,16 +123,26 @@ impl KeyState {
             Demand::Annotate => standing != Standing::PendingDeletion,
             Demand::CancelDeletion if standing == Standing::PendingDeletion => true,
             Demand::CancelDeletion => return Err(Standing::NotPendingDeletion),
+            Demand::Grant => matches!(standing, Standing::Unavailable | Standing::Updating),
             Demand::ScheduleDeletion => !matches!(standing, Standing::PendingDeletion | Standing::Updating),
             Demand::Switch => matches!(standing, Standing::Disabled | Standing::Unavailable),
-            Demand::Use => standing == Standing::Updating,
+            Demand::Import => matches!(standing, Standing::Disabled | Standing::PendingImport),
+            Demand::Replicate => false,
+            Demand::Rotate | Demand::Use => standing == Standing::Updating,
         };
         if admitted { Ok(()) } else { Err(standing) }
     }
 
     fn admits_enabled(self, demand: Demand) -> Result<(), Standing> {
         match demand {
-            Demand::Annotate | Demand::ScheduleDeletion | Demand::Switch | Demand::Use => Ok(()),
+            Demand::Annotate
+            | Demand::Replicate
+            | Demand::Import
+            | Demand::Grant
+            | Demand::Rotate
+            | Demand::ScheduleDeletion
+            | Demand::Switch
+            | Demand::Use => Ok(()),
             Demand::CancelDeletion => Err(Standing::NotPendingDeletion),
         }
     }
@@ -201,9 +219,13 @@ mod tests {
     #[test]
     fn every_state_admits_what_the_guide_says() {
         #[rustfmt::skip]
-        let table: [(Demand, [&str; 7]); 5] = [
+        let table: [(Demand, [&str; 7]); 9] = [
             // Demand                  Enabled   Disabled    PendingDeletion  PendingImport  Unavailable    Creating    Updating
             (Demand::Use,              [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "."]),
+            (Demand::Grant,            [".",     "disabled", "deletion",      "import",      ".",           "creating", "."]),
+            (Demand::Rotate,           [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "."]),
+            (Demand::Import,           [".",     ".",        "deletion",      ".",           "unavailable", "creating", "updating"]),
+            (Demand::Replicate,        [".",     "disabled", "deletion",      "import",      "unavailable", "creating", "updating"]),
             (Demand::Annotate,         [".",     ".",        "deletion",      ".",           ".",           ".",        "."]),
             (Demand::Switch,           [".",     ".",        "deletion",      "import",      ".",           "creating", "updating"]),
             (Demand::ScheduleDeletion, [".",     ".",        "deletion",      ".",           ".",           ".",        "updating"]),
@@ -236,6 +258,10 @@ mod tests {
         let window = DeletionWindow::new(None).unwrap();
         for demand in [
             Demand::Use,
+            Demand::Grant,
+            Demand::Import,
+            Demand::Replicate,
+            Demand::Rotate,
             Demand::Annotate,
             Demand::Switch,
             Demand::ScheduleDeletion,

@@ -97,7 +97,7 @@ pub(super) async fn seal(
     let ciphertext = Envelope::seal(
         symmetric,
         key.reference(),
-        key.shared_arn().as_bytes(),
+        key.binding().as_bytes(),
         &context.authenticated(),
         plaintext,
         cx.random(),
@@ -133,7 +133,7 @@ pub(super) async fn open(
         .await?
         .ok_or(Error::InvalidCiphertext)?;
     let symmetric = backing.symmetric().ok_or(Error::InvalidCiphertext)?;
-    let plaintext = envelope.open(symmetric, key.shared_arn().as_bytes(), &context.authenticated())?;
+    let plaintext = envelope.open(symmetric, key.binding().as_bytes(), &context.authenticated())?;
     Ok(Opened {
         plaintext,
         material: Some(reference.material),

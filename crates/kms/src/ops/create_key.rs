@@ -11,41 +11,66 @@ use kms_api::{CreateKeyInput, CreateKeyOutput, KeyUsageType, OriginType};
 use crate::access;
 use crate::error::Error;
 use crate::model::derived::Derived;
-use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, Purpose, Tags, policy};
+use crate::model::{
+    Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, MultiRegion, Origin, Purpose, Tags, policy,
+};
 use crate::ops::key_policy::{bind, refuse_lockout};
 use crate::ops::metadata::metadata;
 use crate::{Kms, store};
 
-/// Creates a key: enabled, with material made here.
+/// Creates a key: enabled, with material made here, or waiting for its import.
 ///
 /// # Errors
 ///
 /// What the account may not do, what does not fit together, and what is not
 /// supported: see [`Error`].
 pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<CreateKeyOutput, Error> {
-    refuse_other_origins(&input)?;
+    let origin = origin(&input)?;
+    let is_multi_region = input.multi_region == Some(true);
     let purpose = purpose(&input)?;
+    refuse_import_of(purpose.spec(), origin)?;
     let tags = Tags::parse(input.tags.unwrap_or_default())?;
     let given = input.policy.map(policy::UnboundPolicy::parse).transpose()?;
 
     let bypass = input.bypass_policy_lockout_safety_check;
-    let may_create = cx.authorize(access::new_key(purpose, &tags, bypass)).await?;
+    let may_create = cx
+        .authorize(access::new_key(
+            purpose,
+            origin,
+            &tags,
+            bypass,
+            is_multi_region.then_some("PRIMARY"),
+        ))
+        .await?;
     let is_given = given.is_some();
     let policy = match given {
         Some(policy) => bind(cx, policy).await?,
         None => KeyPolicy::delegating_to(cx.account()),
     };
     let mut key = Key {
-        id: KeyId::generate(cx.random()),
+        id: if is_multi_region {
+            KeyId::generate_multi_region(cx.random())
+        } else {
+            KeyId::generate(cx.random())
+        },
         account: cx.account(),
         region: cx.region().clone(),
         purpose,
         created: cx.now(),
         description: input.description.unwrap_or_default(),
-        state: KeyState::Enabled,
+        state: match origin {
+            Origin::AwsKms => KeyState::Enabled,
+            Origin::External => KeyState::PendingImport,
+        },
         policy,
         tags,
         aliases: BTreeSet::new(),
+        granted: false,
+        multi_region: is_multi_region.then(|| MultiRegion::alone(cx.region().clone())),
+        origin,
+        pending: None,
+        generations: Vec::new(),
+        schedule: None,
         material: MaterialId::generate(cx.random()),
         sealed: None,
         derived: Derived::default(),
@@ -57,8 +82,10 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         refuse_lockout(cx, &key, &key.policy, bypass).await?;
     }
 
-    let backing = make(kms, purpose.spec(), cx.random()).await?;
-    key.sealed = Some(store::seal(cx, &key, &backing)?);
+    if origin == Origin::AwsKms {
+        let backing = make(kms, purpose.spec(), cx.random()).await?;
+        key.sealed = Some(store::seal(cx, &key, &backing)?);
+    }
     // Before the write, whose intent must tell all that the record will.
     access::created(cx, &key);
     cx.write(async |tx| {
@@ -71,22 +98,28 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
     })
 }
 
-/// Refuses keys whose material is not made here, and keys of several regions.
-fn refuse_other_origins(input: &CreateKeyInput) -> Result<(), Error> {
-    match input.origin {
-        None | Some(OriginType::AwsKms) => {}
-        Some(OriginType::External) => return Err(Error::Unsupported("Origin EXTERNAL")),
+/// Where the material is to come from. Refuses key stores.
+fn origin(input: &CreateKeyInput) -> Result<Origin, Error> {
+    let origin = match input.origin {
+        None | Some(OriginType::AwsKms) => Origin::AwsKms,
+        Some(OriginType::External) => Origin::External,
         Some(OriginType::AwsCloudhsm) => return Err(Error::Unsupported("Origin AWS_CLOUDHSM")),
         Some(OriginType::ExternalKeyStore) => return Err(Error::Unsupported("Origin EXTERNAL_KEY_STORE")),
-    }
+    };
     if input.custom_key_store_id.is_some() {
         return Err(Error::Unsupported("CustomKeyStoreId"));
     }
     if input.xks_key_id.is_some() {
         return Err(Error::Unsupported("XksKeyId"));
     }
-    if input.multi_region == Some(true) {
-        return Err(Error::Unsupported("MultiRegion"));
+    Ok(origin)
+}
+
+/// Material of the post-quantum specs is made here alone.
+fn refuse_import_of(spec: KeySpec, origin: Origin) -> Result<(), Error> {
+    let post_quantum = spec.as_str().starts_with("ML_");
+    if post_quantum && origin == Origin::External {
+        return Err(Error::Unsupported("Origin EXTERNAL for ML_DSA and ML_KEM keys"));
     }
     Ok(())
 }
@@ -100,15 +133,13 @@ fn purpose(input: &CreateKeyInput) -> Result<Purpose, Error> {
         (None, None) => KeySpec::SymmetricDefault.as_str(),
     };
     let spec = KeySpec::parse(name).ok_or(Error::Unsupported(name))?;
-    let usage = match input.key_usage {
-        None => None,
-        Some(KeyUsageType::EncryptDecrypt) => Some(KeyUsage::EncryptDecrypt),
-        Some(KeyUsageType::GenerateVerifyMac) => Some(KeyUsage::GenerateVerifyMac),
-        Some(KeyUsageType::SignVerify) => Some(KeyUsage::SignVerify),
-        Some(usage @ (KeyUsageType::KeyAgreement | KeyUsageType::EncapsulateDecapsulate)) => {
-            return Err(Error::Unsupported(usage.as_str()));
-        }
-    };
+    let usage = input.key_usage.map(|usage| match usage {
+        KeyUsageType::EncapsulateDecapsulate => KeyUsage::EncapsulateDecapsulate,
+        KeyUsageType::EncryptDecrypt => KeyUsage::EncryptDecrypt,
+        KeyUsageType::GenerateVerifyMac => KeyUsage::GenerateVerifyMac,
+        KeyUsageType::KeyAgreement => KeyUsage::KeyAgreement,
+        KeyUsageType::SignVerify => KeyUsage::SignVerify,
+    });
     Purpose::new(spec, usage)
 }
 
@@ -132,6 +163,12 @@ pub(super) async fn make(kms: &Kms, spec: KeySpec, random: &Random) -> Result<Ba
         | KeySpec::EccNistP521
         | KeySpec::EccSecgP256K1
         | KeySpec::EccNistEdwards25519
+        | KeySpec::MlDsa44
+        | KeySpec::MlDsa65
+        | KeySpec::MlDsa87
+        | KeySpec::MlKem512
+        | KeySpec::MlKem768
+        | KeySpec::MlKem1024
         | KeySpec::SymmetricDefault
         | KeySpec::Hmac224
         | KeySpec::Hmac256
@@ -179,6 +216,9 @@ mod tests {
         ));
         let cases = [
             (Spec::EccNistP256, KeyUsageType::EncryptDecrypt),
+            (Spec::EccSecgP256k1, KeyUsageType::KeyAgreement),
+            (Spec::MlDsa44, KeyUsageType::EncapsulateDecapsulate),
+            (Spec::MlKem512, KeyUsageType::SignVerify),
             (Spec::SymmetricDefault, KeyUsageType::SignVerify),
         ];
         for (spec, usage) in cases {
@@ -197,26 +237,15 @@ mod tests {
             let refused = matches!(purpose(&input(Some(*spec), None)), Err(Error::Unsupported(_)));
             assert_eq!(refused, !done, "{spec:?}");
         }
-        for usage in [KeyUsageType::KeyAgreement, KeyUsageType::EncapsulateDecapsulate] {
-            assert!(matches!(
-                purpose(&input(Some(Spec::EccNistP256), Some(usage))),
-                Err(Error::Unsupported(_))
-            ));
-        }
         let empty = CreateKeyInput::default;
-        assert!(refuse_other_origins(&empty()).is_ok());
-        assert!(
-            refuse_other_origins(&CreateKeyInput {
-                multi_region: Some(false),
-                ..empty()
-            })
-            .is_ok()
-        );
+        assert_eq!(origin(&empty()).unwrap(), Origin::AwsKms);
+        let external = CreateKeyInput {
+            origin: Some(OriginType::External),
+            multi_region: Some(false),
+            ..empty()
+        };
+        assert_eq!(origin(&external).unwrap(), Origin::External);
         for refused in [
-            CreateKeyInput {
-                origin: Some(OriginType::External),
-                ..empty()
-            },
             CreateKeyInput {
                 origin: Some(OriginType::AwsCloudhsm),
                 ..empty()
@@ -233,13 +262,9 @@ mod tests {
                 xks_key_id: Some("x".into()),
                 ..empty()
             },
-            CreateKeyInput {
-                multi_region: Some(true),
-                ..empty()
-            },
         ] {
             assert!(
-                matches!(refuse_other_origins(&refused), Err(Error::Unsupported(_))),
+                matches!(origin(&refused), Err(Error::Unsupported(_))),
                 "{refused:?}"
             );
         }

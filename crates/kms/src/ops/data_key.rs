@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::limits::RANDOM_BYTES_MAX;
 use crate::model::{Demand, EncryptionContext, Key};
 use crate::ops::cipher::{self, Sealed};
-use crate::ops::{refuse_grant_tokens, refuse_recipient, unless_dry_run};
+use crate::ops::{grant_token, refuse_recipient, unless_dry_run};
 use crate::{Kms, access, store};
 
 /// Makes a data key and gives it in clear and encrypted.
@@ -98,7 +98,7 @@ struct DataKey {
 }
 
 async fn generate(cx: &Cx, wish: Wish) -> Result<DataKey, Error> {
-    refuse_grant_tokens(wish.grant_tokens.as_deref())?;
+    grant_token::check(cx, wish.grant_tokens.as_deref())?;
     let context = EncryptionContext::parse(wish.context)?;
     let key = store::key_or_alias(cx, &wish.key_id).await?;
 

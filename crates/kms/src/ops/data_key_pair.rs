@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::model::{Demand, EncryptionContext, Key};
 use crate::ops::cipher::{self, Sealed};
 use crate::ops::create_key::make;
-use crate::ops::{refuse_grant_tokens, refuse_recipient};
+use crate::ops::{grant_token, refuse_recipient};
 use crate::{Kms, access, store};
 
 /// Makes a key pair and gives its private key in clear and encrypted.
@@ -99,7 +99,7 @@ struct DataKeyPair {
 }
 
 async fn generate(kms: &Kms, cx: &Cx, wish: Wish) -> Result<DataKeyPair, Error> {
-    refuse_grant_tokens(wish.grant_tokens.as_deref())?;
+    grant_token::check(cx, wish.grant_tokens.as_deref())?;
     let spec = spec(wish.spec)?;
     let context = EncryptionContext::parse(wish.context)?;
     let key = store::key_or_alias(cx, &wish.key_id).await?;
@@ -130,9 +130,11 @@ async fn generate(kms: &Kms, cx: &Cx, wish: Wish) -> Result<DataKeyPair, Error> 
     })
 }
 
-/// Pairs are made of whatever asymmetric keys are made of.
+/// Pairs are made of whatever asymmetric keys are made of, and can be written
+/// as PKCS #8: so far not ML-KEM keys.
 fn spec(asked: DataKeyPairSpec) -> Result<KeySpec, Error> {
-    KeySpec::parse(asked.as_str()).ok_or(Error::Unsupported(asked.as_str()))
+    let spec = KeySpec::parse(asked.as_str()).filter(|spec| !spec.encapsulates());
+    spec.ok_or(Error::Unsupported(asked.as_str()))
 }
 
 fn public_key(pair: &BackingKey) -> Vec<u8> {

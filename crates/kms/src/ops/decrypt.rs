@@ -6,7 +6,7 @@ use kms_api::{DecryptInput, DecryptOutput, EncryptionAlgorithmSpec};
 use crate::error::Error;
 use crate::model::{Demand, EncryptionContext};
 use crate::ops::cipher::{self, Source};
-use crate::ops::{refuse_grant_tokens, refuse_recipient, unless_dry_run};
+use crate::ops::{grant_token, refuse_recipient, unless_dry_run};
 use crate::{Kms, access};
 
 /// Decrypts what `Encrypt`, a data key operation or, for RSA, anyone with the
@@ -17,7 +17,7 @@ use crate::{Kms, access};
 /// [`Error::InvalidCiphertext`] without saying why, [`Error::IncorrectKey`] if
 /// the ciphertext names another key than the request.
 pub async fn decrypt(_kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     refuse_recipient(input.recipient.as_ref())?;
     let asked = input
         .encryption_algorithm

@@ -4,8 +4,8 @@ use gate::Cx;
 use kms_api::{DescribeKeyInput, DescribeKeyOutput};
 
 use crate::error::Error;
+use crate::ops::grant_token;
 use crate::ops::metadata::metadata;
-use crate::ops::refuse_grant_tokens;
 use crate::{Kms, access, store};
 
 /// Tells everything about a key but its policy, tags and material.
@@ -14,7 +14,7 @@ use crate::{Kms, access, store};
 ///
 /// [`Error::KeyNotFound`] and its kin, [`Error::Denied`].
 pub async fn describe_key(_kms: &Kms, cx: &Cx, input: DescribeKeyInput) -> Result<DescribeKeyOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
     let key = access::key(cx, key).permit().await?;

@@ -6,7 +6,7 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::{Demand, EncryptionContext};
-use crate::ops::{cipher, refuse_grant_tokens, unless_dry_run};
+use crate::ops::{cipher, grant_token, unless_dry_run};
 use crate::{Kms, access, store};
 
 /// Encrypts up to 4,096 bytes, or what fits an RSA key.
@@ -16,7 +16,7 @@ use crate::{Kms, access, store};
 /// [`Error::State`], [`Error::UsageMismatch`], [`Error::AlgorithmMismatch`],
 /// [`Error::PlaintextLength`] and whatever else [`Error`] names.
 pub async fn encrypt(_kms: &Kms, cx: &Cx, input: EncryptInput) -> Result<EncryptOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let asked = input
         .encryption_algorithm
         .unwrap_or(EncryptionAlgorithmSpec::SymmetricDefault);

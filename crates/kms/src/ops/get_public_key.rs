@@ -6,7 +6,7 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::Demand;
-use crate::ops::{metadata, refuse_grant_tokens};
+use crate::ops::{grant_token, metadata};
 use crate::{Kms, access, store};
 
 /// Gives the public half of an asymmetric key, as a SubjectPublicKeyInfo.
@@ -19,7 +19,7 @@ pub async fn get_public_key(
     cx: &Cx,
     input: GetPublicKeyInput,
 ) -> Result<GetPublicKeyOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
     let key = access::key(cx, key).permit().await?;
@@ -38,8 +38,7 @@ pub async fn get_public_key(
         key_usage: Some(metadata::usage(purpose)),
         encryption_algorithms: metadata::encryption_algorithms(purpose),
         signing_algorithms: metadata::signing_algorithms(purpose),
-        // No key is for these yet.
-        key_agreement_algorithms: None,
-        encapsulation_algorithms: None,
+        key_agreement_algorithms: metadata::key_agreement_algorithms(purpose),
+        encapsulation_algorithms: metadata::encapsulation_algorithms(purpose),
     })
 }

@@ -39,7 +39,7 @@ pub async fn schedule_key_deletion(
     .await?;
     Ok(ScheduleKeyDeletionOutput {
         key_id: Some(after.arn()),
-        deletion_date: Some(due),
+        deletion_date: due,
         key_state: Some(metadata::state(after.state)),
         pending_window_in_days: i32::try_from(window.days()).ok(),
     })
@@ -49,7 +49,8 @@ pub async fn schedule_key_deletion(
 ///
 /// # Errors
 ///
-/// [`Error::State`] if none is pending.
+/// [`Error::State`] if none is pending, [`Error::KeyNotFound`] once its time
+/// has come: the deletion may have begun.
 pub async fn cancel_key_deletion(
     _kms: &Kms,
     cx: &Cx,
@@ -58,6 +59,9 @@ pub async fn cancel_key_deletion(
     let key = store::key(cx, &input.key_id).await?;
 
     let key = access::key(cx, key).permit().await?;
+    if key.state.deletion_due().is_some_and(|due| due <= cx.now()) {
+        return Err(Error::KeyNotFound(key.arn()));
+    }
     let mut after = Key::clone(&key);
     after.cancel_deletion()?;
 

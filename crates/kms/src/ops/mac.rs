@@ -6,7 +6,7 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::Demand;
-use crate::ops::{refuse_grant_tokens, unless_dry_run};
+use crate::ops::{grant_token, unless_dry_run};
 use crate::{Kms, access, store};
 
 /// Makes the HMAC of a message of up to 4,096 bytes.
@@ -15,7 +15,7 @@ use crate::{Kms, access, store};
 ///
 /// [`Error::State`], [`Error::UsageMismatch`], [`Error::AlgorithmMismatch`].
 pub async fn generate_mac(_kms: &Kms, cx: &Cx, input: GenerateMacInput) -> Result<GenerateMacOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
     let key = access::key(cx, key).mac(input.mac_algorithm).permit().await?;
@@ -40,7 +40,7 @@ pub async fn generate_mac(_kms: &Kms, cx: &Cx, input: GenerateMacInput) -> Resul
 ///
 /// [`Error::InvalidMac`]; otherwise those of [`generate_mac`].
 pub async fn verify_mac(_kms: &Kms, cx: &Cx, input: VerifyMacInput) -> Result<VerifyMacOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
     let key = access::key(cx, key).mac(input.mac_algorithm).permit().await?;

@@ -1,15 +1,18 @@
 //! What `CreateKey` and `DescribeKey` tell of a key.
 
+use ground::Region;
 use kms_api::{
-    CustomerMasterKeySpec, EncryptionAlgorithmSpec, KeyManagerType, KeyMetadata, KeySpec, KeyUsageType,
-    MacAlgorithmSpec, OriginType, SigningAlgorithmSpec,
+    CustomerMasterKeySpec, EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, ExpirationModelType,
+    KeyAgreementAlgorithmSpec, KeyManagerType, KeyMetadata, KeySpec, KeyUsageType, MacAlgorithmSpec,
+    MultiRegionConfiguration, MultiRegionKey, MultiRegionKeyType, OriginType, SigningAlgorithmSpec,
 };
 
-use crate::model::{Family, Key, KeyState, KeyUsage, Purpose};
+use crate::model::key::arn;
+use crate::model::{Family, Key, KeyState, KeyUsage, MultiRegion, Purpose};
 
 /// The metadata of a key.
 pub(super) fn metadata(key: &Key) -> KeyMetadata {
-    let is_symmetric = key.purpose.family() == Family::Symmetric;
+    let has_material_id = key.purpose.family() == Family::Symmetric && !key.has_no_material_yet();
     let window = match key.state {
         KeyState::PendingReplicaDeletion { window } => i32::try_from(window.days()).ok(),
         KeyState::Creating
@@ -30,27 +33,51 @@ pub(super) fn metadata(key: &Key) -> KeyMetadata {
         key_usage: Some(usage(key.purpose)),
         key_state: Some(state(key.state)),
         deletion_date: key.state.deletion_due(),
-        origin: Some(OriginType::AwsKms),
+        origin: OriginType::parse(key.origin.as_str()),
         key_manager: Some(KeyManagerType::Customer),
         customer_master_key_spec: old_spec(key.purpose),
         key_spec: spec(key.purpose),
         encryption_algorithms: encryption_algorithms(key.purpose),
         signing_algorithms: signing_algorithms(key.purpose),
         mac_algorithms: mac_algorithms(key.purpose),
-        multi_region: Some(false),
+        multi_region: Some(key.multi_region.is_some()),
         pending_deletion_window_in_days: window,
-        current_key_material_id: is_symmetric.then(|| key.material.to_string()),
-        // Of imported, custom-store and multi-Region keys, and of usages that
-        // no key has yet.
-        valid_to: None,
+        current_key_material_id: has_material_id.then(|| key.material.to_string()),
+        valid_to: key.expiry_due(),
+        expiration_model: expiration_model(key),
+        multi_region_configuration: key.multi_region.as_ref().map(|keys| configuration(key, keys)),
+        // Of custom-store keys.
         custom_key_store_id: None,
         cloud_hsm_cluster_id: None,
-        expiration_model: None,
-        key_agreement_algorithms: None,
-        encapsulation_algorithms: None,
-        multi_region_configuration: None,
+        key_agreement_algorithms: key_agreement_algorithms(key.purpose),
+        encapsulation_algorithms: encapsulation_algorithms(key.purpose),
         xks_key_configuration: None,
     }
+}
+
+/// Where the related keys of a multi-Region key are.
+fn configuration(key: &Key, keys: &MultiRegion) -> MultiRegionConfiguration {
+    let named = |region: &Region| MultiRegionKey {
+        arn: Some(arn(&key.id, key.account, region)),
+        region: Some(region.to_string()),
+    };
+    MultiRegionConfiguration {
+        multi_region_key_type: MultiRegionKeyType::parse(keys.type_in(&key.region)),
+        primary_key: Some(named(&keys.primary)),
+        replica_keys: Some(keys.replicas.iter().map(named).collect()),
+    }
+}
+
+/// Whether the imported material of a key expires, as long as it is here.
+fn expiration_model(key: &Key) -> Option<ExpirationModelType> {
+    let is_here = key
+        .generations()
+        .iter()
+        .any(|it| it.import.is_some() && it.is_present());
+    is_here.then_some(match key.expiry_due() {
+        Some(_) => ExpirationModelType::KeyMaterialExpires,
+        None => ExpirationModelType::KeyMaterialDoesNotExpire,
+    })
 }
 
 /// The spec in the API's terms.
@@ -67,7 +94,9 @@ pub(super) fn old_spec(purpose: Purpose) -> Option<CustomerMasterKeySpec> {
 pub(super) fn usage(purpose: Purpose) -> KeyUsageType {
     match purpose.usage() {
         KeyUsage::EncryptDecrypt => KeyUsageType::EncryptDecrypt,
+        KeyUsage::EncapsulateDecapsulate => KeyUsageType::EncapsulateDecapsulate,
         KeyUsage::GenerateVerifyMac => KeyUsageType::GenerateVerifyMac,
+        KeyUsage::KeyAgreement => KeyUsageType::KeyAgreement,
         KeyUsage::SignVerify => KeyUsageType::SignVerify,
     }
 }
@@ -104,6 +133,16 @@ pub(super) fn signing_algorithms(purpose: Purpose) -> Option<Vec<SigningAlgorith
     some(names.filter_map(SigningAlgorithmSpec::parse))
 }
 
+/// The key agreement algorithms; absent if there are none.
+pub(super) fn key_agreement_algorithms(purpose: Purpose) -> Option<Vec<KeyAgreementAlgorithmSpec>> {
+    (purpose.usage() == KeyUsage::KeyAgreement).then(|| vec![KeyAgreementAlgorithmSpec::Ecdh])
+}
+
+/// The encapsulation algorithms; absent if there are none.
+pub(super) fn encapsulation_algorithms(purpose: Purpose) -> Option<Vec<EncapsulationAlgorithmSpec>> {
+    (purpose.usage() == KeyUsage::EncapsulateDecapsulate).then(|| vec![EncapsulationAlgorithmSpec::MlKem])
+}
+
 fn mac_algorithms(purpose: Purpose) -> Option<Vec<MacAlgorithmSpec>> {
     let names = purpose
         .mac_algorithms()
@@ -125,11 +164,7 @@ mod tests {
     #[test]
     fn no_name_is_lost_between_crypto_and_api() {
         for key_spec in crypto::key::KeySpec::ALL {
-            for key_usage in [
-                KeyUsage::EncryptDecrypt,
-                KeyUsage::GenerateVerifyMac,
-                KeyUsage::SignVerify,
-            ] {
+            for key_usage in KeyUsage::ALL {
                 let Ok(purpose) = Purpose::new(*key_spec, Some(key_usage)) else {
                     continue;
                 };
@@ -146,7 +181,8 @@ mod tests {
                     purpose.mac_algorithms().len(),
                 ];
                 assert_eq!(told, known.map(|count| (count > 0).then_some(count)));
-                let is_new = key_spec.as_str() == "ECC_NIST_EDWARDS25519";
+                let name = key_spec.as_str();
+                let is_new = name == "ECC_NIST_EDWARDS25519" || name.starts_with("ML_");
                 assert_eq!(old_spec(purpose).is_none(), is_new);
             }
         }

@@ -7,7 +7,7 @@ use shape::Blob;
 use crate::error::Error;
 use crate::model::{Demand, EncryptionContext};
 use crate::ops::cipher::{self, Source};
-use crate::ops::{refuse_grant_tokens, unless_dry_run};
+use crate::ops::{grant_token, unless_dry_run};
 use crate::{Kms, access, store};
 
 /// Decrypts under one key and encrypts under another, or under the same with
@@ -17,7 +17,7 @@ use crate::{Kms, access, store};
 ///
 /// Those of `Decrypt` for the source and of `Encrypt` for the destination.
 pub async fn re_encrypt(_kms: &Kms, cx: &Cx, input: ReEncryptInput) -> Result<ReEncryptOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let default = EncryptionAlgorithmSpec::SymmetricDefault;
     let asked_from = input.source_encryption_algorithm.unwrap_or(default);
     let asked_to = input.destination_encryption_algorithm.unwrap_or(default);

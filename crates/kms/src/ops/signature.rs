@@ -1,12 +1,12 @@
 //! `Sign` and `Verify`.
 
 use gate::Cx;
-use kms_api::{MessageType, SignInput, SignOutput, SigningAlgorithmSpec, VerifyInput, VerifyOutput};
+use kms_api::{MessageType, SignInput, SignOutput, VerifyInput, VerifyOutput};
 use shape::Blob;
 
 use crate::error::Error;
 use crate::model::Demand;
-use crate::ops::{refuse_grant_tokens, unless_dry_run};
+use crate::ops::{grant_token, unless_dry_run};
 use crate::{Kms, access, store};
 
 /// Signs a message of up to 4,096 bytes, or a digest.
@@ -17,7 +17,7 @@ use crate::{Kms, access, store};
 /// does not take; [`Error::State`], [`Error::UsageMismatch`] and
 /// [`Error::AlgorithmMismatch`] for the key.
 pub async fn sign(_kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let message_type = input.message_type.unwrap_or(MessageType::Raw);
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
@@ -27,7 +27,7 @@ pub async fn sign(_kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, E
         .await?;
     key.check(Demand::Use)?;
     let algorithm = key.signs_with("Sign", input.signing_algorithm)?;
-    let kind = kind(message_type, input.signing_algorithm)?;
+    let kind = kind(message_type);
 
     let backing = store::current_backing(cx, &key).await?;
     let signature = backing.sign(algorithm, kind, input.message.expose())?;
@@ -47,7 +47,7 @@ pub async fn sign(_kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, E
 ///
 /// [`Error::InvalidSignature`]; otherwise those of [`sign`].
 pub async fn verify(_kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOutput, Error> {
-    refuse_grant_tokens(input.grant_tokens.as_deref())?;
+    grant_token::check(cx, input.grant_tokens.as_deref())?;
     let message_type = input.message_type.unwrap_or(MessageType::Raw);
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
@@ -57,7 +57,7 @@ pub async fn verify(_kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOut
         .await?;
     key.check(Demand::Use)?;
     let algorithm = key.signs_with("Verify", input.signing_algorithm)?;
-    let kind = kind(message_type, input.signing_algorithm)?;
+    let kind = kind(message_type);
 
     let backing = store::current_backing(cx, &key).await?;
     backing.verify(algorithm, kind, input.message.expose(), &input.signature)?;
@@ -71,17 +71,11 @@ pub async fn verify(_kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOut
     )
 }
 
-/// What the message is. `EXTERNAL_MU` belongs to ML-DSA, which no key does yet.
-fn kind(
-    message_type: MessageType,
-    algorithm: SigningAlgorithmSpec,
-) -> Result<crypto::key::MessageType, Error> {
+/// What the message is.
+fn kind(message_type: MessageType) -> crypto::key::MessageType {
     match message_type {
-        MessageType::Raw => Ok(crypto::key::MessageType::Raw),
-        MessageType::Digest => Ok(crypto::key::MessageType::Digest),
-        MessageType::ExternalMu => Err(Error::MessageType {
-            message_type: message_type.as_str(),
-            algorithm: algorithm.as_str(),
-        }),
+        MessageType::Raw => crypto::key::MessageType::Raw,
+        MessageType::Digest => crypto::key::MessageType::Digest,
+        MessageType::ExternalMu => crypto::key::MessageType::ExternalMu,
     }
 }

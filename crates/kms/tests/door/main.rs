@@ -6,10 +6,16 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
+mod agreement;
 mod behaviour;
 mod bootstrap;
 mod conversation;
 mod data_key_pairs;
+mod grants;
+mod import;
+mod multi_region;
+mod rotation;
+mod states;
 mod world;
 
 use conversation::check;

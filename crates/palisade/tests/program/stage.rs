@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use crypto::key::{EncryptionAlgorithm, KeySpec, PublicKey};
 use crypto::totp::{self, STEP_SECONDS};
 use serde_json::{Map, Value, json};
 use shape::OperationShape;
@@ -244,6 +245,8 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
     let (spec, usage) = match name {
         "Sign" | "Verify" | "GetPublicKey" => ("ECC_NIST_P256", "SIGN_VERIFY"),
         "GenerateMac" | "VerifyMac" => ("HMAC_256", "GENERATE_VERIFY_MAC"),
+        "DeriveSharedSecret" => ("ECC_NIST_P256", "KEY_AGREEMENT"),
+        "Encapsulate" | "Decapsulate" => ("ML_KEM_512", "ENCAPSULATE_DECAPSULATE"),
         _ => ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"),
     };
     match name {
@@ -257,11 +260,18 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
     };
     let needs_key = ["KeyId", "TargetKeyId", "DestinationKeyId"];
     if !needs_key.iter().any(|member| has(operation, member)) && !has(operation, "AliasName") {
+        if name == "ListRetirableGrants" {
+            kms_grant(world, name, "", &mut given).await;
+        }
         return given;
     }
-    let made = world
-        .ok("kms:CreateKey", json!({"KeySpec": spec, "KeyUsage": usage}))
-        .await;
+    let origin = match name {
+        "GetParametersForImport" | "ImportKeyMaterial" | "DeleteImportedKeyMaterial" => "EXTERNAL",
+        _ => "AWS_KMS",
+    };
+    let multi_region = matches!(name, "ReplicateKey" | "UpdatePrimaryRegion");
+    let made = json!({"KeySpec": spec, "KeyUsage": usage, "Origin": origin, "MultiRegion": multi_region});
+    let made = world.ok("kms:CreateKey", made).await;
     let arn = leaf(&made, "Arn");
     for member in needs_key {
         // ListAliases with a key is another operation than without; both name what they list.
@@ -292,6 +302,32 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         given.insert(member.into(), json!(made));
     }
     match name {
+        "DeriveSharedSecret" => {
+            let public = world.ok("kms:GetPublicKey", json!({"KeyId": arn})).await;
+            given.insert("PublicKey".into(), json!(leaf(&public, "PublicKey")));
+        }
+        "Decapsulate" => {
+            let input = json!({"KeyId": arn, "EncapsulationAlgorithm": "ML_KEM"});
+            let made = world.ok("kms:Encapsulate", input).await;
+            let blob = leaf(&made, "SharedSecretCiphertextBlob");
+            given.insert("SharedSecretCiphertextBlob".into(), json!(blob));
+        }
+        "ReplicateKey" => {
+            given.insert("ReplicaRegion".into(), json!("ap-south-1"));
+        }
+        "UpdatePrimaryRegion" => {
+            let input = json!({"KeyId": arn, "ReplicaRegion": "ap-south-1"});
+            world.ok("kms:ReplicateKey", input).await;
+            given.insert("PrimaryRegion".into(), json!("ap-south-1"));
+        }
+        "GetParametersForImport" => {
+            given.insert("WrappingAlgorithm".into(), json!("RSAES_OAEP_SHA_256"));
+            given.insert("WrappingKeySpec".into(), json!("RSA_2048"));
+        }
+        "ImportKeyMaterial" => kms_import(world, &arn, &mut given).await,
+        "CreateGrant" | "RetireGrant" | "RevokeGrant" => {
+            kms_grant(world, name, &arn, &mut given).await;
+        }
         "CancelKeyDeletion" => {
             world.ok("kms:ScheduleKeyDeletion", json!({"KeyId": arn})).await;
         }
@@ -304,6 +340,41 @@ async fn kms(world: &World, operation: &'static OperationShape) -> Given {
         _ => {}
     }
     given
+}
+
+/// Material wrapped for a key.
+async fn kms_import(world: &World, key: &str, given: &mut Given) {
+    let asked =
+        json!({"KeyId": key, "WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"});
+    let told = world.ok("kms:GetParametersForImport", asked).await;
+    let public = STANDARD
+        .decode(leaf(&told, "PublicKey"))
+        .expect("a key is base64");
+    let public = PublicKey::from_der(KeySpec::Rsa2048, &public).expect("it is an RSA key");
+    let wrapped = public.encrypt(EncryptionAlgorithm::RsaesOaepSha256, &[7; 32]);
+    let wrapped = STANDARD.encode(wrapped.expect("a material fits"));
+    given.insert("ImportToken".into(), json!(leaf(&told, "ImportToken")));
+    given.insert("EncryptedKeyMaterial".into(), json!(wrapped));
+    given.insert("ExpirationModel".into(), json!("KEY_MATERIAL_DOES_NOT_EXPIRE"));
+}
+
+/// A grant to be listed or ended, or what one is made of.
+async fn kms_grant(world: &World, name: &str, key: &str, given: &mut Given) {
+    let root = format!("arn:aws:iam::{HOME}:root");
+    match name {
+        "CreateGrant" => {
+            given.insert("GranteePrincipal".into(), json!(root));
+            given.insert("Operations".into(), json!(["Encrypt"]));
+        }
+        "ListRetirableGrants" => {
+            given.insert("RetiringPrincipal".into(), json!(root));
+        }
+        _ => {
+            let input = json!({"KeyId": key, "GranteePrincipal": root, "Operations": ["Encrypt"]});
+            let made = leaf(&world.ok("kms:CreateGrant", input).await, "GrantId");
+            given.insert("GrantId".into(), json!(made));
+        }
+    }
 }
 
 async fn sts(world: &World, operation: &'static OperationShape) -> Given {

@@ -17,6 +17,16 @@ const CLOSER_LIMITS: &[(&str, &str, &str)] = &[
         "1 to 100 (KMS API Reference, ListAliases)",
     ),
     (
+        "kms:ListGrants",
+        "Limit = 1000",
+        "1 to 100 (KMS API Reference, ListGrants)",
+    ),
+    (
+        "kms:ListRetirableGrants",
+        "Limit = 1000",
+        "1 to 100 (KMS API Reference, ListRetirableGrants)",
+    ),
+    (
         "kms:ListResourceTags",
         "Limit = 1000",
         "1 to 50 (KMS API Reference, ListResourceTags)",

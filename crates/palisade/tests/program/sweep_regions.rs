@@ -20,6 +20,7 @@ const NAMES_NOTHING: &[&str] = &[
     "kms:GenerateRandom",
     "kms:ListAliases",
     "kms:ListKeys",
+    "kms:ListRetirableGrants",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,309 @@
+//! `GetParametersForImport`, `ImportKeyMaterial` and `DeleteImportedKeyMaterial`.
+//! What expires is forgotten by [`crate::jobs::expiry`].
+
+use ::store::TextKey as _;
+use crypto::key::{BackingKey, KeySpec, WrappingAlgorithm};
+use gate::Cx;
+use ground::{Secret, Timestamp};
+use kms_api::{
+    AlgorithmSpec, DeleteImportedKeyMaterialInput, DeleteImportedKeyMaterialOutput, ExpirationModelType,
+    GetParametersForImportInput, GetParametersForImportOutput, ImportKeyMaterialInput,
+    ImportKeyMaterialOutput, ImportType, WrappingKeySpec,
+};
+use shape::Blob;
+
+use crate::error::Error;
+use crate::limits::{IMPORT_PARAMETERS_VALID, MATERIAL_VALID_MAX};
+use crate::model::generation::Import;
+use crate::model::{Demand, Key, KeyId, MaterialId};
+use crate::ops::create_key::make;
+use crate::{Kms, access, store};
+
+/// Purpose of the domain key that seals import tokens.
+const PURPOSE: &str = "kms/import-token";
+
+/// Gives a public key under which material is to be wrapped, and a token that
+/// holds its private half, sealed. Both serve one key for a day.
+///
+/// # Errors
+///
+/// [`Error::NotImported`] for a key with material made here,
+/// [`Error::Unsupported`] for PKCS #1 v1.5 and SM2; [`Error::State`] while the
+/// deletion of the key is pending.
+pub async fn get_parameters_for_import(
+    kms: &Kms,
+    cx: &Cx,
+    input: GetParametersForImportInput,
+) -> Result<GetParametersForImportOutput, Error> {
+    let (algorithm, spec) = (input.wrapping_algorithm, input.wrapping_key_spec);
+    let key = store::key(cx, &input.key_id).await?;
+
+    let key = access::key(cx, key)
+        .with("kms:wrappingalgorithm", Some(algorithm.as_str()))
+        .with("kms:wrappingkeyspec", Some(spec.as_str()))
+        .permit()
+        .await?;
+    key.check_imported()?;
+    key.check(Demand::Import)?;
+    let token = ImportToken {
+        algorithm: wrapping_algorithm(algorithm)?,
+        valid_to: cx.now().after(IMPORT_PARAMETERS_VALID),
+        wrapping_key: make(kms, wrapping_key_spec(spec)?, cx.random()).await?,
+    };
+    let public_key = token.wrapping_key.public_key_der();
+    let public_key = public_key.expect("an RSA key has a public half").to_vec();
+    Ok(GetParametersForImportOutput {
+        key_id: Some(key.arn()),
+        import_token: Some(Blob(token.seal(cx, &key)?)),
+        public_key: Some(Secret::new(Blob(public_key))),
+        parameters_valid_to: Some(token.valid_to),
+    })
+}
+
+/// Gives a key the material that was wrapped for it.
+///
+/// A key for anything but symmetric encryption has one material for ever, and
+/// takes that again when it was lost. A symmetric encryption key takes another
+/// too, and rotates to it when `RotateKeyOnDemand` says so.
+///
+/// # Errors
+///
+/// [`Error::ImportToken`], [`Error::ImportTokenExpired`],
+/// [`Error::InvalidCiphertext`] for what does not unwrap,
+/// [`Error::IncorrectMaterial`] for material of another length or kind, and for
+/// other material than is asked for; [`Error::Expiration`].
+pub async fn import_key_material(
+    _kms: &Kms,
+    cx: &Cx,
+    input: ImportKeyMaterialInput,
+) -> Result<ImportKeyMaterialOutput, Error> {
+    let model = input
+        .expiration_model
+        .unwrap_or(ExpirationModelType::KeyMaterialExpires);
+    let expires = expiration(cx, model, input.valid_to)?;
+    let named = input.key_material_id.as_deref().map(read_id).transpose()?;
+    let key = store::key(cx, &input.key_id).await?;
+
+    let key = access::key(cx, key)
+        .with("kms:expirationmodel", Some(model.as_str()))
+        .with("kms:validto", expires)
+        .permit()
+        .await?;
+    key.check_imported()?;
+    key.check(Demand::Import)?;
+    let token = ImportToken::open(cx, &key, &input.import_token)?;
+    let wrapped = &input.encrypted_key_material;
+    let material = token.wrapping_key.unwrap_material(token.algorithm, wrapped)?;
+    let spec = key.purpose.spec();
+    let backing = BackingKey::from_bytes(spec, material.expose())
+        .map_err(|_| Error::IncorrectMaterial { arn: key.arn() })?;
+    let id = MaterialId::of_given(&key.id, &backing.to_bytes()?);
+    if named.is_some_and(|named| named != id) {
+        return Err(Error::IncorrectMaterial { arn: key.arn() });
+    }
+
+    let is_new = input.import_type.map(|kind| kind == ImportType::NewKeyMaterial);
+    let mut after = Key::clone(&key);
+    after.import(
+        &id,
+        is_new,
+        Import {
+            description: input.key_material_description,
+            expires,
+            present: true,
+        },
+    )?;
+    let sealed = store::seal_as(cx, &after, &id, &backing)?;
+    cx.note("importedKeyMaterialId", id.to_string());
+    cx.write(async |tx| {
+        store::place_material(tx, &mut after, &id, sealed.clone());
+        store::update_key(tx, &key, &after);
+        store::tell_related(tx, &after, |related| {
+            if !after.is_replica() {
+                related.expect_material(&after);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok::<_, Error>(())
+    })
+    .await?;
+    Ok(ImportKeyMaterialOutput {
+        key_id: Some(key.arn()),
+        key_material_id: Some(id.into()),
+    })
+}
+
+/// Forgets a material: the one that is named, or the current one. The key is
+/// of no use until it is imported again.
+///
+/// # Errors
+///
+/// [`Error::NotImported`], [`Error::MaterialUnknown`].
+pub async fn delete_imported_key_material(
+    _kms: &Kms,
+    cx: &Cx,
+    input: DeleteImportedKeyMaterialInput,
+) -> Result<DeleteImportedKeyMaterialOutput, Error> {
+    let named = input.key_material_id.as_deref().map(read_id).transpose()?;
+    let key = store::key(cx, &input.key_id).await?;
+
+    let key = access::key(cx, key).permit().await?;
+    key.check_imported()?;
+    let told = |id: Option<MaterialId>| DeleteImportedKeyMaterialOutput {
+        key_id: Some(key.arn()),
+        key_material_id: id.map(String::from),
+    };
+    let id = match named {
+        Some(id) if !key.has_material(&id) => return Err(Error::MaterialUnknown { arn: key.arn() }),
+        Some(id) => id,
+        // Nothing was ever imported, so nothing is lost.
+        None if key.has_no_material_yet() => return Ok(told(None)),
+        None => key.material.clone(),
+    };
+    let mut after = Key::clone(&key);
+    after.lose(&id);
+    cx.write(async |tx| {
+        store::drop_material(tx, &after, &id);
+        store::update_key(tx, &key, &after);
+        Ok::<_, Error>(())
+    })
+    .await?;
+    Ok(told(Some(id)))
+}
+
+/// What an import token holds.
+///
+/// | bytes | what |
+/// |---|---|
+/// | 1 | the algorithm, by its place among all |
+/// | 1 | the spec of the wrapping key, by its place among [`WRAPPING_SPECS`] |
+/// | 8 | until when it serves, in milliseconds since 1970, big-endian |
+/// | rest | the private key, PKCS #8 |
+struct ImportToken {
+    algorithm: WrappingAlgorithm,
+    valid_to: Timestamp,
+    wrapping_key: BackingKey,
+}
+
+const WRAPPING_SPECS: [KeySpec; 3] = [KeySpec::Rsa2048, KeySpec::Rsa3072, KeySpec::Rsa4096];
+
+impl ImportToken {
+    fn seal(&self, cx: &Cx, key: &Key) -> Result<Vec<u8>, Error> {
+        let place = |at: Option<usize>| at.and_then(|at| u8::try_from(at).ok());
+        let algorithm = place(WrappingAlgorithm::ALL.iter().position(|it| *it == self.algorithm));
+        let spec = place(
+            WRAPPING_SPECS
+                .iter()
+                .position(|it| *it == self.wrapping_key.spec()),
+        );
+        let mut head = vec![
+            algorithm.expect("the algorithm is one of all"),
+            spec.expect("a wrapping key is of a wrapping spec"),
+        ];
+        head.extend_from_slice(&self.valid_to.0.to_be_bytes());
+        let private = self.wrapping_key.to_bytes()?;
+        let mut token = Secret::new(Vec::with_capacity(head.len() + private.expose().len()));
+        token.expose_mut().extend_from_slice(&head);
+        token.expose_mut().extend_from_slice(private.expose());
+        let domain = cx.domain_key(key.account, &key.region, PURPOSE);
+        let sealed = domain.seal(&bound_to(&key.id), token.expose(), cx.random());
+        sealed.map_err(Error::Crypto)
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::ImportToken`] for anything that was not sealed for this key,
+    /// [`Error::ImportTokenExpired`] after its day.
+    fn open(cx: &Cx, key: &Key, sealed: &[u8]) -> Result<ImportToken, Error> {
+        let domain = cx.domain_key(key.account, &key.region, PURPOSE);
+        let token = domain
+            .open(&bound_to(&key.id), sealed)
+            .map_err(|_| Error::ImportToken)?;
+        let token = ImportToken::read(token.expose()).ok_or(Error::ImportToken)?;
+        if token.valid_to <= cx.now() {
+            return Err(Error::ImportTokenExpired);
+        }
+        Ok(token)
+    }
+
+    fn read(bytes: &[u8]) -> Option<ImportToken> {
+        let (&[algorithm, spec], rest) = bytes.split_first_chunk::<2>()?;
+        let (valid_to, private) = rest.split_first_chunk::<8>()?;
+        let spec = *WRAPPING_SPECS.get(usize::from(spec))?;
+        Some(ImportToken {
+            algorithm: *WrappingAlgorithm::ALL.get(usize::from(algorithm))?,
+            valid_to: Timestamp(i64::from_be_bytes(*valid_to)),
+            wrapping_key: BackingKey::from_bytes(spec, private).ok()?,
+        })
+    }
+}
+
+fn bound_to(key: &KeyId) -> [&[u8]; 1] {
+    [key.as_str().as_bytes()]
+}
+
+fn wrapping_algorithm(asked: AlgorithmSpec) -> Result<WrappingAlgorithm, Error> {
+    WrappingAlgorithm::parse(asked.as_str()).ok_or(Error::Unsupported(asked.as_str()))
+}
+
+fn wrapping_key_spec(asked: WrappingKeySpec) -> Result<KeySpec, Error> {
+    match asked {
+        WrappingKeySpec::Rsa2048 => Ok(KeySpec::Rsa2048),
+        WrappingKeySpec::Rsa3072 => Ok(KeySpec::Rsa3072),
+        WrappingKeySpec::Rsa4096 => Ok(KeySpec::Rsa4096),
+        WrappingKeySpec::Sm2 => Err(Error::Unsupported(asked.as_str())),
+    }
+}
+
+/// Until when the material serves; `None` for ever.
+///
+/// Source: KMS API Reference, `ImportKeyMaterial`, `ExpirationModel`, `ValidTo`.
+fn expiration(
+    cx: &Cx,
+    model: ExpirationModelType,
+    valid_to: Option<Timestamp>,
+) -> Result<Option<Timestamp>, Error> {
+    match (model, valid_to) {
+        (ExpirationModelType::KeyMaterialDoesNotExpire, None) => Ok(None),
+        (ExpirationModelType::KeyMaterialDoesNotExpire, Some(_)) => {
+            Err(Error::Expiration("ValidTo is for material that expires"))
+        }
+        (ExpirationModelType::KeyMaterialExpires, None) => {
+            Err(Error::Expiration("ValidTo is needed for material that expires"))
+        }
+        (ExpirationModelType::KeyMaterialExpires, Some(at)) if at <= cx.now() => {
+            Err(Error::Expiration("ValidTo is not in the future"))
+        }
+        (ExpirationModelType::KeyMaterialExpires, Some(at)) if at > cx.now().after(MATERIAL_VALID_MAX) => {
+            Err(Error::Expiration("ValidTo is more than 365 days ahead"))
+        }
+        (ExpirationModelType::KeyMaterialExpires, Some(at)) => Ok(Some(at)),
+    }
+}
+
+fn read_id(text: &str) -> Result<MaterialId, Error> {
+    MaterialId::from_text(text).ok_or(Error::BadMaterialId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrapped in a way that nobody unwraps any more is refused by name.
+    #[test]
+    fn every_way_to_wrap_is_done_or_refused() {
+        for asked in AlgorithmSpec::ALL {
+            let done = wrapping_algorithm(*asked);
+            let refused = matches!(asked, AlgorithmSpec::RsaesPkcs1V15 | AlgorithmSpec::Sm2pke);
+            assert_eq!(matches!(done, Err(Error::Unsupported(_))), refused, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn reading_a_token_never_panics() {
+        for bytes in [&[][..], &[0], &[0; 9], &[9; 40], &[0; 4000]] {
+            assert!(ImportToken::read(bytes).is_none());
+        }
+    }
+}
