@@ -11,9 +11,8 @@
 //! - an acknowledged change binds the very next call on this node;
 //! - secrets are sealed under the account's own key and shown once.
 //!
-//! Absent by design: a console to sign in to, SAML and OIDC providers,
-//! service-linked roles. Those that
-//! clients look for before they delete a user are listed as the none there
+//! Absent by design: a console to sign in to, SAML and OIDC providers.
+//! Those that clients look for before they delete a user are listed as the none there
 //! are; what is not in the tables below is refused.
 
 mod access;
@@ -134,6 +133,11 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::UpdateRoleDescription>(ops::role::update_role_description)
         .on::<iam_api::UpdateAssumeRolePolicy>(ops::role::update_assume_role_policy)
         .on::<iam_api::DeleteRole>(ops::role::delete_role)
+        .on::<iam_api::CreateServiceLinkedRole>(ops::service_linked_role::create_service_linked_role)
+        .on::<iam_api::DeleteServiceLinkedRole>(ops::service_linked_role::delete_service_linked_role)
+        .on::<iam_api::GetServiceLinkedRoleDeletionStatus>(
+            ops::service_linked_role::get_service_linked_role_deletion_status,
+        )
         // Instance profiles.
         .on::<iam_api::CreateInstanceProfile>(ops::instance_profile::create_instance_profile)
         .on::<iam_api::GetInstanceProfile>(ops::instance_profile::get_instance_profile)

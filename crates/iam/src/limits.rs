@@ -92,6 +92,10 @@ pub(crate) const PASSWORDS_AT_ONCE_MAX: usize = 2;
 /// Earlier passwords that are remembered (IAM API Reference, `PasswordReusePrevention`).
 pub(crate) const PASSWORDS_REMEMBERED_MAX: usize = 24;
 
+/// Deletions of service-linked roles that an account can ask about. Ours: the
+/// oldest are forgotten.
+pub(crate) const DELETION_TASKS_KEPT_MAX: usize = 100;
+
 /// Virtual MFA devices in an account, assigned or not: as many as users.
 pub(crate) const MFA_DEVICES_MAX: u32 = USERS_MAX;
 /// MFA devices of a user.

@@ -17,6 +17,7 @@ mod account;
 mod instance_profile;
 mod login_profile;
 mod mfa;
+mod service_linked;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ pub(crate) use mfa::{
     MFA_COUNTERS, MFA_DEVICES, delete_mfa_device, mfa_row, put_assigned_mfa_device, put_mfa_counter,
     put_mfa_device, put_released_mfa_device,
 };
+pub(crate) use service_linked::{DeletionTask, put_deletion_tasks};
 
 /// The account itself.
 pub(crate) const ACCOUNT: Table<(), Account> = Table::new("iam/account", 1);
@@ -138,6 +140,18 @@ impl Entity {
             Entity::Group(group) => group.arn(account),
             Entity::Role(role) => role.arn(account),
             Entity::User(user) => user.arn(account),
+        }
+    }
+
+    /// Refuses to change what belongs to a service.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unmodifiable`] for a service-linked role.
+    pub(crate) fn changeable(&self) -> Result<(), Error> {
+        match self {
+            Entity::Role(role) => role.changeable(),
+            Entity::Group(_) | Entity::User(_) => Ok(()),
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod page;
 pub(crate) mod password_policy;
 pub(crate) mod policy_document;
 pub(crate) mod role;
+pub(crate) mod service_linked_role;
 pub(crate) mod simulate;
 pub(crate) mod tag;
 pub(crate) mod uncreatable;

@@ -14,8 +14,8 @@ use crate::access::{Who, enter};
 use crate::error::{Error, input};
 use crate::model::{Member, Node, Organization, TypeState, id};
 use crate::ops::account::member;
-use crate::ops::answer;
 use crate::ops::page::Paging;
+use crate::ops::{answer, own_role};
 use crate::store::{
     ATTACHED, CHILDREN, CREATIONS, DEFAULT_OFF, DELEGATIONS, ORGANIZATION, POLICIES, POLICY_NAMES,
     RESOURCE_POLICY, TAGS, TARGETS, TRUSTED, UNIT_NAMES, UNITS, Writer, belonging, profile, write,
@@ -66,6 +66,7 @@ pub(crate) async fn create_organization(
         closed: None,
         sees_bills: true,
     };
+    own_role::ensure(cx).await?;
     write(cx, &Scope::regionless(cx.account()), &permit, |rows| {
         rows.put_organization(&organization);
         rows.put_member(&organization, &member);

@@ -60,7 +60,7 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         }
         let fresh = world.name(noun);
         given.insert(member.to_owned(), json!(fresh));
-        if name != create {
+        if name != create && name != "DeleteServiceLinkedRole" {
             let mut input = json!({member: fresh});
             if noun == "role" {
                 input["AssumeRolePolicyDocument"] = json!(trust_policy());
@@ -107,6 +107,7 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         let made = world.ok("iam:CreateAccessKey", input).await;
         given.insert("AccessKeyId".into(), json!(leaf(&made, "AccessKeyId")));
     }
+    service_linked_role(world, operation, &mut given).await;
     account(world, operation, &mut given).await;
     instance_profile(world, operation, &mut given).await;
     second_factor(world, operation, &mut given).await;
@@ -138,6 +139,32 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         }
     }
     given
+}
+
+/// Roles of services; those of one service may be told apart by a suffix.
+async fn service_linked_role(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    let service = "autoscaling.amazonaws.com";
+    let suffix = world.name("suffix");
+    let asked = json!({"AWSServiceName": service, "CustomSuffix": suffix});
+    match operation.name {
+        "CreateServiceLinkedRole" => {
+            given.insert("AWSServiceName".into(), json!(service));
+            given.insert("CustomSuffix".into(), json!(suffix));
+        }
+        "DeleteServiceLinkedRole" | "GetServiceLinkedRoleDeletionStatus" => {
+            let made = world.ok("iam:CreateServiceLinkedRole", asked).await;
+            let role = json!(leaf(&made, "RoleName"));
+            if operation.name == "DeleteServiceLinkedRole" {
+                given.insert("RoleName".into(), role);
+                return;
+            }
+            let task = world
+                .ok("iam:DeleteServiceLinkedRole", json!({"RoleName": role}))
+                .await;
+            given.insert("DeletionTaskId".into(), json!(leaf(&task, "DeletionTaskId")));
+        }
+        _ => {}
+    }
 }
 
 /// What an account has one of, and passwords.

@@ -49,6 +49,7 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:CreateInstanceProfile", "makes a profile of its own"),
     ("iam:CreatePolicy", "makes a policy of its own"),
     ("iam:CreateRole", "makes a role of its own"),
+    ("iam:CreateServiceLinkedRole", "makes a role of its own"),
     ("iam:CreateUser", "makes a user of its own"),
     ("iam:CreateVirtualMFADevice", "makes a device of its own"),
     ("iam:DeleteAccountPasswordPolicy", "deletes its own"),
