@@ -1,9 +1,9 @@
 //! Managed policies of AWS that can be attached here.
 //!
-//! Their documents, each in a file of its name, are written here after what AWS
-//! documents each to grant ("AWS Managed Policy Reference"); those about every
-//! service name the services of this program. Ids and dates are ours. There is
-//! one version of each.
+//! Their documents, each in a file of its name, grant what AWS documents each
+//! to grant ("AWS Managed Policy Reference"); of those about every service
+//! only the services of this program are named. Ids, dates and descriptions
+//! are ours. There is one version of each.
 //!
 //! Absent by design: every other policy of AWS. To attach one fails, rather
 //! than grant nothing under a name that promises something.

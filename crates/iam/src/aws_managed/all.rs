@@ -2,7 +2,7 @@
 
 use super::Policy;
 
-pub(crate) static POLICIES: [Policy; 40] = [
+pub(crate) static POLICIES: [Policy; 87] = [
     Policy::new(
         "AdministratorAccess",
         "/",
@@ -14,6 +14,30 @@ pub(crate) static POLICIES: [Policy; 40] = [
         "/aws-service-role/",
         "EventBridge may keep the secrets of its connections.",
         include_str!("AmazonEventBridgeApiDestinationsServiceRolePolicy.json"),
+    ),
+    Policy::new(
+        "AmazonEventBridgeFullAccess",
+        "/",
+        "Full access to EventBridge.",
+        include_str!("AmazonEventBridgeFullAccess.json"),
+    ),
+    Policy::new(
+        "AmazonEventBridgeReadOnlyAccess",
+        "/",
+        "Read access to EventBridge.",
+        include_str!("AmazonEventBridgeReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "AmazonGuardDutyFullAccess",
+        "/",
+        "Full access to GuardDuty.",
+        include_str!("AmazonGuardDutyFullAccess.json"),
+    ),
+    Policy::new(
+        "AmazonGuardDutyFullAccess_v2",
+        "/",
+        "Full access to GuardDuty, and no other service-linked role than its own.",
+        include_str!("AmazonGuardDutyFullAccess_v2.json"),
     ),
     Policy::new(
         "AmazonGuardDutyReadOnlyAccess",
@@ -28,10 +52,34 @@ pub(crate) static POLICIES: [Policy; 40] = [
         include_str!("AmazonGuardDutyServiceRolePolicy.json"),
     ),
     Policy::new(
+        "AmazonInspector2FullAccess",
+        "/",
+        "Full access to Inspector.",
+        include_str!("AmazonInspector2FullAccess.json"),
+    ),
+    Policy::new(
+        "AmazonInspector2ReadOnlyAccess",
+        "/",
+        "Read access to Inspector.",
+        include_str!("AmazonInspector2ReadOnlyAccess.json"),
+    ),
+    Policy::new(
         "AmazonInspector2ServiceRolePolicy",
         "/aws-service-role/",
         "Inspector may look at what it scans.",
         include_str!("AmazonInspector2ServiceRolePolicy.json"),
+    ),
+    Policy::new(
+        "AmazonMacieFullAccess",
+        "/",
+        "Full access to Macie.",
+        include_str!("AmazonMacieFullAccess.json"),
+    ),
+    Policy::new(
+        "AmazonMacieReadOnlyAccess",
+        "/",
+        "Read access to Macie.",
+        include_str!("AmazonMacieReadOnlyAccess.json"),
     ),
     Policy::new(
         "AmazonMacieServiceRolePolicy",
@@ -64,6 +112,12 @@ pub(crate) static POLICIES: [Policy; 40] = [
         include_str!("AmazonSNSReadOnlyAccess.json"),
     ),
     Policy::new(
+        "AmazonSNSRole",
+        "/service-role/",
+        "Writing of delivery logs, for topics.",
+        include_str!("AmazonSNSRole.json"),
+    ),
+    Policy::new(
         "AmazonSQSFullAccess",
         "/",
         "Full access to all queues.",
@@ -76,10 +130,22 @@ pub(crate) static POLICIES: [Policy; 40] = [
         include_str!("AmazonSQSReadOnlyAccess.json"),
     ),
     Policy::new(
+        "AmazonSSMAutomationRole",
+        "/service-role/",
+        "What automations need.",
+        include_str!("AmazonSSMAutomationRole.json"),
+    ),
+    Policy::new(
         "AmazonSSMFullAccess",
         "/",
         "Full access to Systems Manager.",
         include_str!("AmazonSSMFullAccess.json"),
+    ),
+    Policy::new(
+        "AmazonSSMMaintenanceWindowRole",
+        "/service-role/",
+        "What maintenance windows need.",
+        include_str!("AmazonSSMMaintenanceWindowRole.json"),
     ),
     Policy::new(
         "AmazonSSMManagedInstanceCore",
@@ -100,6 +166,12 @@ pub(crate) static POLICIES: [Policy; 40] = [
         include_str!("AmazonSSMServiceRolePolicy.json"),
     ),
     Policy::new(
+        "AWS_ConfigRole",
+        "/service-role/",
+        "What Config needs of the services that are implemented here.",
+        include_str!("AWS_ConfigRole.json"),
+    ),
+    Policy::new(
         "AWSCertificateManagerFullAccess",
         "/",
         "Full access to certificates.",
@@ -112,16 +184,82 @@ pub(crate) static POLICIES: [Policy; 40] = [
         include_str!("AWSCertificateManagerReadOnly.json"),
     ),
     Policy::new(
+        "AWSCloudHSMFullAccess",
+        "/",
+        "Full access to CloudHSM.",
+        include_str!("AWSCloudHSMFullAccess.json"),
+    ),
+    Policy::new(
+        "AWSCloudHSMReadOnlyAccess",
+        "/",
+        "Read access to CloudHSM.",
+        include_str!("AWSCloudHSMReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "AWSCloudHSMRole",
+        "/service-role/",
+        "What a CloudHSM Classic device needs.",
+        include_str!("AWSCloudHSMRole.json"),
+    ),
+    Policy::new(
+        "AWSCloudTrail_FullAccess",
+        "/",
+        "Full access to CloudTrail, and what trails are set up with.",
+        include_str!("AWSCloudTrail_FullAccess.json"),
+    ),
+    Policy::new(
+        "AWSCloudTrail_ReadOnlyAccess",
+        "/",
+        "Read access to CloudTrail.",
+        include_str!("AWSCloudTrail_ReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "AWSConfigRoleForOrganizations",
+        "/service-role/",
+        "A look at the organisation, for aggregators.",
+        include_str!("AWSConfigRoleForOrganizations.json"),
+    ),
+    Policy::new(
+        "AWSConfigRulesExecutionRole",
+        "/service-role/",
+        "What a function that is a rule needs.",
+        include_str!("AWSConfigRulesExecutionRole.json"),
+    ),
+    Policy::new(
         "AWSConfigServiceRolePolicy",
         "/aws-service-role/",
         "Config may look at what it records.",
         include_str!("AWSConfigServiceRolePolicy.json"),
     ),
     Policy::new(
+        "AWSConfigUserAccess",
+        "/",
+        "Read access to Config, and the tags of resources.",
+        include_str!("AWSConfigUserAccess.json"),
+    ),
+    Policy::new(
         "AWSDenyAll",
         "/",
         "Denies everything.",
         include_str!("AWSDenyAll.json"),
+    ),
+    Policy::new(
+        "AWSFMAdminFullAccess",
+        "/",
+        "Full access to Firewall Manager, for its administrator.",
+        include_str!("AWSFMAdminFullAccess.json"),
+    ),
+    Policy::new(
+        "AWSFMAdminReadOnlyAccess",
+        "/",
+        "Read access to Firewall Manager, for its administrator.",
+        include_str!("AWSFMAdminReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "AWSFMMemberReadOnlyAccess",
+        "/",
+        "Read access to WAF, for member accounts.",
+        include_str!("AWSFMMemberReadOnlyAccess.json"),
     ),
     Policy::new(
         "AWSKeyManagementServiceCustomKeyStoresServiceRolePolicy",
@@ -142,10 +280,70 @@ pub(crate) static POLICIES: [Policy; 40] = [
         include_str!("AWSKeyManagementServicePowerUser.json"),
     ),
     Policy::new(
+        "AWSLambda_FullAccess",
+        "/",
+        "Full access to functions, and what they are set up with.",
+        include_str!("AWSLambda_FullAccess.json"),
+    ),
+    Policy::new(
+        "AWSLambda_ReadOnlyAccess",
+        "/",
+        "Read access to functions.",
+        include_str!("AWSLambda_ReadOnlyAccess.json"),
+    ),
+    Policy::new(
         "AWSLambdaBasicExecutionRole",
         "/service-role/",
         "Writing of logs, for functions.",
         include_str!("AWSLambdaBasicExecutionRole.json"),
+    ),
+    Policy::new(
+        "AWSLambdaDynamoDBExecutionRole",
+        "/service-role/",
+        "Reading of table streams and writing of logs, for functions.",
+        include_str!("AWSLambdaDynamoDBExecutionRole.json"),
+    ),
+    Policy::new(
+        "AWSLambdaENIManagementAccess",
+        "/service-role/",
+        "Network interfaces, for functions.",
+        include_str!("AWSLambdaENIManagementAccess.json"),
+    ),
+    Policy::new(
+        "AWSLambdaKinesisExecutionRole",
+        "/service-role/",
+        "Reading of streams and writing of logs, for functions.",
+        include_str!("AWSLambdaKinesisExecutionRole.json"),
+    ),
+    Policy::new(
+        "AWSLambdaRole",
+        "/service-role/",
+        "Invoking of functions.",
+        include_str!("AWSLambdaRole.json"),
+    ),
+    Policy::new(
+        "AWSLambdaSQSQueueExecutionRole",
+        "/service-role/",
+        "Reading of queues and writing of logs, for functions.",
+        include_str!("AWSLambdaSQSQueueExecutionRole.json"),
+    ),
+    Policy::new(
+        "AWSLambdaVPCAccessExecutionRole",
+        "/service-role/",
+        "Network interfaces and writing of logs, for functions.",
+        include_str!("AWSLambdaVPCAccessExecutionRole.json"),
+    ),
+    Policy::new(
+        "AWSOrganizationsFullAccess",
+        "/",
+        "Full access to the organisation.",
+        include_str!("AWSOrganizationsFullAccess.json"),
+    ),
+    Policy::new(
+        "AWSOrganizationsReadOnlyAccess",
+        "/",
+        "Read access to the organisation.",
+        include_str!("AWSOrganizationsReadOnlyAccess.json"),
     ),
     Policy::new(
         "AWSOrganizationsServiceTrustPolicy",
@@ -166,10 +364,34 @@ pub(crate) static POLICIES: [Policy; 40] = [
         include_str!("AWSPrivateCAReadOnly.json"),
     ),
     Policy::new(
+        "AWSShieldDRTAccessPolicy",
+        "/service-role/",
+        "What the Shield Response Team may do in an account.",
+        include_str!("AWSShieldDRTAccessPolicy.json"),
+    ),
+    Policy::new(
         "AWSShieldServiceRolePolicy",
         "/aws-service-role/",
         "Shield may change web ACLs to mitigate attacks.",
         include_str!("AWSShieldServiceRolePolicy.json"),
+    ),
+    Policy::new(
+        "AWSWAFFullAccess",
+        "/",
+        "Full access to WAF, and what web ACLs are put on.",
+        include_str!("AWSWAFFullAccess.json"),
+    ),
+    Policy::new(
+        "AWSWAFReadOnlyAccess",
+        "/",
+        "Read access to WAF.",
+        include_str!("AWSWAFReadOnlyAccess.json"),
+    ),
+    Policy::new(
+        "Billing",
+        "/job-function/",
+        "Billing, cost management, payments and budgets.",
+        include_str!("Billing.json"),
     ),
     Policy::new(
         "CertificateManagerServiceRolePolicy",
@@ -190,6 +412,30 @@ pub(crate) static POLICIES: [Policy; 40] = [
         include_str!("CloudTrailServiceRolePolicy.json"),
     ),
     Policy::new(
+        "CloudWatchEventsBuiltInTargetExecutionAccess",
+        "/service-role/",
+        "What built-in targets of rules do.",
+        include_str!("CloudWatchEventsBuiltInTargetExecutionAccess.json"),
+    ),
+    Policy::new(
+        "CloudWatchEventsInvocationAccess",
+        "/service-role/",
+        "Putting of records into streams, for rules.",
+        include_str!("CloudWatchEventsInvocationAccess.json"),
+    ),
+    Policy::new(
+        "DatabaseAdministrator",
+        "/job-function/",
+        "Databases, and what they are watched with.",
+        include_str!("DatabaseAdministrator.json"),
+    ),
+    Policy::new(
+        "DataScientist",
+        "/job-function/",
+        "What data analysis works with.",
+        include_str!("DataScientist.json"),
+    ),
+    Policy::new(
         "FMSServiceRolePolicy",
         "/aws-service-role/",
         "Firewall Manager may put its policies into effect.",
@@ -208,10 +454,28 @@ pub(crate) static POLICIES: [Policy; 40] = [
         include_str!("IAMReadOnlyAccess.json"),
     ),
     Policy::new(
+        "IAMSelfManageServiceSpecificCredentials",
+        "/",
+        "A user's own service-specific credentials.",
+        include_str!("IAMSelfManageServiceSpecificCredentials.json"),
+    ),
+    Policy::new(
         "IAMUserChangePassword",
         "/",
         "A user's own password.",
         include_str!("IAMUserChangePassword.json"),
+    ),
+    Policy::new(
+        "IAMUserSSHKeys",
+        "/",
+        "A user's own SSH keys.",
+        include_str!("IAMUserSSHKeys.json"),
+    ),
+    Policy::new(
+        "NetworkAdministrator",
+        "/job-function/",
+        "Networks, name service and load balancers.",
+        include_str!("NetworkAdministrator.json"),
     ),
     Policy::new(
         "PowerUserAccess",
@@ -236,6 +500,24 @@ pub(crate) static POLICIES: [Policy; 40] = [
         "/",
         "Read access to the security configuration of the services that are implemented here; no data.",
         include_str!("SecurityAudit.json"),
+    ),
+    Policy::new(
+        "SupportUser",
+        "/job-function/",
+        "Support cases, and a look at what they are about.",
+        include_str!("SupportUser.json"),
+    ),
+    Policy::new(
+        "SystemAdministrator",
+        "/job-function/",
+        "What applications are built and run with.",
+        include_str!("SystemAdministrator.json"),
+    ),
+    Policy::new(
+        "ViewOnlyAccess",
+        "/job-function/",
+        "Lists and basic properties of what is in the services that are implemented here; no content.",
+        include_str!("ViewOnlyAccess.json"),
     ),
     Policy::new(
         "WAFV2LoggingServiceRolePolicy",
