@@ -102,6 +102,15 @@ pub enum Error {
     /// A trust policy names a unique id that nobody has.
     #[error("Invalid principal in policy: \"AWS\":\"{0}\"")]
     PrincipalUnknown(String),
+    /// The credential report is older than it serves.
+    #[error("Credential report has expired. Please generate a new report.")]
+    ReportExpired,
+    /// The credential report is being made.
+    #[error("Credential report generation is still in progress.")]
+    ReportInProgress,
+    /// No credential report was ever made.
+    #[error("No report exists. Please generate a report.")]
+    ReportMissing,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -156,6 +165,9 @@ impl From<&Error> for Fault {
             Error::Malformed(_) | Error::PrincipalUnknown(_) => ("MalformedPolicyDocument", 400),
             Error::PolicyForService => ("PolicyNotAttachable", 400),
             Error::PackedPolicyTooLarge { .. } => ("PackedPolicyTooLarge", 400),
+            Error::ReportExpired => ("ReportExpired", 410),
+            Error::ReportInProgress => ("ReportInProgress", 404),
+            Error::ReportMissing => ("ReportNotPresent", 410),
             Error::Unmodifiable(_) => ("UnmodifiableEntity", 400),
             Error::Validation(_) => ("ValidationError", 400),
         };

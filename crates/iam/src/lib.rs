@@ -18,6 +18,7 @@
 mod access;
 mod aws_managed;
 mod bootstrap;
+mod credential_report;
 mod directory;
 mod error;
 mod last_used;
@@ -217,12 +218,15 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::GetAccountAuthorizationDetails>(
             ops::authorization_details::get_account_authorization_details,
         )
+        .on::<iam_api::GenerateCredentialReport>(ops::credential_report::generate_credential_report)
+        .on::<iam_api::GetCredentialReport>(ops::credential_report::get_credential_report)
         .on::<iam_api::CreateAccountAlias>(ops::account_alias::create_account_alias)
         .on::<iam_api::DeleteAccountAlias>(ops::account_alias::delete_account_alias)
         .on::<iam_api::ListAccountAliases>(ops::account_alias::list_account_aliases)
         .on::<iam_api::GetAccountPasswordPolicy>(ops::password_policy::get_account_password_policy)
         .on::<iam_api::UpdateAccountPasswordPolicy>(ops::password_policy::update_account_password_policy)
         .on::<iam_api::DeleteAccountPasswordPolicy>(ops::password_policy::delete_account_password_policy)
+        .job(credential_report::making(Arc::clone(&uses)))
         .job(last_used::flushing(uses))
         .describes(access::described)
         .refuses(REFUSED)

@@ -14,6 +14,7 @@
 //! fails if anything it read has changed.
 
 mod account;
+mod credential_report;
 mod instance_profile;
 mod login_profile;
 mod mfa;
@@ -38,6 +39,7 @@ use crate::model::{
 };
 
 pub(crate) use account::{cross_account_alias_owner, delete_password_policy, put_alias, put_password_policy};
+pub(crate) use credential_report::{REPORT, REPORT_PARTS, REPORTS_WAITING, Report, put_report_wanted};
 pub(crate) use instance_profile::{
     INSTANCE_PROFILES, delete_instance_profile, put_instance_profile, put_role_into_profile,
     take_role_out_of_profile,

@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod attached_policy;
 pub(crate) mod authorization_details;
 pub(crate) mod boundary;
+pub(crate) mod credential_report;
 pub(crate) mod group;
 pub(crate) mod inline_policy;
 pub(crate) mod instance_profile;

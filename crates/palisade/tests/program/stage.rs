@@ -180,6 +180,11 @@ async fn account(world: &World, operation: &'static OperationShape, given: &mut 
         "GetAccountPasswordPolicy" | "DeleteAccountPasswordPolicy" => {
             world.ok("iam:UpdateAccountPasswordPolicy", json!({})).await;
         }
+        "GetCredentialReport" => {
+            world.ok("iam:GenerateCredentialReport", json!({})).await;
+            // The job that makes it runs before the clock's answer.
+            world.advance(1).await;
+        }
         "CreateLoginProfile" => {
             given.insert("Password".into(), json!("Sweep-pass-1"));
         }

@@ -53,6 +53,7 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:CreateUser", "makes a user of its own"),
     ("iam:CreateVirtualMFADevice", "makes a device of its own"),
     ("iam:DeleteAccountPasswordPolicy", "deletes its own"),
+    ("iam:GenerateCredentialReport", "makes a report of its own"),
     ("iam:GetAccountAuthorizationDetails", "lists its own"),
     ("iam:GetAccountSummary", "counts its own"),
     ("iam:GetContextKeysForCustomPolicy", "reads what it is given"),
