@@ -208,6 +208,17 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
         .on::<iam_api::ListSigningCertificates>(ops::uncreatable::list_signing_certificates)
+        // What was last accessed, and by which policies.
+        .on::<iam_api::GenerateServiceLastAccessedDetails>(
+            ops::access_report::generate_service_last_accessed_details,
+        )
+        .on::<iam_api::GetServiceLastAccessedDetails>(ops::access_report::get_service_last_accessed_details)
+        .on::<iam_api::GetServiceLastAccessedDetailsWithEntities>(
+            ops::access_report::get_service_last_accessed_details_with_entities,
+        )
+        .on::<iam_api::ListPoliciesGrantingServiceAccess>(
+            ops::granting_policies::list_policies_granting_service_access,
+        )
         // The policy simulator.
         .on::<iam_api::SimulateCustomPolicy>(ops::simulate::simulate_custom_policy)
         .on::<iam_api::SimulatePrincipalPolicy>(ops::simulate::simulate_principal_policy)

@@ -92,6 +92,10 @@ pub(crate) const PASSWORDS_AT_ONCE_MAX: usize = 2;
 /// Earlier passwords that are remembered (IAM API Reference, `PasswordReusePrevention`).
 pub(crate) const PASSWORDS_REMEMBERED_MAX: usize = 24;
 
+/// Reports of what was last accessed that an account can ask about. Ours: the
+/// oldest are forgotten.
+pub(crate) const ACCESS_REPORTS_KEPT_MAX: usize = 100;
+
 /// How long a credential report serves (IAM User Guide, "Getting credential reports").
 pub(crate) const REPORT_SERVES: Duration = Duration::from_secs(4 * 60 * 60);
 /// Credential reports made in one run of the job. Ours: others wait a second.

@@ -5,6 +5,7 @@
 //!   namesake (policies, keys, memberships, sessions) is keyed by id;
 //! - documents are kept byte for byte and parsed once per cached record.
 
+pub(crate) mod accesses;
 mod document;
 mod instance_profile;
 mod login_profile;
@@ -19,6 +20,7 @@ use ground::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+pub(crate) use accesses::{Access, Accesses};
 pub(crate) use document::Text;
 pub(crate) use instance_profile::InstanceProfile;
 pub(crate) use login_profile::LoginProfile;

@@ -13,6 +13,7 @@
 //! Absent by design: reads within a write. A handler reads first; its commit
 //! fails if anything it read has changed.
 
+mod access_report;
 mod account;
 mod credential_report;
 mod instance_profile;
@@ -34,10 +35,12 @@ use crate::limits::{
     ATTACHED_POLICIES_MAX, GROUPS_PER_USER_MAX, INLINE_POLICIES_READ_MAX, VERSIONS_PER_POLICY_MAX,
 };
 use crate::model::{
-    AccessKey, Account, Attachment, EntityKind, Generation, Group, InlinePolicy, KeyOwner, ManagedPolicy,
-    Membership, Named, PolicyArn, PolicyVersion, Role, Summary, Usage, UsedBy, User, Uses, fold,
+    AccessKey, Accesses, Account, Attachment, EntityKind, Generation, Group, InlinePolicy, KeyOwner,
+    ManagedPolicy, Membership, Named, PolicyArn, PolicyVersion, Role, Summary, Usage, UsedBy, User, Uses,
+    fold,
 };
 
+pub(crate) use access_report::{AccessReport, Subject, put_access_reports};
 pub(crate) use account::{cross_account_alias_owner, delete_password_policy, put_alias, put_password_policy};
 pub(crate) use credential_report::{REPORT, REPORT_PARTS, REPORTS_WAITING, Report, put_report_wanted};
 pub(crate) use instance_profile::{
@@ -85,6 +88,8 @@ pub(crate) const MEMBERSHIPS: Table<(String, String), Membership> = Table::new("
 pub(crate) const ACCESS_KEYS: Table<(String, String), AccessKey> = Table::new("iam/access-key", 1);
 /// By id of the access key or role.
 pub(crate) const LAST_USED: Table<String, LastUse> = Table::new("iam/last-used", 1);
+/// By id of the user or role: what it last did.
+pub(crate) const ACCESSES: Table<String, Accesses> = Table::new("iam/accesses", 1);
 /// In the scope all accounts share: by key id.
 pub(crate) const KEY_OWNERS: Table<String, KeyOwner> = Table::new("iam/access-key-owner", 1);
 
@@ -472,6 +477,7 @@ pub(crate) fn rename_user(tx: &mut WriteTx, old_name: &str, user: &Permit<User>,
 pub(crate) fn delete_user(tx: &mut WriteTx, user: &Permit<Arc<User>>) {
     tx.delete(&USERS, &fold(&user.name));
     tx.delete(&NAMES, &user.id);
+    tx.delete(&ACCESSES, &user.id);
 }
 
 /// Keeps a role, new or changed.
@@ -485,6 +491,7 @@ pub(crate) fn delete_role(tx: &mut WriteTx, role: &Permit<Arc<Role>>) {
     tx.delete(&ROLES, &fold(&role.name));
     tx.delete(&NAMES, &role.id);
     tx.delete(&LAST_USED, &role.id);
+    tx.delete(&ACCESSES, &role.id);
 }
 
 /// Keeps a group, new or changed, under its name.

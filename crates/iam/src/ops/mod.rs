@@ -1,6 +1,7 @@
 //! The operations of IAM, one file per noun and what is done to it.
 
 pub(crate) mod access_key;
+pub(crate) mod access_report;
 pub(crate) mod account;
 pub(crate) mod account_alias;
 pub(crate) mod answer;
@@ -8,6 +9,7 @@ pub(crate) mod attached_policy;
 pub(crate) mod authorization_details;
 pub(crate) mod boundary;
 pub(crate) mod credential_report;
+pub(crate) mod granting_policies;
 pub(crate) mod group;
 pub(crate) mod inline_policy;
 pub(crate) mod instance_profile;

@@ -112,6 +112,7 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
     instance_profile(world, operation, &mut given).await;
     second_factor(world, operation, &mut given).await;
     simulation(world, operation, &mut given).await;
+    access_report(world, operation, &mut given).await;
     // What is taken away or read must have been put there.
     let put = match name {
         "DeleteUserPolicy" | "GetUserPolicy" => Some("iam:PutUserPolicy"),
@@ -254,6 +255,19 @@ fn seed(text: &str) -> Vec<u8> {
         bytes.extend_from_slice(&number.to_be_bytes()[3..]);
     }
     bytes
+}
+
+/// A report about a user, asked for by the one who then reads it.
+async fn access_report(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    let name = operation.name;
+    if ["GenerateServiceLastAccessedDetails", "ListPoliciesGrantingServiceAccess"].contains(&name) {
+        let input = json!({"UserName": world.name("user")});
+        let arn = leaf(&world.ok("iam:CreateUser", input).await, "Arn");
+        given.insert("Arn".into(), json!(arn));
+    }
+    if name == "ListPoliciesGrantingServiceAccess" {
+        given.insert("ServiceNamespaces".into(), json!(["kms"]));
+    }
 }
 
 async fn simulation(world: &World, operation: &'static OperationShape, given: &mut Given) {

@@ -19,7 +19,17 @@ const NEED_NO_PERMISSION: &[(&str, &str)] = &[
 ];
 
 /// Operations that refuse even those who may, since what they are about is not there.
-const FIND_NOTHING: &[(&str, &str)] = &[("iam:ChangePassword", "the one who may has no password")];
+const FIND_NOTHING: &[(&str, &str)] = &[
+    ("iam:ChangePassword", "the one who may has no password"),
+    (
+        "iam:GetServiceLastAccessedDetails",
+        "a report is for the one who asked for it",
+    ),
+    (
+        "iam:GetServiceLastAccessedDetailsWithEntities",
+        "a report is for the one who asked for it",
+    ),
+];
 
 /// Whether this is the answer for one who may.
 fn is_done(name: &str, answer: &Answer) -> bool {
@@ -57,6 +67,7 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:GetAccountAuthorizationDetails", "lists its own"),
     ("iam:GetAccountSummary", "counts its own"),
     ("iam:GetContextKeysForCustomPolicy", "reads what it is given"),
+    ("iam:GetCredentialReport", "reads the one it made"),
     ("iam:ListAccountAliases", "lists its own"),
     ("iam:ListGroups", "lists its own"),
     ("iam:ListInstanceProfiles", "lists its own"),
