@@ -62,18 +62,8 @@ pub struct Sts {
 const REFUSED: &[gate::Refused] = &[
     (
         "SimulateCustomPolicy",
-        "OrderedOrganizationPolicyInputList",
-        "policies of organizations are not simulated",
-    ),
-    (
-        "SimulateCustomPolicy",
         "ResourceHandlingOption",
         "what EC2 instances are made of is not known",
-    ),
-    (
-        "SimulatePrincipalPolicy",
-        "PolicyExclusionList",
-        "nothing is left out of a simulation",
     ),
     (
         "SimulatePrincipalPolicy",

@@ -9,6 +9,7 @@ pub(crate) mod attached_policy;
 pub(crate) mod authorization_details;
 pub(crate) mod boundary;
 pub(crate) mod credential_report;
+pub(crate) mod exclusion;
 pub(crate) mod granting_policies;
 pub(crate) mod group;
 pub(crate) mod inline_policy;
