@@ -131,7 +131,7 @@ def test_what_would_be_without_a_policy(iam, new_user, name):
         return {action for action, decision in decisions(told).items() if decision == "allowed"}
 
     boundary = {"PolicyType": "permission-boundary"}
-    own = {"InlinePolicyIdentifier": {"PolicyName": "conformance", "AttachmentType": "user", "AttachmentName": "user-*"}}
+    own = {"InlinePolicyIdentifier": {"PolicyName": "conformance", "AttachmentType": "user", "AttachmentName": user.name}}
     of_group = {"InlinePolicyIdentifier": {"PolicyName": "inline", "AttachmentType": "group", "AttachmentName": name}}
     assert allowed() == set()
     assert allowed(boundary) == {"kms:Decrypt", "sqs:SendMessage"}

@@ -216,6 +216,9 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::GetContextKeysForPrincipalPolicy>(ops::simulate::get_context_keys_for_principal_policy)
         // The account.
         .on::<iam_api::GetAccountSummary>(ops::account::get_account_summary)
+        .on::<iam_api::SetSecurityTokenServicePreferences>(
+            ops::account::set_security_token_service_preferences,
+        )
         .on::<iam_api::GetAccountAuthorizationDetails>(
             ops::authorization_details::get_account_authorization_details,
         )

@@ -41,7 +41,9 @@ use crate::model::{
 };
 
 pub(crate) use access_report::{AccessReport, Subject, put_access_reports};
-pub(crate) use account::{cross_account_alias_owner, delete_password_policy, put_alias, put_password_policy};
+pub(crate) use account::{
+    cross_account_alias_owner, delete_password_policy, put_alias, put_password_policy, put_token_version,
+};
 pub(crate) use credential_report::{REPORT, REPORT_PARTS, REPORTS_WAITING, Report, put_report_wanted};
 pub(crate) use instance_profile::{
     INSTANCE_PROFILES, delete_instance_profile, put_instance_profile, put_role_into_profile,

@@ -75,6 +75,7 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:ListRoles", "lists its own"),
     ("iam:ListUsers", "lists its own"),
     ("iam:ListVirtualMFADevices", "lists its own"),
+    ("iam:SetSecurityTokenServicePreferences", "sets its own"),
     ("iam:SimulateCustomPolicy", "weighs what it is given"),
     ("iam:UpdateAccountPasswordPolicy", "writes its own"),
     ("organizations:CreateOrganization", "makes one of its own"),
