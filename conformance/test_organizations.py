@@ -918,3 +918,11 @@ def test_a_simulation_knows_what_organizations_say(tree):
     tree.api.attach_policy(PolicyId=policy, TargetId=account)
     assert told() == ("explicitDeny", False)
     assert told(PolicyExclusionList=[{"PolicyType": "scp"}]) == ("allowed", None)
+
+
+def test_all_features_are_there_already(tree):
+    with refused("HandshakeConstraintViolationException") as refusal:
+        tree.api.enable_all_features()
+    assert refusal.response["Reason"] == "ORGANIZATION_ALREADY_HAS_ALL_FEATURES"
+    with refused("AWSOrganizationsNotInUseException"):
+        tree.server.other_client("organizations").enable_all_features()

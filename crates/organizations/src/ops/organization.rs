@@ -3,7 +3,8 @@
 use gate::{Access, Cx};
 use ground::Timestamp;
 use organizations_api::{
-    CreateOrganizationInput, CreateOrganizationOutput, DescribeOrganizationOutput,
+    CreateOrganizationInput, CreateOrganizationOutput, DescribeOrganizationOutput, EnableAllFeaturesInput,
+    EnableAllFeaturesOutput, HandshakeConstraintViolationExceptionReason as Unshakeable,
     InvalidInputExceptionReason as Input, ListRootsInput, ListRootsOutput, OrganizationFeatureSet,
 };
 use shape::Unit as Empty;
@@ -88,6 +89,24 @@ pub(crate) async fn describe_organization(
     let management = profile(cx.view(), organization.management).await?;
     Ok(DescribeOrganizationOutput {
         organization: Some(answer::organization(organization, &management)),
+    })
+}
+
+/// Every organisation here has had all features from the beginning.
+///
+/// # Errors
+///
+/// Always: [`Error::HandshakeConstraint`] for whoever may ask.
+pub(crate) async fn enable_all_features(
+    _handlers: &Handlers,
+    cx: &Cx,
+    _input: EnableAllFeaturesInput,
+) -> Result<EnableAllFeaturesOutput, Error> {
+    let entered = enter(cx, Who::Management).await?;
+    entered.everything().await?.permit(()).await?;
+    Err(Error::HandshakeConstraint {
+        reason: Unshakeable::OrganizationAlreadyHasAllFeatures,
+        text: "The organization already has all features enabled.".to_owned(),
     })
 }
 

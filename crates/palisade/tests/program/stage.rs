@@ -260,7 +260,12 @@ fn seed(text: &str) -> Vec<u8> {
 /// A report about a user, asked for by the one who then reads it.
 async fn access_report(world: &World, operation: &'static OperationShape, given: &mut Given) {
     let name = operation.name;
-    if ["GenerateServiceLastAccessedDetails", "ListPoliciesGrantingServiceAccess"].contains(&name) {
+    if [
+        "GenerateServiceLastAccessedDetails",
+        "ListPoliciesGrantingServiceAccess",
+    ]
+    .contains(&name)
+    {
         let input = json!({"UserName": world.name("user")});
         let arn = leaf(&world.ok("iam:CreateUser", input).await, "Arn");
         given.insert("Arn".into(), json!(arn));

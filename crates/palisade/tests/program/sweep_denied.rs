@@ -29,12 +29,19 @@ const FIND_NOTHING: &[(&str, &str)] = &[
         "iam:GetServiceLastAccessedDetailsWithEntities",
         "a report is for the one who asked for it",
     ),
+    (
+        "organizations:EnableAllFeatures",
+        "every organisation has them from the beginning",
+    ),
 ];
+
+/// How they say so.
+const NOTHING_FOUND: [&str; 2] = ["HandshakeConstraintViolationException", "NoSuchEntity"];
 
 /// Whether this is the answer for one who may.
 fn is_done(name: &str, answer: &Answer) -> bool {
     if FIND_NOTHING.iter().any(|(listed, _)| *listed == name) {
-        answer.code() == "NoSuchEntity"
+        NOTHING_FOUND.contains(&answer.code().as_str())
     } else {
         answer.status == 200
     }
