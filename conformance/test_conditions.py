@@ -187,6 +187,19 @@ def test_the_waiting_period(user, new_key):
         ({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, False),
         ({"Bool": {"aws:SecureTransport": "false"}}, True),
         ({"Bool": {"aws:SecureTransport": "true"}}, False),
+        ({"Bool": {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false"}}, True),
+        ({"Bool": {"aws:ViaAWSService": "true"}}, False),
+        ({"Bool": {"aws:PrincipalIsAWSService": "true"}}, False),
+        ({"Null": {"aws:CalledVia": "true", "aws:CalledViaFirst": "true", "aws:CalledViaLast": "true"}}, True),
+        ({"Null": {"aws:SourceArn": "true", "aws:SourceAccount": "true", "aws:SourceOrgID": "true"}}, True),
+        ({"Null": {"aws:SourceArn": "false"}}, False),
+        ({"Null": {"aws:PrincipalOrgID": "true", "aws:ResourceOrgID": "true", "aws:SourceOrgPaths": "true"}}, True),
+        ({"StringEquals": {"aws:PrincipalOrgID": "o-0123456789"}}, False),
+        ({"Null": {"aws:TokenIssueTime": "true", "aws:Referer": "true"}}, True),
+        ({"Null": {"aws:TokenIssueTime": "false"}}, False),
+        ({"StringLike": {"aws:userid": "AIDA*", "aws:username": "user-*"}}, True),
+        ({"StringLike": {"aws:userid": "AROA*"}}, False),
+        ({"StringLike": {"aws:username": "role-*"}}, False),
         ({"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, True),
         ({"StringEquals": {"aws:PrincipalType": "User"}}, True),
         ({"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:user/user-*"}}, True),
@@ -257,3 +270,32 @@ def test_not_action_and_not_resource(user, key, new_key):
     encrypting(user, new_key())
     with denied():
         encrypting(user, key)
+
+
+def test_where_the_request_was_linked_from(user, key):
+    user.may(allow("kms:Encrypt", Condition={"StringLike": {"aws:Referer": "https://app.example/*"}}))
+    client = user.client("kms")
+    with denied():
+        client.encrypt(KeyId=key["KeyId"], Plaintext=b"x")
+    linked = {}
+
+    def link(request, **_):
+        request.headers["Referer"] = linked["from"]
+
+    client.meta.events.register("before-sign.kms", link)
+    linked["from"] = "https://app.example/page"
+    client.encrypt(KeyId=key["KeyId"], Plaintext=b"x")
+    linked["from"] = "https://other.example/page"
+    with denied():
+        client.encrypt(KeyId=key["KeyId"], Plaintext=b"x")
+
+
+def test_when_a_token_was_issued(palisade, new_user, key):
+    person = new_user(allow("kms:Encrypt", Condition={"DateGreaterThan": {"aws:TokenIssueTime": "2020-01-01T00:00:00Z"}}))
+    with denied():  # long-term credentials have no such time
+        person.client("kms").encrypt(KeyId=key["KeyId"], Plaintext=b"x")
+    token = person.client("sts").get_session_token()["Credentials"]
+    palisade.client("kms", token).encrypt(KeyId=key["KeyId"], Plaintext=b"x")
+    person.may(allow("kms:Encrypt", Condition={"DateLessThan": {"aws:TokenIssueTime": "2020-01-01T00:00:00Z"}}))
+    with denied():
+        palisade.client("kms", token).encrypt(KeyId=key["KeyId"], Plaintext=b"x")

@@ -139,3 +139,12 @@ def test_everything_in_one_list(alone):
     local = iam.get_account_authorization_details(Filter=["LocalManagedPolicy"])
     assert [policy["PolicyName"] for policy in local["Policies"]] == ["m"]
     assert local["UserDetailList"] == []
+
+
+def test_the_version_of_session_tokens(palisade, new_user):
+    iam = palisade.other_client("iam")
+    for version in (1, 2):
+        iam.set_security_token_service_preferences(GlobalEndpointTokenVersion=f"v{version}Token")
+        assert iam.get_account_summary()["SummaryMap"]["GlobalEndpointTokenVersion"] == version
+    with refused("AccessDenied", "iam:SetSecurityTokenServicePreferences"):
+        new_user().client("iam").set_security_token_service_preferences(GlobalEndpointTokenVersion="v1Token")

@@ -88,3 +88,60 @@ def test_a_managed_policy_grants_what_it_says(iam, new_user, policy, may, may_no
     iam.attach_user_policy(UserName=user.name, PolicyArn=f"arn:aws:iam::aws:policy/{policy}")
     told = decisions(iam.simulate_principal_policy(PolicySourceArn=user.arn, ActionNames=[may, may_not]))
     assert told == {may: "allowed", may_not: "implicitDeny"}
+
+
+def test_service_control_policies_of_the_request(iam):
+    def told(*levels):
+        levels = [{"ServiceControlPolicyInputList": list(level)} for level in levels]
+        answer = iam.simulate_custom_policy(
+            PolicyInputList=[document(allow("*"))], ActionNames=["s3:GetObject", "kms:Decrypt"],
+            OrderedOrganizationPolicyInputList=levels,
+        )
+        return {
+            one["EvalActionName"]: (one["EvalDecision"], one["OrganizationsDecisionDetail"]["AllowedByOrganizations"])
+            for one in answer["EvaluationResults"]
+        }
+
+    full = document(allow("*"))
+    assert told([full], [full]) == {"s3:GetObject": ("allowed", True), "kms:Decrypt": ("allowed", True)}
+    # Every level must allow, and a denial anywhere wins.
+    narrow = told([full], [document(allow("s3:*"))], [full])
+    assert narrow == {"s3:GetObject": ("allowed", True), "kms:Decrypt": ("implicitDeny", False)}
+    denied = told([full, document(deny("s3:*"))], [full])
+    assert denied == {"s3:GetObject": ("explicitDeny", False), "kms:Decrypt": ("allowed", True)}
+    with refused("InvalidInput"):
+        told([full], ["{}"])
+    outside = iam.simulate_custom_policy(PolicyInputList=[full], ActionNames=["s3:GetObject"])
+    assert "OrganizationsDecisionDetail" not in outside["EvaluationResults"][0]
+
+
+def test_what_would_be_without_a_policy(iam, new_user, name):
+    user = new_user(allow("kms:*"), deny("s3:*"))
+    iam.create_group(GroupName=name)
+    iam.add_user_to_group(GroupName=name, UserName=user.name)
+    iam.put_group_policy(GroupName=name, PolicyName="inline", PolicyDocument=document(allow("sqs:*")))
+    iam.attach_user_policy(UserName=user.name, PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
+    iam.put_user_permissions_boundary(UserName=user.name, PermissionsBoundary="arn:aws:iam::aws:policy/AmazonS3FullAccess")
+    actions = ["kms:Decrypt", "s3:GetObject", "sqs:SendMessage"]
+
+    def allowed(*without):
+        told = iam.simulate_principal_policy(
+            PolicySourceArn=user.arn, ActionNames=actions, PolicyExclusionList=list(without)
+        )
+        return {action for action, decision in decisions(told).items() if decision == "allowed"}
+
+    boundary = {"PolicyType": "permission-boundary"}
+    own = {"InlinePolicyIdentifier": {"PolicyName": "conformance", "AttachmentType": "user", "AttachmentName": user.name}}
+    of_group = {"InlinePolicyIdentifier": {"PolicyName": "inline", "AttachmentType": "group", "AttachmentName": name}}
+    assert allowed() == set()
+    assert allowed(boundary) == {"kms:Decrypt", "sqs:SendMessage"}
+    assert allowed(boundary, of_group) == {"kms:Decrypt"}
+    assert allowed(boundary, own) == {"s3:GetObject", "sqs:SendMessage"}
+    assert allowed(own) == {"s3:GetObject"}
+    assert allowed(own, {"PolicyArn": "arn:aws:iam::aws:policy/AmazonS3Read*"}) == set()
+    assert allowed(own, {"PolicyType": "aws-managed"}) == set()
+    assert allowed(boundary, {"PolicyType": "inline"}) == {"s3:GetObject"}
+    # What fits nothing changes nothing, and what makes no sense is refused.
+    assert allowed(boundary, {"PolicyArn": "arn:aws:iam::aws:policy/Nothing"}, {"PolicyType": "rcp"}) == allowed(boundary)
+    with refused("InvalidInput"):
+        allowed({"PolicyArn": "arn:aws:iam::*:policy/Read"})

@@ -898,3 +898,31 @@ def test_the_effective_tag_policy(tree):
     with refused("InvalidInputException") as refusal:
         tree.api.describe_effective_policy(PolicyType="BACKUP_POLICY", TargetId=account)
     assert refusal.response["Reason"] == "INVALID_ENUM_POLICY_TYPE"
+
+
+def test_a_simulation_knows_what_organizations_say(tree):
+    tree.api.enable_policy_type(RootId=tree.root, PolicyType=SCP)
+    account = tree.account()
+    iam = tree.client("iam", account)
+    role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
+
+    def told(**more):
+        answer = iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=["kms:Decrypt"], **more)
+        [one] = answer["EvaluationResults"]
+        return one["EvalDecision"], one.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations")
+
+    assert told() == ("allowed", True)
+    policy = tree.api.create_policy(
+        Name="no keys", Description="", Type=SCP, Content=document(deny("kms:*"))
+    )["Policy"]["PolicySummary"]["Id"]
+    tree.api.attach_policy(PolicyId=policy, TargetId=account)
+    assert told() == ("explicitDeny", False)
+    assert told(PolicyExclusionList=[{"PolicyType": "scp"}]) == ("allowed", None)
+
+
+def test_all_features_are_there_already(tree):
+    with refused("HandshakeConstraintViolationException") as refusal:
+        tree.api.enable_all_features()
+    assert refusal.response["Reason"] == "ORGANIZATION_ALREADY_HAS_ALL_FEATURES"
+    with refused("AWSOrganizationsNotInUseException"):
+        tree.server.other_client("organizations").enable_all_features()

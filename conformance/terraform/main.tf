@@ -313,7 +313,52 @@ resource "aws_iam_instance_profile" "service" {
   tags = { Team = local.second ? "blue" : "red" }
 }
 
+resource "aws_iam_service_linked_role" "scaling" {
+  aws_service_name = "autoscaling.amazonaws.com"
+  custom_suffix    = "shop"
+  description      = local.second ? "changed" : "first"
+  tags             = { Team = local.second ? "blue" : "red" }
+}
+
+resource "aws_iam_service_linked_role" "guard" {
+  aws_service_name = "guardduty.amazonaws.com"
+}
+
+resource "aws_iam_role_policies_exclusive" "app" {
+  role_name    = aws_iam_role.app.name
+  policy_names = [aws_iam_role_policy.inline.name]
+}
+
+resource "aws_iam_role_policy_attachments_exclusive" "app" {
+  role_name   = aws_iam_role.app.name
+  policy_arns = [aws_iam_role_policy_attachment.use.policy_arn]
+}
+
+resource "aws_iam_user_policies_exclusive" "person" {
+  user_name    = aws_iam_user.person.name
+  policy_names = [aws_iam_user_policy.inline.name]
+}
+
+resource "aws_iam_user_policy_attachments_exclusive" "person" {
+  user_name   = aws_iam_user.person.name
+  policy_arns = [aws_iam_user_policy_attachment.use.policy_arn]
+}
+
+resource "aws_iam_group_policies_exclusive" "team" {
+  group_name   = aws_iam_group.team.name
+  policy_names = [aws_iam_group_policy.team.name]
+}
+
+resource "aws_iam_group_policy_attachments_exclusive" "team" {
+  group_name  = aws_iam_group.team.name
+  policy_arns = [aws_iam_group_policy_attachment.use.policy_arn]
+}
+
 # The account.
+
+resource "aws_iam_security_token_service_preferences" "preferences" {
+  global_endpoint_token_version = local.second ? "v2Token" : "v1Token"
+}
 
 resource "aws_iam_account_alias" "alias" {
   account_alias = local.second ? "palisade-renamed" : "palisade"

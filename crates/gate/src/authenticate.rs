@@ -26,7 +26,7 @@ impl From<SignatureFault> for Refused {
     }
 }
 
-/// Proves the signature over `parts` and `body`.
+/// Proves the signature over `parts` and `body` of a request for `action` of `service`.
 ///
 /// A global service is served under every region a client signs for and acts
 /// in `us-east-1`: a client that is pointed at our address by
@@ -36,7 +36,7 @@ pub(crate) async fn authenticate(
     claim: &Claim<'_>,
     parts: &RequestParts<'_>,
     body: &[u8],
-    service: &'static shape::ServiceShape,
+    (service, action): (&'static shape::ServiceShape, Option<&'static str>),
     home: &Region,
     now: Timestamp,
 ) -> Result<Authenticated, Refused> {
@@ -65,6 +65,7 @@ pub(crate) async fn authenticate(
     };
     let at = Use {
         service: service.signing_name,
+        action,
         region: &region,
         at: now,
     };

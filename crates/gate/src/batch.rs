@@ -86,7 +86,7 @@ pub(crate) async fn answer(
     body: &[u8],
     peer: &Arc<Peer>,
 ) -> Response<Full<Bytes>> {
-    let authenticated = match operator::believe(door, service, head, body).await {
+    let authenticated = match operator::believe(door, service, None, head, body).await {
         Ok(authenticated) => authenticated,
         Err(answer) => return answer,
     };

@@ -14,7 +14,7 @@ use crypto::Random;
 use crypto::hierarchy::DomainKey;
 use ground::{AccountId, Region, Timestamp, id};
 use http::HeaderMap;
-use policy::Context;
+use policy::{Context, Who};
 use shape::{OperationShape, Structure, Violations};
 use store::{Scope, StoreError, View, WriteTx};
 use wire::{DecodeFault, RequestHead};
@@ -44,6 +44,8 @@ pub struct Cx {
     event_id: String,
     peer: Arc<Peer>,
     user_agent: Option<Arc<str>>,
+    /// As sent; a caller may say anything.
+    referer: Option<Arc<str>>,
     view: View,
     /// Whether the handler asked for permission, and got it, at least once.
     authorized: AtomicBool,
@@ -84,9 +86,7 @@ impl Cx {
         } else {
             Scope::regional(caller.account, &authenticated.region)
         };
-        let user_agent = headers
-            .get(http::header::USER_AGENT)
-            .and_then(|value| value.to_str().ok());
+        let said = |header| headers.get(header).and_then(|value| value.to_str().ok());
         Cx {
             view: door.parts.store.view(scope),
             operation,
@@ -96,7 +96,8 @@ impl Cx {
             request_id: request_id.into(),
             event_id: id::uuid_at(now, door.parts.random.public_bytes()),
             peer: Arc::clone(peer),
-            user_agent: user_agent.map(Arc::from),
+            user_agent: said(http::header::USER_AGENT).map(Arc::from),
+            referer: said(http::header::REFERER).map(Arc::from),
             authorized: AtomicBool::new(false),
             policies: OnceLock::new(),
             via: None,
@@ -284,9 +285,7 @@ impl Cx {
         let standing = self.standing(asked.owner).await?;
         let keys = &mut asked.keys;
         self.global_keys(keys, asked.owner);
-        standing
-            .0
-            .state(keys, "aws:principalorgid", "aws:principalorgpaths");
+        self.callers_organization(keys, &standing.0);
         standing
             .1
             .state(keys, "aws:resourceorgid", "aws:resourceorgpaths");
@@ -297,6 +296,20 @@ impl Cx {
             own_action: self.operation.action,
             asked,
         })
+    }
+
+    /// The organisation of the caller's account: the principal's own, or the
+    /// source's where a service acts for a resource of the account. A service
+    /// belongs to no organisation itself.
+    fn callers_organization(&self, keys: &mut Context<'static>, standing: &Standing) {
+        let via = self.via.as_ref();
+        match self.caller.principal.who() {
+            Who::Service { .. } if via.is_some_and(Via::is_on_behalf) => {
+                standing.state(keys, "aws:sourceorgid", "aws:sourceorgpaths");
+            }
+            Who::Service { .. } => {}
+            _ => standing.state(keys, "aws:principalorgid", "aws:principalorgpaths"),
+        }
     }
 
     /// What is over the caller's account and over the owner's.
@@ -335,6 +348,7 @@ impl Cx {
             Some(via) => via.keys(keys),
         }
         keys.insert_if_known("aws:useragent", self.user_agent.clone());
+        keys.insert_if_known("aws:referer", self.referer.clone());
         self.mfa_keys(keys);
     }
 

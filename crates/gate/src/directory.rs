@@ -56,7 +56,7 @@ pub trait Directory: Send + Sync + 'static {
     }
 
     /// Hears that a signature with this credential was proven: once a minute,
-    /// service and region, so that who asks for the last use can be told, and
+    /// action and region or little more often, so that who asks for the last use can be told, and
     /// the calls between cost nothing. Must not block.
     fn used(&self, _credential: &Credential, _at: Use<'_>) {}
 
@@ -84,6 +84,9 @@ pub trait Directory: Send + Sync + 'static {
 pub struct Use<'a> {
     /// The service, as signatures name it: `kms`.
     pub service: &'static str,
+    /// What was asked for, as policies name it: `kms:Encrypt`; `None` if several
+    /// things were. Not yet whether the caller may.
+    pub action: Option<&'static str>,
     /// The region that the call acted in.
     pub region: &'a Region,
     /// The time of the request.
@@ -130,6 +133,10 @@ pub enum CredentialFault {
     Store(#[from] StoreError),
 }
 
+/// Uses of a credential that are remembered as told. Ours: who does so many
+/// things in turn is told of once a minute each, mostly.
+const USES_TOLD: usize = 16;
+
 /// A live credential: a secret, and who holds it.
 pub struct Credential {
     /// `AKIA…` or `ASIA…`
@@ -140,8 +147,9 @@ pub struct Credential {
     pub caller: Arc<Caller>,
     /// Signing keys derived from the secret.
     pub signing: SigningKeys,
-    /// Digest of the last use that identity heard of.
-    told: AtomicU64,
+    /// Digests of the last uses that identity heard of, each in the place that
+    /// it falls on.
+    told: [AtomicU64; USES_TOLD],
 }
 
 impl Credential {
@@ -152,21 +160,22 @@ impl Credential {
             secret,
             caller,
             signing: SigningKeys::default(),
-            told: AtomicU64::new(0),
+            told: Default::default(),
         }
     }
 
-    /// Whether this use is another than the last one asked about: of another
-    /// minute, service or region. Two calls at once may both be told that it is.
+    /// Whether this use is another than those asked about last: of another
+    /// minute, action or region. Two calls at once may both be told that it is.
     pub(crate) fn is_news(&self, at: &Use<'_>) -> bool {
         let mut hasher = DefaultHasher::new();
-        (at.at.seconds() / 60, at.service, at.region.as_str()).hash(&mut hasher);
+        (at.at.seconds() / 60, at.service, at.action, at.region.as_str()).hash(&mut hasher);
         // Zero stands for none.
         let digest = hasher.finish() | 1;
-        if self.told.load(Ordering::Relaxed) == digest {
+        let place = &self.told[usize::from(digest.to_le_bytes()[1]) % USES_TOLD];
+        if place.load(Ordering::Relaxed) == digest {
             return false;
         }
-        self.told.store(digest, Ordering::Relaxed);
+        place.store(digest, Ordering::Relaxed);
         true
     }
 }

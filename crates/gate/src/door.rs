@@ -312,7 +312,8 @@ impl Door {
             }
             Ok(claim) => {
                 let directory = self.parts.directory.as_ref();
-                authenticate(directory, &claim, &parts, body, service, &self.parts.home, now).await
+                let asked = (service, Some(operation.action));
+                authenticate(directory, &claim, &parts, body, asked, &self.parts.home, now).await
             }
             Err(fault) => Err(Refused::Signature(fault)),
         };

@@ -5,10 +5,6 @@
 //! policies over the caller's account, the resource control policies over the
 //! owner's, and the condition keys that follow from belonging to an
 //! organisation.
-//!
-//! Absent by design: `aws:SourceOrgID` and `aws:SourceOrgPaths`, which belong
-//! to calls that a service makes for a resource; whoever supplies
-//! `aws:SourceAccount` for such a call supplies them with it.
 
 use std::sync::Arc;
 

@@ -302,7 +302,7 @@ pub(crate) async fn enter(
     peer: &Arc<Peer>,
     request_id: &str,
 ) -> Result<Cx, Response<Full<Bytes>>> {
-    let authenticated = believe(door, &SHAPE, head, body).await?;
+    let authenticated = believe(door, &SHAPE, Some(operation.action), head, body).await?;
     let (headers, now) = (&head.headers, door.parts.clock.now());
     Ok(Cx::new(
         door,
@@ -316,10 +316,11 @@ pub(crate) async fn enter(
 }
 
 /// Who signed a request to `service` on one of these paths, or the answer to
-/// whoever is not believed.
+/// whoever is not believed. `action` is `None` if it is for several.
 pub(crate) async fn believe(
     door: &Arc<Door>,
     service: &'static ServiceShape,
+    action: Option<&'static str>,
     head: &http::request::Parts,
     body: &[u8],
 ) -> Result<Authenticated, Response<Full<Bytes>>> {
@@ -332,7 +333,7 @@ pub(crate) async fn believe(
                 &claim,
                 &parts,
                 body,
-                service,
+                (service, action),
                 &door.parts.home,
                 now,
             )

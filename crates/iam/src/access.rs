@@ -125,7 +125,7 @@ fn admit(cx: &Cx) -> Result<(), Error> {
     }
 }
 
-async fn ask<T>(cx: &Cx, access: Access<T>) -> Result<Permit<T>, Error> {
+pub(crate) async fn ask<T>(cx: &Cx, access: Access<T>) -> Result<Permit<T>, Error> {
     admit(cx)?;
     Ok(cx.authorize(access).await?)
 }

@@ -1,18 +1,22 @@
 //! Managed policies of AWS that can be attached here.
 //!
-//! Their documents, each in a file of its name, are written here after what AWS
-//! documents each to grant ("AWS Managed Policy Reference"); those about every
-//! service name the services of this program. Ids and dates are ours. There is
-//! one version of each.
+//! Their documents, each in a file of its name, grant what AWS documents each
+//! to grant ("AWS Managed Policy Reference"); of those about every service
+//! only the services of this program are named. Ids, dates and descriptions
+//! are ours. There is one version of each.
 //!
 //! Absent by design: every other policy of AWS. To attach one fails, rather
 //! than grant nothing under a name that promises something.
+
+mod all;
 
 use std::sync::{Arc, OnceLock};
 
 use ground::{Timestamp, id};
 use policy::{Document, DocumentKind};
 use store::StoreError;
+
+pub(crate) use all::POLICIES;
 
 /// The one version of each.
 pub(crate) const VERSION: &str = "v1";
@@ -84,160 +88,6 @@ pub(crate) fn find(path: &str, name: &str) -> Option<&'static Policy> {
         .iter()
         .find(|policy| policy.name == name && policy.path == path)
 }
-
-/// All of them, by name.
-pub(crate) static POLICIES: [Policy; 25] = [
-    Policy::new(
-        "AdministratorAccess",
-        "/",
-        "Full access to all services and resources.",
-        include_str!("aws_managed/AdministratorAccess.json"),
-    ),
-    Policy::new(
-        "AmazonGuardDutyReadOnlyAccess",
-        "/",
-        "Read access to GuardDuty.",
-        include_str!("aws_managed/AmazonGuardDutyReadOnlyAccess.json"),
-    ),
-    Policy::new(
-        "AmazonS3FullAccess",
-        "/",
-        "Full access to all buckets.",
-        include_str!("aws_managed/AmazonS3FullAccess.json"),
-    ),
-    Policy::new(
-        "AmazonS3ReadOnlyAccess",
-        "/",
-        "Read access to all buckets.",
-        include_str!("aws_managed/AmazonS3ReadOnlyAccess.json"),
-    ),
-    Policy::new(
-        "AmazonSNSFullAccess",
-        "/",
-        "Full access to all topics.",
-        include_str!("aws_managed/AmazonSNSFullAccess.json"),
-    ),
-    Policy::new(
-        "AmazonSNSReadOnlyAccess",
-        "/",
-        "Read access to all topics.",
-        include_str!("aws_managed/AmazonSNSReadOnlyAccess.json"),
-    ),
-    Policy::new(
-        "AmazonSQSFullAccess",
-        "/",
-        "Full access to all queues.",
-        include_str!("aws_managed/AmazonSQSFullAccess.json"),
-    ),
-    Policy::new(
-        "AmazonSQSReadOnlyAccess",
-        "/",
-        "Read access to all queues, but not to their messages.",
-        include_str!("aws_managed/AmazonSQSReadOnlyAccess.json"),
-    ),
-    Policy::new(
-        "AmazonSSMFullAccess",
-        "/",
-        "Full access to Systems Manager.",
-        include_str!("aws_managed/AmazonSSMFullAccess.json"),
-    ),
-    Policy::new(
-        "AmazonSSMManagedInstanceCore",
-        "/",
-        "What a machine needs to be managed by Systems Manager.",
-        include_str!("aws_managed/AmazonSSMManagedInstanceCore.json"),
-    ),
-    Policy::new(
-        "AmazonSSMReadOnlyAccess",
-        "/",
-        "Read access to Systems Manager.",
-        include_str!("aws_managed/AmazonSSMReadOnlyAccess.json"),
-    ),
-    Policy::new(
-        "AWSCertificateManagerFullAccess",
-        "/",
-        "Full access to certificates.",
-        include_str!("aws_managed/AWSCertificateManagerFullAccess.json"),
-    ),
-    Policy::new(
-        "AWSCertificateManagerReadOnly",
-        "/",
-        "Read access to certificates.",
-        include_str!("aws_managed/AWSCertificateManagerReadOnly.json"),
-    ),
-    Policy::new(
-        "AWSDenyAll",
-        "/",
-        "Denies everything.",
-        include_str!("aws_managed/AWSDenyAll.json"),
-    ),
-    Policy::new(
-        "AWSKeyManagementServicePowerUser",
-        "/",
-        "Making and listing KMS keys and aliases; their use is up to key policies.",
-        include_str!("aws_managed/AWSKeyManagementServicePowerUser.json"),
-    ),
-    Policy::new(
-        "AWSLambdaBasicExecutionRole",
-        "/service-role/",
-        "Writing of logs, for functions.",
-        include_str!("aws_managed/AWSLambdaBasicExecutionRole.json"),
-    ),
-    Policy::new(
-        "AWSPrivateCAFullAccess",
-        "/",
-        "Full access to private certificate authorities.",
-        include_str!("aws_managed/AWSPrivateCAFullAccess.json"),
-    ),
-    Policy::new(
-        "AWSPrivateCAReadOnly",
-        "/",
-        "Read access to private certificate authorities.",
-        include_str!("aws_managed/AWSPrivateCAReadOnly.json"),
-    ),
-    Policy::new(
-        "IAMFullAccess",
-        "/",
-        "Full access to IAM.",
-        include_str!("aws_managed/IAMFullAccess.json"),
-    ),
-    Policy::new(
-        "IAMReadOnlyAccess",
-        "/",
-        "Read access to IAM.",
-        include_str!("aws_managed/IAMReadOnlyAccess.json"),
-    ),
-    Policy::new(
-        "IAMUserChangePassword",
-        "/",
-        "A user's own password.",
-        include_str!("aws_managed/IAMUserChangePassword.json"),
-    ),
-    Policy::new(
-        "PowerUserAccess",
-        "/",
-        "Full access to everything but the management of users, roles, groups and the organisation.",
-        include_str!("aws_managed/PowerUserAccess.json"),
-    ),
-    Policy::new(
-        "ReadOnlyAccess",
-        "/",
-        "Read access to the services that are implemented here. Values of secrets are not among it.",
-        include_str!("aws_managed/ReadOnlyAccess.json"),
-    ),
-    Policy::new(
-        "SecretsManagerReadWrite",
-        "/",
-        "Read and write access to secrets, and what their rotation is set up with.",
-        include_str!("aws_managed/SecretsManagerReadWrite.json"),
-    ),
-    Policy::new(
-        "SecurityAudit",
-        "/",
-        "Read access to the security configuration of the services that are implemented here; no data.",
-        include_str!("aws_managed/SecurityAudit.json"),
-    ),
-];
 
 #[cfg(test)]
 mod tests {

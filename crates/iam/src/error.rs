@@ -87,6 +87,9 @@ pub enum Error {
     /// A managed policy of that name exists.
     #[error("A policy called {0} already exists. Duplicate names are not allowed.")]
     PolicyExists(String),
+    /// The managed policy is for the roles of a service.
+    #[error("Cannot attach a Service Role Policy to a Customer Role.")]
+    PolicyForService,
     /// There is no such managed policy.
     #[error("Policy {0} was not found.")]
     PolicyMissing(String),
@@ -99,14 +102,26 @@ pub enum Error {
     /// A trust policy names a unique id that nobody has.
     #[error("Invalid principal in policy: \"AWS\":\"{0}\"")]
     PrincipalUnknown(String),
+    /// The credential report is older than it serves.
+    #[error("Credential report has expired. Please generate a new report.")]
+    ReportExpired,
+    /// The credential report is being made.
+    #[error("Credential report generation is still in progress.")]
+    ReportInProgress,
+    /// No credential report was ever made.
+    #[error("No report exists. Please generate a report.")]
+    ReportMissing,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
     /// There is such a thing, in the words for it.
     #[error("{0}")]
     Taken(String),
-    /// The entity belongs to AWS or to a service.
-    #[error("{0}")]
+    /// The service has no role that an account could have.
+    #[error("Cannot find Service Linked Role template for {0}")]
+    TemplateMissing(String),
+    /// The role belongs to a service.
+    #[error("Cannot perform the operation on the protected role '{0}' - this role is only modifiable by AWS")]
     Unmodifiable(String),
     /// An argument breaks a rule.
     #[error("{0}")]
@@ -129,7 +144,7 @@ impl From<&Error> for Fault {
             Error::Crypto(error) => return Fault::server("ServiceFailure", error),
             Error::Picture(error) => return Fault::server("ServiceFailure", error),
             Error::CalledOff(error) => return Fault::server("ServiceFailure", error),
-            Error::AccessDenied(_) => ("AccessDenied", 403),
+            Error::AccessDenied(_) | Error::TemplateMissing(_) => ("AccessDenied", 403),
             Error::AccessKeyMissing(_)
             | Error::LoginProfileMissing(_)
             | Error::Missing { .. }
@@ -148,7 +163,11 @@ impl From<&Error> for Fault {
             Error::InvalidToken => ("InvalidClientTokenId", 403),
             Error::LimitExceeded(_) => ("LimitExceeded", 409),
             Error::Malformed(_) | Error::PrincipalUnknown(_) => ("MalformedPolicyDocument", 400),
+            Error::PolicyForService => ("PolicyNotAttachable", 400),
             Error::PackedPolicyTooLarge { .. } => ("PackedPolicyTooLarge", 400),
+            Error::ReportExpired => ("ReportExpired", 410),
+            Error::ReportInProgress => ("ReportInProgress", 404),
+            Error::ReportMissing => ("ReportNotPresent", 410),
             Error::Unmodifiable(_) => ("UnmodifiableEntity", 400),
             Error::Validation(_) => ("ValidationError", 400),
         };

@@ -1,6 +1,6 @@
-//! When keys and roles were last used.
+//! When keys and roles were last used, and what users and roles last did.
 //!
-//! The door tells of uses, a minute and place at a time. They are noted in
+//! The door tells of uses, a minute, action and place at a time. They are noted in
 //! memory, which costs the call next to nothing, and a job of each node writes
 //! them down together. Who asks the node that saw the use is told at once;
 //! other nodes follow within [`LAST_USED_FLUSHED_AFTER`].
@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use store::{Scope, Store, StoreError};
 
 use crate::limits::{LAST_USED_FLUSHED_AFTER, LAST_USES_NOTED_MAX, LAST_USES_PER_COMMIT_MAX};
-use crate::store::{KEY_OWNERS, LAST_USED, NAMES, Rows};
+use crate::model::{Access, Accesses};
+use crate::store::{ACCESSES, KEY_OWNERS, LAST_USED, NAMES, Rows};
 
 /// The last use of a key or role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub struct LastUses {
 struct Noted {
     /// By account, and id of the access key (`AKIA…`) or role (`AROA…`).
     uses: HashMap<(AccountId, String), LastUse>,
+    /// By account, and id of the user (`AIDA…`) or role (`AROA…`).
+    accesses: HashMap<(AccountId, String), Accesses>,
     flushed: Option<Timestamp>,
 }
 
@@ -56,12 +59,35 @@ impl Noted {
             }
         }
     }
+
+    fn note_access(&mut self, principal: (AccountId, String), at: &Use<'_>, access: &Access) {
+        let is_full = self.accesses.len() >= LAST_USES_NOTED_MAX;
+        if is_full && !self.accesses.contains_key(&principal) {
+            return;
+        }
+        let accesses = self.accesses.entry(principal).or_default();
+        match at.action {
+            Some(action) => accesses.note(action, access),
+            None => {
+                accesses.note_service(at.service, access);
+            }
+        }
+    }
 }
 
 impl LastUses {
-    /// Notes the use of a long-term key, or of a role through its session.
+    /// Notes the use of a long-term key, or of a role through its session, and
+    /// what the user or role tried to do.
     pub(crate) fn note(&self, credential: &Credential, at: Use<'_>) {
         let caller = &credential.caller;
+        if let Who::User { id, .. } | Who::AssumedRole { role_id: id, .. } = caller.principal.who() {
+            let access = Access {
+                at: Timestamp::from_seconds(at.at.seconds()),
+                region: at.region.as_str().to_owned(),
+            };
+            self.lock()
+                .note_access((caller.account, id.clone()), &at, &access);
+        }
         let subject = match (caller.principal.who(), &caller.session) {
             (Who::AssumedRole { role_id, .. }, _) => role_id.to_string(),
             (_, None) => credential.access_key_id.clone(),
@@ -87,32 +113,59 @@ impl LastUses {
         })
     }
 
+    /// What the user or role with that id last did.
+    pub(crate) async fn accesses(&self, rows: &Rows<'_>, id: &str) -> Result<Accesses, StoreError> {
+        let principal = (rows.account(), id.to_owned());
+        let noted = self.lock().accesses.get(&principal).cloned();
+        let written = rows.get(&ACCESSES, &principal.1).await?;
+        let mut all = written.map(|written| (*written).clone()).unwrap_or_default();
+        if let Some(noted) = noted {
+            all.merge(&noted);
+        }
+        Ok(all)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Noted> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is to be written now: all that is noted, once in
     /// [`LAST_USED_FLUSHED_AFTER`].
-    fn due(&self, now: Timestamp) -> HashMap<(AccountId, String), LastUse> {
+    fn due(&self, now: Timestamp) -> Due {
         let mut noted = self.lock();
         let is_due = noted
             .flushed
             .is_none_or(|flushed| now >= flushed.after(LAST_USED_FLUSHED_AFTER) || now < flushed);
         if !is_due {
-            return HashMap::new();
+            return Due::default();
         }
         noted.flushed = Some(now);
-        std::mem::take(&mut noted.uses)
+        Due {
+            uses: std::mem::take(&mut noted.uses),
+            accesses: std::mem::take(&mut noted.accesses),
+        }
     }
 
     /// Writes down what is due. What cannot be written is noted again.
     async fn flush(&self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
-        let mut accounts: HashMap<AccountId, Vec<(String, LastUse)>> = HashMap::new();
-        for ((account, id), seen) in self.due(now) {
-            accounts.entry(account).or_default().push((id, seen));
-        }
+        let due = self.due(now);
         let mut failed = None;
-        for (account, uses) in accounts {
+        for (account, accesses) in by_account(due.accesses) {
+            for accesses in accesses.chunks(LAST_USES_PER_COMMIT_MAX) {
+                if let Err(error) = write_accesses(store, account, accesses).await {
+                    let mut noted = self.lock();
+                    for (id, seen) in accesses {
+                        noted
+                            .accesses
+                            .entry((account, id.clone()))
+                            .or_default()
+                            .merge(seen);
+                    }
+                    failed = Some(error);
+                }
+            }
+        }
+        for (account, uses) in by_account(due.uses) {
             for uses in uses.chunks(LAST_USES_PER_COMMIT_MAX) {
                 if let Err(error) = write(store, account, uses).await {
                     let mut noted = self.lock();
@@ -125,6 +178,42 @@ impl LastUses {
         }
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// What is to be written.
+#[derive(Default)]
+struct Due {
+    uses: HashMap<(AccountId, String), LastUse>,
+    accesses: HashMap<(AccountId, String), Accesses>,
+}
+
+fn by_account<T>(due: HashMap<(AccountId, String), T>) -> HashMap<AccountId, Vec<(String, T)>> {
+    let mut accounts: HashMap<AccountId, Vec<(String, T)>> = HashMap::new();
+    for ((account, id), seen) in due {
+        accounts.entry(account).or_default().push((id, seen));
+    }
+    accounts
+}
+
+async fn write_accesses(
+    store: &Store,
+    account: AccountId,
+    accesses: &[(String, Accesses)],
+) -> Result<(), StoreError> {
+    store
+        .transact(&Scope::regionless(account), async |tx| {
+            for (id, seen) in accesses {
+                // Whoever is gone meanwhile did nothing any more.
+                if tx.get(&NAMES, id).await?.is_some() {
+                    let written = tx.get(&ACCESSES, id).await?;
+                    let mut all = written.map(|written| (*written).clone()).unwrap_or_default();
+                    all.merge(seen);
+                    tx.put(&ACCESSES, id, &all);
+                }
+            }
+            Ok(())
+        })
+        .await
 }
 
 async fn write(store: &Store, account: AccountId, uses: &[(String, LastUse)]) -> Result<(), StoreError> {
@@ -243,15 +332,59 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn what_somebody_did_is_told_before_and_after_it_is_written() {
+        let store = Store::open(store::Config::memory()).await.unwrap();
+        let tx = store.view(Scope::regionless(account())).begin();
+        let bob = crate::model::Named {
+            kind: crate::model::EntityKind::User,
+            folded_name: "bob".into(),
+        };
+        tx.put(&NAMES, &"AIDA1".to_owned(), &bob);
+        store.commit(tx).await.unwrap();
+        let uses = LastUses::default();
+        let access = |seconds| Access {
+            at: Timestamp::from_seconds(seconds),
+            region: "eu-west-1".into(),
+        };
+        let region = ground::Region::us_east_1();
+        let at = Use {
+            service: "kms",
+            action: Some("kms:Encrypt"),
+            region: &region,
+            at: Timestamp::from_seconds(100),
+        };
+        for id in ["AIDA1", "AIDA9"] {
+            uses.lock()
+                .note_access((account(), id.to_owned()), &at, &access(100));
+        }
+        let mut wanted = Accesses::default();
+        wanted.note("kms:Encrypt", &access(100));
+        for flush in [false, true] {
+            if flush {
+                uses.flush(&store, Timestamp::from_seconds(1_000)).await.unwrap();
+                assert!(uses.lock().accesses.is_empty());
+            }
+            let view = store.view(Scope::regionless(account()));
+            let rows = rows_of(&view, account());
+            assert_eq!(uses.accesses(&rows, "AIDA1").await.unwrap(), wanted);
+        }
+        // Whoever is gone leaves no row.
+        let view = store.view(Scope::regionless(account()));
+        let nobody = uses.accesses(&rows_of(&view, account()), "AIDA9").await.unwrap();
+        assert_eq!(nobody, Accesses::default());
+    }
+
     #[test]
     fn notes_are_written_once_a_while_and_bounded() {
         let uses = LastUses::default();
         let minute = LAST_USED_FLUSHED_AFTER.as_secs().cast_signed();
         noted(&uses, "AKIA1", 1);
-        assert_eq!(uses.due(Timestamp::from_seconds(1_000)).len(), 1);
+        let due = |seconds| uses.due(Timestamp::from_seconds(seconds)).uses;
+        assert_eq!(due(1_000).len(), 1);
         noted(&uses, "AKIA1", 2);
-        assert!(uses.due(Timestamp::from_seconds(999 + minute)).is_empty());
-        assert_eq!(uses.due(Timestamp::from_seconds(1_000 + minute)).len(), 1);
+        assert!(due(999 + minute).is_empty());
+        assert_eq!(due(1_000 + minute).len(), 1);
         for number in 0..LAST_USES_NOTED_MAX + 1 {
             noted(&uses, &number.to_string(), 3);
         }

@@ -11,14 +11,14 @@
 //! - an acknowledged change binds the very next call on this node;
 //! - secrets are sealed under the account's own key and shown once.
 //!
-//! Absent by design: a console to sign in to, SAML and OIDC providers,
-//! service-linked roles. Those that
-//! clients look for before they delete a user are listed as the none there
+//! Absent by design: a console to sign in to, SAML and OIDC providers.
+//! Those that clients look for before they delete a user are listed as the none there
 //! are; what is not in the tables below is refused.
 
 mod access;
 mod aws_managed;
 mod bootstrap;
+mod credential_report;
 mod directory;
 mod error;
 mod last_used;
@@ -62,18 +62,8 @@ pub struct Sts {
 const REFUSED: &[gate::Refused] = &[
     (
         "SimulateCustomPolicy",
-        "OrderedOrganizationPolicyInputList",
-        "policies of organizations are not simulated",
-    ),
-    (
-        "SimulateCustomPolicy",
         "ResourceHandlingOption",
         "what EC2 instances are made of is not known",
-    ),
-    (
-        "SimulatePrincipalPolicy",
-        "PolicyExclusionList",
-        "nothing is left out of a simulation",
     ),
     (
         "SimulatePrincipalPolicy",
@@ -134,6 +124,11 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::UpdateRoleDescription>(ops::role::update_role_description)
         .on::<iam_api::UpdateAssumeRolePolicy>(ops::role::update_assume_role_policy)
         .on::<iam_api::DeleteRole>(ops::role::delete_role)
+        .on::<iam_api::CreateServiceLinkedRole>(ops::service_linked_role::create_service_linked_role)
+        .on::<iam_api::DeleteServiceLinkedRole>(ops::service_linked_role::delete_service_linked_role)
+        .on::<iam_api::GetServiceLinkedRoleDeletionStatus>(
+            ops::service_linked_role::get_service_linked_role_deletion_status,
+        )
         // Instance profiles.
         .on::<iam_api::CreateInstanceProfile>(ops::instance_profile::create_instance_profile)
         .on::<iam_api::GetInstanceProfile>(ops::instance_profile::get_instance_profile)
@@ -203,6 +198,17 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
         .on::<iam_api::ListSigningCertificates>(ops::uncreatable::list_signing_certificates)
+        // What was last accessed, and by which policies.
+        .on::<iam_api::GenerateServiceLastAccessedDetails>(
+            ops::access_report::generate_service_last_accessed_details,
+        )
+        .on::<iam_api::GetServiceLastAccessedDetails>(ops::access_report::get_service_last_accessed_details)
+        .on::<iam_api::GetServiceLastAccessedDetailsWithEntities>(
+            ops::access_report::get_service_last_accessed_details_with_entities,
+        )
+        .on::<iam_api::ListPoliciesGrantingServiceAccess>(
+            ops::granting_policies::list_policies_granting_service_access,
+        )
         // The policy simulator.
         .on::<iam_api::SimulateCustomPolicy>(ops::simulate::simulate_custom_policy)
         .on::<iam_api::SimulatePrincipalPolicy>(ops::simulate::simulate_principal_policy)
@@ -210,15 +216,21 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::GetContextKeysForPrincipalPolicy>(ops::simulate::get_context_keys_for_principal_policy)
         // The account.
         .on::<iam_api::GetAccountSummary>(ops::account::get_account_summary)
+        .on::<iam_api::SetSecurityTokenServicePreferences>(
+            ops::account::set_security_token_service_preferences,
+        )
         .on::<iam_api::GetAccountAuthorizationDetails>(
             ops::authorization_details::get_account_authorization_details,
         )
+        .on::<iam_api::GenerateCredentialReport>(ops::credential_report::generate_credential_report)
+        .on::<iam_api::GetCredentialReport>(ops::credential_report::get_credential_report)
         .on::<iam_api::CreateAccountAlias>(ops::account_alias::create_account_alias)
         .on::<iam_api::DeleteAccountAlias>(ops::account_alias::delete_account_alias)
         .on::<iam_api::ListAccountAliases>(ops::account_alias::list_account_aliases)
         .on::<iam_api::GetAccountPasswordPolicy>(ops::password_policy::get_account_password_policy)
         .on::<iam_api::UpdateAccountPasswordPolicy>(ops::password_policy::update_account_password_policy)
         .on::<iam_api::DeleteAccountPasswordPolicy>(ops::password_policy::delete_account_password_policy)
+        .job(credential_report::making(Arc::clone(&uses)))
         .job(last_used::flushing(uses))
         .describes(access::described)
         .refuses(REFUSED)

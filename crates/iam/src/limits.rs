@@ -92,6 +92,23 @@ pub(crate) const PASSWORDS_AT_ONCE_MAX: usize = 2;
 /// Earlier passwords that are remembered (IAM API Reference, `PasswordReusePrevention`).
 pub(crate) const PASSWORDS_REMEMBERED_MAX: usize = 24;
 
+/// Reports of what was last accessed that an account can ask about. Ours: the
+/// oldest are forgotten.
+pub(crate) const ACCESS_REPORTS_KEPT_MAX: usize = 100;
+
+/// How long a credential report serves (IAM User Guide, "Getting credential reports").
+pub(crate) const REPORT_SERVES: Duration = Duration::from_secs(4 * 60 * 60);
+/// Credential reports made in one run of the job. Ours: others wait a second.
+pub(crate) const REPORTS_PER_RUN_MAX: usize = 4;
+/// Users of a credential report that are read through one view of the store. Ours.
+pub(crate) const REPORT_USERS_PER_VIEW: usize = 200;
+/// Bytes of a credential report in one row, a quarter of what the store takes.
+pub(crate) const REPORT_PART_BYTES_MAX: usize = 1024 * 1024;
+
+/// Deletions of service-linked roles that an account can ask about. Ours: the
+/// oldest are forgotten.
+pub(crate) const DELETION_TASKS_KEPT_MAX: usize = 100;
+
 /// Virtual MFA devices in an account, assigned or not: as many as users.
 pub(crate) const MFA_DEVICES_MAX: u32 = USERS_MAX;
 /// MFA devices of a user.

@@ -5,18 +5,22 @@
 //!   namesake (policies, keys, memberships, sessions) is keyed by id;
 //! - documents are kept byte for byte and parsed once per cached record.
 
+pub(crate) mod accesses;
 mod document;
 mod instance_profile;
 mod login_profile;
 pub(crate) mod mfa_device;
 mod name;
 pub(crate) mod password_policy;
+pub(crate) mod service_linked;
 mod tags;
 mod trust;
 
 use ground::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+pub(crate) use accesses::{Access, Accesses};
 pub(crate) use document::Text;
 pub(crate) use instance_profile::InstanceProfile;
 pub(crate) use login_profile::LoginProfile;
@@ -78,6 +82,25 @@ impl Role {
     /// `arn:aws:iam::A:role/PATH/NAME`
     pub(crate) fn arn(&self, account: AccountId) -> String {
         arn(account, "role", &self.path, &self.name)
+    }
+
+    /// The service whose role this is; `None` if it is the account's own.
+    pub(crate) fn service(&self) -> Option<&'static service_linked::Template> {
+        let service = self.path.strip_prefix(service_linked::PATH)?.strip_suffix('/')?;
+        service_linked::template(service)
+    }
+
+    /// Refuses to change what belongs to a service (IAM User Guide, "Using
+    /// service-linked roles").
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unmodifiable`] for a service-linked role.
+    pub(crate) fn changeable(&self) -> Result<(), Error> {
+        if self.path.starts_with(service_linked::PATH) {
+            return Err(Error::Unmodifiable(self.name.clone()));
+        }
+        Ok(())
     }
 }
 

@@ -13,10 +13,13 @@
 //! Absent by design: reads within a write. A handler reads first; its commit
 //! fails if anything it read has changed.
 
+mod access_report;
 mod account;
+mod credential_report;
 mod instance_profile;
 mod login_profile;
 mod mfa;
+mod service_linked;
 
 use std::sync::Arc;
 
@@ -32,11 +35,16 @@ use crate::limits::{
     ATTACHED_POLICIES_MAX, GROUPS_PER_USER_MAX, INLINE_POLICIES_READ_MAX, VERSIONS_PER_POLICY_MAX,
 };
 use crate::model::{
-    AccessKey, Account, Attachment, EntityKind, Generation, Group, InlinePolicy, KeyOwner, ManagedPolicy,
-    Membership, Named, PolicyArn, PolicyVersion, Role, Summary, Usage, UsedBy, User, Uses, fold,
+    AccessKey, Accesses, Account, Attachment, EntityKind, Generation, Group, InlinePolicy, KeyOwner,
+    ManagedPolicy, Membership, Named, PolicyArn, PolicyVersion, Role, Summary, Usage, UsedBy, User, Uses,
+    fold,
 };
 
-pub(crate) use account::{cross_account_alias_owner, delete_password_policy, put_alias, put_password_policy};
+pub(crate) use access_report::{AccessReport, Subject, put_access_reports};
+pub(crate) use account::{
+    cross_account_alias_owner, delete_password_policy, put_alias, put_password_policy, put_token_version,
+};
+pub(crate) use credential_report::{REPORT, REPORT_PARTS, REPORTS_WAITING, Report, put_report_wanted};
 pub(crate) use instance_profile::{
     INSTANCE_PROFILES, delete_instance_profile, put_instance_profile, put_role_into_profile,
     take_role_out_of_profile,
@@ -46,6 +54,7 @@ pub(crate) use mfa::{
     MFA_COUNTERS, MFA_DEVICES, delete_mfa_device, mfa_row, put_assigned_mfa_device, put_mfa_counter,
     put_mfa_device, put_released_mfa_device,
 };
+pub(crate) use service_linked::{DeletionTask, put_deletion_tasks};
 
 /// The account itself.
 pub(crate) const ACCOUNT: Table<(), Account> = Table::new("iam/account", 1);
@@ -81,6 +90,8 @@ pub(crate) const MEMBERSHIPS: Table<(String, String), Membership> = Table::new("
 pub(crate) const ACCESS_KEYS: Table<(String, String), AccessKey> = Table::new("iam/access-key", 1);
 /// By id of the access key or role.
 pub(crate) const LAST_USED: Table<String, LastUse> = Table::new("iam/last-used", 1);
+/// By id of the user or role: what it last did.
+pub(crate) const ACCESSES: Table<String, Accesses> = Table::new("iam/accesses", 1);
 /// In the scope all accounts share: by key id.
 pub(crate) const KEY_OWNERS: Table<String, KeyOwner> = Table::new("iam/access-key-owner", 1);
 
@@ -138,6 +149,18 @@ impl Entity {
             Entity::Group(group) => group.arn(account),
             Entity::Role(role) => role.arn(account),
             Entity::User(user) => user.arn(account),
+        }
+    }
+
+    /// Refuses to change what belongs to a service.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unmodifiable`] for a service-linked role.
+    pub(crate) fn changeable(&self) -> Result<(), Error> {
+        match self {
+            Entity::Role(role) => role.changeable(),
+            Entity::Group(_) | Entity::User(_) => Ok(()),
         }
     }
 }
@@ -456,6 +479,7 @@ pub(crate) fn rename_user(tx: &mut WriteTx, old_name: &str, user: &Permit<User>,
 pub(crate) fn delete_user(tx: &mut WriteTx, user: &Permit<Arc<User>>) {
     tx.delete(&USERS, &fold(&user.name));
     tx.delete(&NAMES, &user.id);
+    tx.delete(&ACCESSES, &user.id);
 }
 
 /// Keeps a role, new or changed.
@@ -469,6 +493,7 @@ pub(crate) fn delete_role(tx: &mut WriteTx, role: &Permit<Arc<Role>>) {
     tx.delete(&ROLES, &fold(&role.name));
     tx.delete(&NAMES, &role.id);
     tx.delete(&LAST_USED, &role.id);
+    tx.delete(&ACCESSES, &role.id);
 }
 
 /// Keeps a group, new or changed, under its name.

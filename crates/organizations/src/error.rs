@@ -2,7 +2,7 @@
 
 use gate::{AuthorizeError, Fault};
 use organizations_api::{
-    ConstraintViolationExceptionReason as Constraint,
+    AccessDeniedForDependencyExceptionReason as Dependency, ConstraintViolationExceptionReason as Constraint,
     HandshakeConstraintViolationExceptionReason as Unshakeable, InvalidInputExceptionReason as Input,
 };
 use store::StoreError;
@@ -105,6 +105,14 @@ pub enum Error {
         "To delete the organization you must first remove all member accounts (except the management account)."
     )]
     OrganizationNotEmpty,
+    /// The service-linked role could not be made.
+    #[error("the service-linked role could not be made: {0}")]
+    OwnRole(Fault),
+    /// The caller may not make the service-linked role.
+    #[error(
+        "The request failed because your credentials do not have permission to create the service-linked role required by AWS Organizations."
+    )]
+    OwnRoleDenied,
     /// No such root or unit.
     #[error("We can't find a root or OU with the ParentId that you specified.")]
     ParentMissing,
@@ -174,6 +182,13 @@ impl From<&Error> for Fault {
         let code = match error {
             Error::Authorize(error) => return error.fault("ServiceException"),
             Error::Store(error) => return Fault::store("ServiceException", error),
+            Error::OwnRole(fault) => return fault.clone(),
+            Error::OwnRoleDenied => {
+                return Fault::client("AccessDeniedForDependencyException", error).with_member(
+                    "Reason",
+                    Dependency::AccessDeniedDuringCreateServiceLinkedRole.as_str(),
+                );
+            }
             Error::Constraint { reason, .. } => {
                 return Fault::client("ConstraintViolationException", error)
                     .with_member("Reason", reason.as_str());

@@ -63,6 +63,7 @@ pub fn service() -> Service {
         .on::<api::CreateOrganization>(ops::organization::create_organization)
         .on::<api::DescribeOrganization>(ops::organization::describe_organization)
         .on::<api::DeleteOrganization>(ops::organization::delete_organization)
+        .on::<api::EnableAllFeatures>(ops::organization::enable_all_features)
         .on::<api::ListRoots>(ops::organization::list_roots)
         // Accounts.
         .on::<api::CreateAccount>(ops::account_creation::create_account)

@@ -7,6 +7,7 @@ pub(crate) mod delegation;
 pub(crate) mod effective_policy;
 pub(crate) mod handshake;
 pub(crate) mod organization;
+pub(crate) mod own_role;
 pub(crate) mod policy;
 pub(crate) mod policy_type;
 pub(crate) mod resource_policy;

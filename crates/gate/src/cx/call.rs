@@ -55,7 +55,8 @@ pub(super) struct Via {
 }
 
 /// For which resource of its own a service calls: `aws:SourceArn` and
-/// `aws:SourceAccount`, by which the other side is guarded against being
+/// `aws:SourceAccount`, with `aws:SourceOrgID` and `aws:SourceOrgPaths` if the
+/// account is in an organisation, by which the other side is guarded against being
 /// reached through the service by somebody else.
 #[derive(Debug, Clone)]
 pub struct OnBehalf {
@@ -66,6 +67,11 @@ pub struct OnBehalf {
 }
 
 impl Via {
+    /// Whether the invoker acts for itself, for a resource of its own.
+    pub(super) fn is_on_behalf(&self) -> bool {
+        self.on_behalf.is_some()
+    }
+
     /// The condition keys that tell how the call came.
     pub(super) fn keys(&self, keys: &mut Context<'static>) {
         keys.insert("aws:securetransport", true);
@@ -81,6 +87,8 @@ impl Via {
         if let Some(source) = &self.on_behalf {
             keys.insert("aws:sourcearn", source.arn.clone());
             keys.insert("aws:sourceaccount", source.account);
+            let names = vec![self.invoker.into()];
+            keys.insert("aws:principalservicenameslist", policy::Value::Many(names));
         }
     }
 }

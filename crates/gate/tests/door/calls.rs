@@ -1,7 +1,7 @@
 //! Calls that a service makes: one in the place of STS that calls one in the
 //! place of KMS, for its caller and for itself.
 
-use gate::{AtHand, Guardrails, Standing};
+use gate::{AtHand, Guardrails, Membership, Standing};
 use policy::{Level, ResourcePolicyKind};
 use serde_json::Value;
 use shape::{Operation as _, OperationShape};
@@ -28,6 +28,11 @@ impl Guardrails for OneRoot {
             }]
         };
         let standing = Standing {
+            membership: self.0.as_ref().map(|_| Membership {
+                organization: "o-example0001".to_owned(),
+                path: "o-example0001/r-root/ou-root-unit/".to_owned(),
+                management: AccountId::parse("999988887777").unwrap(),
+            }),
             service_control: self.0.as_ref().map(level),
             ..Standing::default()
         };
@@ -147,7 +152,11 @@ async fn get_access_key_info(
         arn: format!("arn:aws:sts::{}:thing/{}", cx.account(), input.access_key_id),
         account: cx.account(),
     };
-    cx.call_as_service::<kms_api::Encrypt>(on_behalf, encrypting("guarded"))
+    let key = match input.access_key_id.as_str() {
+        "ORGANIZEDORGANIZED" => "organized",
+        _ => "guarded",
+    };
+    cx.call_as_service::<kms_api::Encrypt>(on_behalf, encrypting(key))
         .await?;
     Ok(sts_api::GetAccessKeyInfoOutput::default())
 }
@@ -175,19 +184,33 @@ async fn decode_authorization_message(
     Ok(sts_api::DecodeAuthorizationMessageOutput::default())
 }
 
-/// The key `guarded` lets in the service alone, for one thing of its own.
+/// What the policy of the key called so asks of the service that it lets in:
+/// `guarded` one thing, `organized` an organisation.
+fn guard(key: &str) -> Option<Value> {
+    match key {
+        "guarded" => Some(json!({
+            "ArnEquals": {"aws:SourceArn": format!("arn:aws:sts::{}:thing/GOODGOODGOODGOOD", account())},
+            "StringEquals": {"aws:SourceAccount": account()},
+            "ForAnyValue:StringEquals": {"aws:PrincipalServiceNamesList": "sts.amazonaws.com"},
+            "Bool": {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "true"}})),
+        "organized" => Some(json!({
+            "StringEquals": {"aws:SourceOrgID": "o-example0001"},
+            "ForAnyValue:StringLike": {"aws:SourceOrgPaths": "o-example0001/r-root/ou-*"},
+            "Null": {"aws:PrincipalOrgID": "true", "aws:PrincipalOrgPaths": "true"}})),
+        _ => None,
+    }
+}
+
+/// The keys that have a guard let in the service alone, for a thing of its own.
 async fn encrypt(_service: &Service, cx: &Cx, input: EncryptInput) -> Result<EncryptOutput, Error> {
     let arn = format!("arn:aws:kms:us-east-1:{}:key/{}", cx.account(), input.key_id);
     let mut access = Access::to((), arn)
         .owned_by(account())
         .key("kms:viaservice", cx.via_service());
-    if input.key_id == "guarded" {
+    if let Some(condition) = guard(&input.key_id) {
         let text = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow",
             "Principal": {"Service": "sts.amazonaws.com"}, "Action": "kms:Encrypt", "Resource": "*",
-            "Condition": {
-                "ArnEquals": {"aws:SourceArn": format!("arn:aws:sts::{}:thing/GOODGOODGOODGOOD", account())},
-                "StringEquals": {"aws:SourceAccount": account()},
-                "Bool": {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "true"}}}});
+            "Condition": condition}});
         let document = Document::parse(&text.to_string(), DocumentKind::KmsKey).unwrap();
         let policy = Attached::inline("key policy", Holder::Resource, Arc::new(document));
         access = access.with_policy(Arc::new(policy), ResourcePolicyKind::KmsKey);
@@ -372,6 +395,47 @@ async fn a_service_for_itself_is_let_in_by_the_resources_policy_alone() {
     let direct = json!({"KeyId": "guarded", "Plaintext": "YQ=="});
     let answer = world.call(Some(&user()), "Encrypt", direct).await;
     assert_eq!(answer.code(), "AccessDeniedException");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_tells_the_organisation_of_the_resource_and_has_none_itself() {
+    let all = json!([allow(&["*"])]);
+    let thing = json!({"AccessKeyId": "ORGANIZEDORGANIZED"});
+    let outside = inside(&all, None).await;
+    let answer = outside
+        .outer(sts_api::GetAccessKeyInfo::SHAPE, thing.clone())
+        .await;
+    assert_eq!(answer.status, 403, "in no organisation: {}", answer.text());
+    // Nor do service control policies bind the service.
+    let not_kms = json!([allow(&["*"]), {"Effect": "Deny", "Action": "kms:*", "Resource": "*"}]);
+    for service_control in [all.clone(), not_kms] {
+        let member = inside(&all, Some(&service_control)).await;
+        let answer = member
+            .outer(sts_api::GetAccessKeyInfo::SHAPE, thing.clone())
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+/// A call for the caller tells the caller's organisation, not a source's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarded_call_is_of_the_callers_organisation() {
+    let all = json!([allow(&["*"])]);
+    let asking = |id: &str| {
+        json!([allow(&["sts:*"]), {"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*", "Condition": {
+            "StringEquals": {"aws:PrincipalOrgID": id},
+            "ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-example0001/*"},
+            "Null": {"aws:SourceOrgID": "true", "aws:SourceOrgPaths": "true"}}}])
+    };
+    for (identity, service_control, status) in [
+        (asking("o-example0001"), Some(&all), 200),
+        (asking("o-example0002"), Some(&all), 403),
+        (asking("o-example0001"), None, 403),
+    ] {
+        let world = inside(&identity, service_control).await;
+        let answer = world.outer(sts_api::GetSessionToken::SHAPE, json!({})).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

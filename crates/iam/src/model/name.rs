@@ -2,6 +2,9 @@
 
 use ground::{AccountId, Arn};
 
+use crate::error::Error;
+use crate::model::service_linked;
+
 /// The spelling in which names are compared: users, roles, groups and managed
 /// policies differ only if they differ without regard to case.
 ///
@@ -42,6 +45,18 @@ impl PolicyArn {
             path: path.to_owned(),
             name: name.to_owned(),
         })
+    }
+
+    /// Refuses the policies of services' own roles, which nobody else may bear.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PolicyForService`].
+    pub(crate) fn attachable(&self) -> Result<(), Error> {
+        if self.account.is_none() && self.path == service_linked::PATH {
+            return Err(Error::PolicyForService);
+        }
+        Ok(())
     }
 }
 

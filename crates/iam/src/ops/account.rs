@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use gate::Cx;
-use iam_api::{GetAccountSummaryOutput, SummaryKeyType};
+use iam_api::{
+    GetAccountSummaryOutput, GlobalEndpointTokenVersion, SetSecurityTokenServicePreferencesInput,
+    SummaryKeyType,
+};
 use shape::Unit;
 
 use crate::Iam;
 use crate::access;
 use crate::error::Error;
 use crate::limits;
-use crate::store::rows;
+use crate::store::{self, rows};
 
 /// Quotas, and how much of them is used. What cannot exist here
 /// (certificates, providers, a password or device of root) is counted as the
@@ -23,6 +26,7 @@ pub(crate) async fn get_account_summary(
     access::account_wide(cx).await?;
     let summary = rows(cx).summary().await?;
     let root_keys = rows(cx).access_keys(&cx.account().to_string()).await?;
+    let token_version = rows(cx).token_version().await?;
     let root_keys_present = u32::from(!root_keys.is_empty());
     let told = SummaryKeyType::ALL.iter().map(|key| {
         let value = match key {
@@ -54,7 +58,7 @@ pub(crate) async fn get_account_summary(
             SummaryKeyType::MFADevicesInUse => summary.mfa_devices_in_use,
             SummaryKeyType::InstanceProfiles => summary.instance_profiles,
             SummaryKeyType::AccountAccessKeysPresent => root_keys_present,
-            SummaryKeyType::GlobalEndpointTokenVersion => 2,
+            SummaryKeyType::GlobalEndpointTokenVersion => u32::from(token_version),
             SummaryKeyType::ServerCertificates
             | SummaryKeyType::AccountMFAEnabled
             | SummaryKeyType::AccountPasswordPresent
@@ -67,6 +71,23 @@ pub(crate) async fn get_account_summary(
     Ok(GetAccountSummaryOutput {
         summary_map: Some(summary_map),
     })
+}
+
+/// Sets the version of the session tokens that the global endpoint gives out.
+/// It is kept and told: every token of ours is good in every region, as those
+/// of version 2 are, for there are no regions to opt in to.
+pub(crate) async fn set_security_token_service_preferences(
+    _iam: &Iam,
+    cx: &Cx,
+    input: SetSecurityTokenServicePreferencesInput,
+) -> Result<Unit, Error> {
+    let version = match input.global_endpoint_token_version {
+        GlobalEndpointTokenVersion::V1Token => 1,
+        GlobalEndpointTokenVersion::V2Token => 2,
+    };
+    let version = access::of_account(cx, version).await?;
+    store::write(cx, |tx| store::put_token_version(tx, &version)).await?;
+    Ok(Unit)
 }
 
 fn count(limit: usize) -> u32 {

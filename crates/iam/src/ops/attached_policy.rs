@@ -32,11 +32,13 @@ fn asking(policy_arn: &str) -> Asking<'_> {
 async fn attach(cx: &Cx, kind: EntityKind, name: &str, arn: &str) -> Result<Unit, Error> {
     let parsed = access::policy_arn(arn)?;
     let entity = access::entity(cx, kind, name, asking(arn)).await?;
+    entity.changeable()?;
 
     let rows = rows(cx);
     if rows.policy(&parsed).await?.is_none() {
         return Err(Error::PolicyNotAttachable(arn.to_owned()));
     }
+    parsed.attachable()?;
     let attached = rows.attached(entity.id()).await?;
     if attached.iter().any(|known| known == arn) {
         return Ok(Unit);
@@ -62,6 +64,7 @@ async fn attach(cx: &Cx, kind: EntityKind, name: &str, arn: &str) -> Result<Unit
 async fn detach(cx: &Cx, kind: EntityKind, name: &str, arn: &str) -> Result<Unit, Error> {
     access::policy_arn(arn)?;
     let entity = access::entity(cx, kind, name, asking(arn)).await?;
+    entity.changeable()?;
     if !rows(cx)
         .attached(entity.id())
         .await?

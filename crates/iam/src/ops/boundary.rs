@@ -50,6 +50,7 @@ impl Bounding {
             if rows.policy(&parsed).await?.is_none() {
                 return Err(Error::PolicyNotAttachable(arn.clone()));
             }
+            parsed.attachable()?;
         }
         if old == new {
             return Ok(bounding);
@@ -145,6 +146,7 @@ pub(crate) async fn put_role_permissions_boundary(
         ..Asking::NOTHING
     };
     let role = access::role(cx, &input.role_name, asking).await?;
+    role.changeable()?;
     set_role_boundary(cx, role.map(|role| (*role).clone()), Some(arn)).await
 }
 
@@ -158,6 +160,7 @@ pub(crate) async fn delete_role_permissions_boundary(
         ..Asking::NOTHING
     };
     let role = access::role(cx, &input.role_name, asking).await?;
+    role.changeable()?;
     set_role_boundary(cx, role.map(|role| (*role).clone()), None).await
 }
 

@@ -36,6 +36,7 @@ async fn put(
     document: String,
 ) -> Result<Unit, Error> {
     let entity = access::entity(cx, kind, entity_name, BOUNDED).await?;
+    entity.changeable()?;
     let size_max = match kind {
         EntityKind::Group => GROUP_INLINE_SIZE_MAX,
         EntityKind::Role => ROLE_INLINE_SIZE_MAX,
@@ -92,6 +93,7 @@ async fn get(
 
 async fn delete(cx: &Cx, kind: EntityKind, entity_name: &str, policy_name: &str) -> Result<Unit, Error> {
     let entity = access::entity(cx, kind, entity_name, BOUNDED).await?;
+    entity.changeable()?;
     let key = (entity.id().to_owned(), policy_name.to_owned());
     if rows(cx).get(&store::INLINE, &key).await?.is_none() {
         return Err(missing(kind, policy_name));

@@ -161,6 +161,7 @@ pub(crate) async fn add_role_to_instance_profile(
 ) -> Result<Unit, Error> {
     let profile = access::instance_profile(cx, &input.instance_profile_name, Asking::NOTHING).await?;
     let role = access::passed_role(cx, &input.role_name, PASSED_TO).await?;
+    role.changeable()?;
     if profile.role_id.is_some() {
         return Err(Error::LimitExceeded(
             "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1".to_owned(),

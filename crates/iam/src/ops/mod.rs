@@ -1,12 +1,16 @@
 //! The operations of IAM, one file per noun and what is done to it.
 
 pub(crate) mod access_key;
+pub(crate) mod access_report;
 pub(crate) mod account;
 pub(crate) mod account_alias;
 pub(crate) mod answer;
 pub(crate) mod attached_policy;
 pub(crate) mod authorization_details;
 pub(crate) mod boundary;
+pub(crate) mod credential_report;
+pub(crate) mod exclusion;
+pub(crate) mod granting_policies;
 pub(crate) mod group;
 pub(crate) mod inline_policy;
 pub(crate) mod instance_profile;
@@ -17,6 +21,7 @@ pub(crate) mod page;
 pub(crate) mod password_policy;
 pub(crate) mod policy_document;
 pub(crate) mod role;
+pub(crate) mod service_linked_role;
 pub(crate) mod simulate;
 pub(crate) mod tag;
 pub(crate) mod uncreatable;

@@ -13,7 +13,7 @@ use crate::Iam;
 use crate::access::{self, Asking, Boundary};
 use crate::error::Error;
 use crate::limits::{MAX_SESSION_DURATION_DEFAULT_SECONDS, ROLES_MAX};
-use crate::model::{CaseOfKeys, EntityKind, Role, Tags};
+use crate::model::{CaseOfKeys, EntityKind, Role, Tags, service_linked};
 use crate::ops::boundary::{self, Bounding};
 use crate::ops::page::Paging;
 use crate::ops::{answer, policy_document};
@@ -21,7 +21,7 @@ use crate::store::{self, ROLES, rows, written_at};
 
 /// Paths below which only services make roles. Such a role stands outside
 /// service control policies, so nobody may make one by choosing a path.
-const RESERVED_PATHS: [&str; 2] = ["/aws-service-role/", "/aws-reserved/"];
+const RESERVED_PATHS: [&str; 2] = [service_linked::PATH, "/aws-reserved/"];
 
 pub(crate) async fn create_role(
     _iam: &Iam,
@@ -123,6 +123,10 @@ pub(crate) async fn update_role(
     input: UpdateRoleInput,
 ) -> Result<UpdateRoleOutput, Error> {
     let role = access::role(cx, &input.role_name, Asking::NOTHING).await?;
+    // Of a service's role the description alone is the account's.
+    if input.max_session_duration.is_some() {
+        role.changeable()?;
+    }
     // What the request leaves out stays as it is.
     let role = role.map(|role| Role {
         description: input.description.or_else(|| role.description.clone()),
@@ -158,6 +162,7 @@ pub(crate) async fn update_assume_role_policy(
     input: UpdateAssumeRolePolicyInput,
 ) -> Result<Unit, Error> {
     let role = access::role(cx, &input.role_name, Asking::NOTHING).await?;
+    role.changeable()?;
     let trust = policy_document::trust(cx, input.policy_document).await?;
     let role = role.map(|role| Role {
         trust,
@@ -169,6 +174,7 @@ pub(crate) async fn update_assume_role_policy(
 
 pub(crate) async fn delete_role(_iam: &Iam, cx: &Cx, input: DeleteRoleInput) -> Result<Unit, Error> {
     let role = access::role(cx, &input.role_name, Asking::NOTHING).await?;
+    role.changeable()?;
     let rows = rows(cx);
     if !rows.inline(&role.id).await?.is_empty() {
         return Err(Error::DeleteConflict(

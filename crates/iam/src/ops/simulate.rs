@@ -5,9 +5,12 @@
 //! policies it is given and those on its principal, and of the request nothing
 //! but the context entries: no time, no address, no tags of resources.
 //!
-//! Absent by design: whether an action exists; organizations' policies;
-//! exclusions; and `ResourceHandlingOption`, which knows what EC2 instances
-//! are made of. What asks for these is refused.
+//! Service control policies count: those over the account of the principal, or
+//! those of the request.
+//!
+//! Absent by design: whether an action exists; resource control policies; and
+//! `ResourceHandlingOption`, which knows what EC2 instances are made of and is
+//! refused.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -17,14 +20,15 @@ use gate::Cx;
 use ground::{AccountId, Arn};
 use iam_api::{
     ContextEntry, ContextKeyTypeEnum, EvaluationResult, GetContextKeysForCustomPolicyInput,
-    GetContextKeysForPolicyResponse, GetContextKeysForPrincipalPolicyInput,
-    PermissionsBoundaryDecisionDetail, PolicyEvaluationDecisionType, PolicySourceType,
-    Position as ApiPosition, SimulateCustomPolicyInput, SimulatePolicyResponse, SimulatePrincipalPolicyInput,
-    Statement as ApiStatement,
+    GetContextKeysForPolicyResponse, GetContextKeysForPrincipalPolicyInput, OrderedOrganizationPolicyType,
+    OrganizationsDecisionDetail, PermissionsBoundaryDecisionDetail, PolicyEvaluationDecisionType,
+    PolicySourceType, Position as ApiPosition, SimulateCustomPolicyInput, SimulatePolicyResponse,
+    SimulatePrincipalPolicyInput, Statement as ApiStatement,
 };
 use policy::{
-    Attached, Context, Document, DocumentKind, Effect, Holder, Policies, PolicyTrace, PolicyType, Position,
-    Principal, Request, ResourcePolicy, ResourcePolicyKind, StatementTrace, StepVerdict, Value, explain,
+    Attached, Context, Document, DocumentKind, Effect, Holder, Level, Policies, PolicyTrace, PolicyType,
+    Position, Principal, Request, ResourcePolicy, ResourcePolicyKind, StatementTrace, Step, StepVerdict,
+    Value, explain,
 };
 
 use crate::Iam;
@@ -32,6 +36,7 @@ use crate::access;
 use crate::directory::{assemble_entity, principal_tags};
 use crate::error::Error;
 use crate::limits::SIMULATIONS_PER_PAGE_MAX;
+use crate::ops::exclusion::Exclusions;
 use crate::ops::page::Paging;
 use crate::store::{Entity, Rows, rows};
 
@@ -48,6 +53,8 @@ struct Simulation {
     boundary: Option<Attached>,
     resource_policy: Option<Attached>,
     owner: Option<AccountId>,
+    /// Service control policies over the caller, root first; `None` where none apply.
+    service_control: Option<Vec<Level>>,
     context: Context<'static>,
     actions: Vec<String>,
     resources: Vec<String>,
@@ -61,10 +68,6 @@ pub(crate) async fn simulate_custom_policy(
     input: SimulateCustomPolicyInput,
 ) -> Result<SimulatePolicyResponse, Error> {
     access::account_wide(cx).await?;
-    refuse(
-        input.ordered_organization_policy_input_list.is_some(),
-        "OrderedOrganizationPolicyInputList",
-    )?;
     refuse(input.resource_handling_option.is_some(), "ResourceHandlingOption")?;
     let rows = rows(cx);
     let principal = match &input.caller_arn {
@@ -77,6 +80,7 @@ pub(crate) async fn simulate_custom_policy(
         boundary: given_boundary(input.permissions_boundary_policy_input_list)?,
         resource_policy,
         owner: owner(input.resource_owner.as_deref())?,
+        service_control: given_levels(input.ordered_organization_policy_input_list)?,
         context: context(input.context_entries)?,
         actions: input.action_names,
         resources: input.resource_arns.unwrap_or_else(|| vec!["*".to_owned()]),
@@ -98,7 +102,7 @@ pub(crate) async fn simulate_principal_policy(
     input: SimulatePrincipalPolicyInput,
 ) -> Result<SimulatePolicyResponse, Error> {
     let source = access::policy_source(cx, &input.policy_source_arn).await?;
-    refuse(input.policy_exclusion_list.is_some(), "PolicyExclusionList")?;
+    let exclusions = Exclusions::new(input.policy_exclusion_list)?;
     refuse(input.resource_handling_option.is_some(), "ResourceHandlingOption")?;
     let rows = rows(cx);
     let principal = match (&input.caller_arn, &*source) {
@@ -106,16 +110,26 @@ pub(crate) async fn simulate_principal_policy(
         (None, Entity::Group(_)) => supposed(cx.account(), "supposed"),
         (None, entity) => of_entity(cx.account(), entity),
     };
+    // Over principals of other accounts may stand what is not to be learnt here.
+    let standing = match principal.account() {
+        Some(account) if account == cx.account() => Some(cx.account_standing(account).await?),
+        Some(_) | None => None,
+    };
+    let levels = standing
+        .as_ref()
+        .and_then(|standing| standing.service_control.as_deref());
+    let service_control = exclusions.service_control(levels);
     let attached = assemble_entity(&rows, &source).await?;
-    let mut identity = attached.identity;
+    let mut identity = exclusions.without(attached.identity);
     identity.extend(given(&input.policy_input_list.unwrap_or_default())?);
     let boundary = given_boundary(input.permissions_boundary_policy_input_list)?;
     let resource_policy = resource_policy(&rows, &principal, input.resource_policy.as_deref()).await?;
     let simulation = Simulation {
         identity,
-        boundary: boundary.or(attached.boundary),
+        boundary: boundary.or(exclusions.boundary(attached.boundary)),
         resource_policy,
         owner: owner(input.resource_owner.as_deref())?,
+        service_control,
         context: context(input.context_entries)?,
         actions: input.action_names,
         resources: input.resource_arns.unwrap_or_else(|| vec!["*".to_owned()]),
@@ -188,6 +202,30 @@ fn given(texts: &[String]) -> Result<Vec<Attached>, Error> {
         policies.push(Attached::inline(&name, Holder::Session, Arc::new(document)));
     }
     Ok(policies)
+}
+
+/// The service control policies of the request, a level each from the root down.
+fn given_levels(levels: Option<Vec<OrderedOrganizationPolicyType>>) -> Result<Option<Vec<Level>>, Error> {
+    let Some(levels) = levels.filter(|levels| !levels.is_empty()) else {
+        return Ok(None);
+    };
+    let mut given = Vec::with_capacity(levels.len());
+    for (at, level) in levels.into_iter().enumerate() {
+        let target = format!("OrderedOrganizationPolicyInputList.{}", at + 1);
+        let texts = level.service_control_policy_input_list.unwrap_or_default();
+        let mut policies = Vec::with_capacity(texts.len());
+        for (number, text) in texts.iter().enumerate() {
+            let document = parsed(text, DocumentKind::ServiceControl)?;
+            let name = format!("{target}.{}", number + 1);
+            let holder = Holder::Target(target.as_str().into());
+            policies.push(Attached::inline(&name, holder, Arc::new(document)));
+        }
+        given.push(Level {
+            target: target.into(),
+            policies,
+        });
+    }
+    Ok(Some(given))
 }
 
 /// The boundary of the request: one at most, as a principal has.
@@ -340,7 +378,8 @@ impl Simulation {
             .identity
             .iter()
             .chain(&self.boundary)
-            .chain(&self.resource_policy);
+            .chain(&self.resource_policy)
+            .chain(self.levels().flat_map(|level| &level.policies));
         self.wanted = keys_of(all);
         let begin: usize = match paging.after() {
             None => 0,
@@ -364,11 +403,16 @@ impl Simulation {
         })
     }
 
+    fn levels(&self) -> impl Iterator<Item = &Level> {
+        self.service_control.iter().flatten()
+    }
+
     fn decided(&self, action: &str, resource: &str) -> EvaluationResult {
         let request = Request::new(&self.principal, action, resource, self.owner, &self.context);
         let policies = Policies {
             identity: &self.identity,
             boundary: self.boundary.as_ref(),
+            service_control: self.service_control.as_deref(),
             resource: self.resource_policy.as_ref().map(|policy| ResourcePolicy {
                 policy,
                 kind: ResourcePolicyKind::Ordinary,
@@ -382,29 +426,35 @@ impl Simulation {
             (false, true) => (PolicyEvaluationDecisionType::ExplicitDeny, Some(Effect::Deny)),
             (false, false) => (PolicyEvaluationDecisionType::ImplicitDeny, None),
         };
-        let matched = trace.policies.iter().flat_map(|policy| {
+        // What organisations say is told of as a whole, below.
+        let own = |policy: &&PolicyTrace| policy.policy_type != PolicyType::ServiceControl;
+        let matched = trace.policies.iter().filter(own).flat_map(|policy| {
             let told = policy
                 .statements
                 .iter()
                 .filter(|statement| statement.matched && Some(statement.effect) == telling);
             told.map(|statement| matched(policy, statement))
         });
-        let boundary = self.boundary.as_ref().map(|_| {
-            let allows = trace
-                .steps
-                .iter()
-                .any(|step| step.policy_type == PolicyType::Boundary && step.verdict == StepVerdict::Allows);
-            PermissionsBoundaryDecisionDetail {
-                allowed_by_permissions_boundary: Some(allows),
-            }
+        let allows = |policy_type| {
+            let step = |step: &Step| step.policy_type == policy_type && step.verdict == StepVerdict::Allows;
+            Some(trace.steps.iter().any(step))
+        };
+        let boundary = self.boundary.as_ref().map(|_| PermissionsBoundaryDecisionDetail {
+            allowed_by_permissions_boundary: allows(PolicyType::Boundary),
         });
+        let organization = self
+            .service_control
+            .as_ref()
+            .map(|_| OrganizationsDecisionDetail {
+                allowed_by_organizations: allows(PolicyType::ServiceControl),
+            });
         EvaluationResult {
             eval_action_name: action.to_owned(),
             eval_resource_name: Some(resource.to_owned()),
             eval_decision: decision,
             matched_statements: Some(matched.collect()),
             missing_context_values: Some(self.missing()),
-            organizations_decision_detail: None,
+            organizations_decision_detail: organization,
             permissions_boundary_decision_detail: boundary,
             eval_decision_details: None,
             resource_specific_results: None,

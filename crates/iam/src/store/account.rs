@@ -17,6 +17,12 @@ pub(crate) const ALIASES: Table<String, AccountId> = Table::new("iam/account-ali
 /// The password policy that the account has set.
 pub(crate) const PASSWORD_POLICY: Table<(), PasswordPolicy> = Table::new("iam/password-policy", 1);
 
+/// The version of the global endpoint's session tokens that the account has set.
+const TOKEN_VERSION: Table<(), u8> = Table::new("iam/token-version", 1);
+
+/// What holds until an account sets another. AWS begins at 1.
+const TOKEN_VERSION_DEFAULT: u8 = 2;
+
 /// Whose alias that is, in whatever account.
 pub(crate) async fn cross_account_alias_owner(
     view: &View,
@@ -32,6 +38,12 @@ impl Rows<'_> {
     /// The account's own row.
     pub(crate) async fn account_row(&self) -> Result<Option<Arc<Account>>, StoreError> {
         self.get(&ACCOUNT, &()).await
+    }
+
+    /// The version of the global endpoint's session tokens.
+    pub(crate) async fn token_version(&self) -> Result<u8, StoreError> {
+        let version = self.get(&TOKEN_VERSION, &()).await?;
+        Ok(version.map_or(TOKEN_VERSION_DEFAULT, |version| *version))
     }
 
     /// The password policy, if one is set.
@@ -58,6 +70,11 @@ pub(crate) fn put_alias(
         ..before.clone()
     };
     tx.put(&ACCOUNT, &(), &row);
+}
+
+/// Sets the version of the global endpoint's session tokens.
+pub(crate) fn put_token_version(tx: &mut WriteTx, version: &Permit<u8>) {
+    tx.put(&TOKEN_VERSION, &(), &**version);
 }
 
 /// Sets the password policy.

@@ -227,9 +227,13 @@ struct Names {
 impl Names {
     /// `text` with every id in it named; new ones are given a name.
     fn learned(&mut self, text: &str) -> String {
-        let ids = Regex::new("(AIDA|AIPA|AROA|AGPA|ANPA|AKIA|ASIA)[A-Z2-7]{16,17}").unwrap();
+        let ids = Regex::new(
+            "(AIDA|AIPA|AROA|AGPA|ANPA|AKIA|ASIA)[A-Z2-7]{16,17}|task/aws-service-role/[^/]+/[^/]+/[0-9a-f-]{36}",
+        )
+        .unwrap();
         for found in ids.captures_iter(text) {
-            let (id, prefix) = (found[0].to_owned(), found[1].to_owned());
+            let prefix = found.get(1).map_or("TASK", |prefix| prefix.as_str()).to_owned();
+            let id = found[0].to_owned();
             if !self.named.contains_key(&id) {
                 let count = self.counts.entry(prefix.clone()).or_default();
                 *count += 1;

@@ -25,6 +25,7 @@ cases!(
     access_keys,
     groups,
     roles,
+    service_linked_roles,
     managed_policies,
     inline_policies,
     boundaries,

@@ -20,6 +20,7 @@ use crate::access::{Who, enter};
 use crate::error::{Error, input};
 use crate::limits::{ACCOUNTS_MAX, HANDSHAKE_LIFE, HANDSHAKES_KEPT, INVITATION_DAY, INVITATIONS_A_DAY_MAX};
 use crate::model::{Ending, Handshake, Member, Organization, Tags, id};
+use crate::ops::own_role;
 use crate::ops::page::Paging;
 use crate::store::{HANDSHAKES, Rows, Writer, belonging, handshakes_of, profile, write};
 
@@ -156,6 +157,7 @@ pub(crate) async fn accept_handshake(
         closed: None,
         sees_bills: true,
     };
+    own_role::ensure(cx).await?;
     write(cx, rows.scope(), &permit, |writer| {
         writer.put_handshake(&accepted);
         writer.put_organization(&organization);

@@ -3,7 +3,8 @@
 use gate::{Access, Cx};
 use ground::Timestamp;
 use organizations_api::{
-    CreateOrganizationInput, CreateOrganizationOutput, DescribeOrganizationOutput,
+    CreateOrganizationInput, CreateOrganizationOutput, DescribeOrganizationOutput, EnableAllFeaturesInput,
+    EnableAllFeaturesOutput, HandshakeConstraintViolationExceptionReason as Unshakeable,
     InvalidInputExceptionReason as Input, ListRootsInput, ListRootsOutput, OrganizationFeatureSet,
 };
 use shape::Unit as Empty;
@@ -14,8 +15,8 @@ use crate::access::{Who, enter};
 use crate::error::{Error, input};
 use crate::model::{Member, Node, Organization, TypeState, id};
 use crate::ops::account::member;
-use crate::ops::answer;
 use crate::ops::page::Paging;
+use crate::ops::{answer, own_role};
 use crate::store::{
     ATTACHED, CHILDREN, CREATIONS, DEFAULT_OFF, DELEGATIONS, ORGANIZATION, POLICIES, POLICY_NAMES,
     RESOURCE_POLICY, TAGS, TARGETS, TRUSTED, UNIT_NAMES, UNITS, Writer, belonging, profile, write,
@@ -66,6 +67,7 @@ pub(crate) async fn create_organization(
         closed: None,
         sees_bills: true,
     };
+    own_role::ensure(cx).await?;
     write(cx, &Scope::regionless(cx.account()), &permit, |rows| {
         rows.put_organization(&organization);
         rows.put_member(&organization, &member);
@@ -87,6 +89,24 @@ pub(crate) async fn describe_organization(
     let management = profile(cx.view(), organization.management).await?;
     Ok(DescribeOrganizationOutput {
         organization: Some(answer::organization(organization, &management)),
+    })
+}
+
+/// Every organisation here has had all features from the beginning.
+///
+/// # Errors
+///
+/// Always: [`Error::HandshakeConstraint`] for whoever may ask.
+pub(crate) async fn enable_all_features(
+    _handlers: &Handlers,
+    cx: &Cx,
+    _input: EnableAllFeaturesInput,
+) -> Result<EnableAllFeaturesOutput, Error> {
+    let entered = enter(cx, Who::Management).await?;
+    entered.everything().await?.permit(()).await?;
+    Err(Error::HandshakeConstraint {
+        reason: Unshakeable::OrganizationAlreadyHasAllFeatures,
+        text: "The organization already has all features enabled.".to_owned(),
     })
 }
 

@@ -61,7 +61,7 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         }
         let fresh = world.name(noun);
         given.insert(member.to_owned(), json!(fresh));
-        if name != create {
+        if name != create && name != "DeleteServiceLinkedRole" {
             let mut input = json!({member: fresh});
             if noun == "role" {
                 input["AssumeRolePolicyDocument"] = json!(trust_policy());
@@ -108,10 +108,12 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         let made = world.ok("iam:CreateAccessKey", input).await;
         given.insert("AccessKeyId".into(), json!(leaf(&made, "AccessKeyId")));
     }
+    service_linked_role(world, operation, &mut given).await;
     account(world, operation, &mut given).await;
     instance_profile(world, operation, &mut given).await;
     second_factor(world, operation, &mut given).await;
     simulation(world, operation, &mut given).await;
+    access_report(world, operation, &mut given).await;
     // What is taken away or read must have been put there.
     let put = match name {
         "DeleteUserPolicy" | "GetUserPolicy" => Some("iam:PutUserPolicy"),
@@ -141,6 +143,32 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
     given
 }
 
+/// Roles of services; those of one service may be told apart by a suffix.
+async fn service_linked_role(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    let service = "autoscaling.amazonaws.com";
+    let suffix = world.name("suffix");
+    let asked = json!({"AWSServiceName": service, "CustomSuffix": suffix});
+    match operation.name {
+        "CreateServiceLinkedRole" => {
+            given.insert("AWSServiceName".into(), json!(service));
+            given.insert("CustomSuffix".into(), json!(suffix));
+        }
+        "DeleteServiceLinkedRole" | "GetServiceLinkedRoleDeletionStatus" => {
+            let made = world.ok("iam:CreateServiceLinkedRole", asked).await;
+            let role = json!(leaf(&made, "RoleName"));
+            if operation.name == "DeleteServiceLinkedRole" {
+                given.insert("RoleName".into(), role);
+                return;
+            }
+            let task = world
+                .ok("iam:DeleteServiceLinkedRole", json!({"RoleName": role}))
+                .await;
+            given.insert("DeletionTaskId".into(), json!(leaf(&task, "DeletionTaskId")));
+        }
+        _ => {}
+    }
+}
+
 /// What an account has one of, and passwords.
 async fn account(world: &World, operation: &'static OperationShape, given: &mut Given) {
     match operation.name {
@@ -153,6 +181,11 @@ async fn account(world: &World, operation: &'static OperationShape, given: &mut 
         }
         "GetAccountPasswordPolicy" | "DeleteAccountPasswordPolicy" => {
             world.ok("iam:UpdateAccountPasswordPolicy", json!({})).await;
+        }
+        "GetCredentialReport" => {
+            world.ok("iam:GenerateCredentialReport", json!({})).await;
+            // The job that makes it runs before the clock's answer.
+            world.advance(1).await;
         }
         "CreateLoginProfile" => {
             given.insert("Password".into(), json!("Sweep-pass-1"));
@@ -223,6 +256,24 @@ fn seed(text: &str) -> Vec<u8> {
         bytes.extend_from_slice(&number.to_be_bytes()[3..]);
     }
     bytes
+}
+
+/// A report about a user, asked for by the one who then reads it.
+async fn access_report(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    let name = operation.name;
+    if [
+        "GenerateServiceLastAccessedDetails",
+        "ListPoliciesGrantingServiceAccess",
+    ]
+    .contains(&name)
+    {
+        let input = json!({"UserName": world.name("user")});
+        let arn = leaf(&world.ok("iam:CreateUser", input).await, "Arn");
+        given.insert("Arn".into(), json!(arn));
+    }
+    if name == "ListPoliciesGrantingServiceAccess" {
+        given.insert("ServiceNamespaces".into(), json!(["kms"]));
+    }
 }
 
 async fn simulation(world: &World, operation: &'static OperationShape, given: &mut Given) {

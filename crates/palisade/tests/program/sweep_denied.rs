@@ -19,12 +19,29 @@ const NEED_NO_PERMISSION: &[(&str, &str)] = &[
 ];
 
 /// Operations that refuse even those who may, since what they are about is not there.
-const FIND_NOTHING: &[(&str, &str)] = &[("iam:ChangePassword", "the one who may has no password")];
+const FIND_NOTHING: &[(&str, &str)] = &[
+    ("iam:ChangePassword", "the one who may has no password"),
+    (
+        "iam:GetServiceLastAccessedDetails",
+        "a report is for the one who asked for it",
+    ),
+    (
+        "iam:GetServiceLastAccessedDetailsWithEntities",
+        "a report is for the one who asked for it",
+    ),
+    (
+        "organizations:EnableAllFeatures",
+        "every organisation has them from the beginning",
+    ),
+];
+
+/// How they say so.
+const NOTHING_FOUND: [&str; 2] = ["HandshakeConstraintViolationException", "NoSuchEntity"];
 
 /// Whether this is the answer for one who may.
 fn is_done(name: &str, answer: &Answer) -> bool {
     if FIND_NOTHING.iter().any(|(listed, _)| *listed == name) {
-        answer.code() == "NoSuchEntity"
+        NOTHING_FOUND.contains(&answer.code().as_str())
     } else {
         answer.status == 200
     }
@@ -49,12 +66,15 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:CreateInstanceProfile", "makes a profile of its own"),
     ("iam:CreatePolicy", "makes a policy of its own"),
     ("iam:CreateRole", "makes a role of its own"),
+    ("iam:CreateServiceLinkedRole", "makes a role of its own"),
     ("iam:CreateUser", "makes a user of its own"),
     ("iam:CreateVirtualMFADevice", "makes a device of its own"),
     ("iam:DeleteAccountPasswordPolicy", "deletes its own"),
+    ("iam:GenerateCredentialReport", "makes a report of its own"),
     ("iam:GetAccountAuthorizationDetails", "lists its own"),
     ("iam:GetAccountSummary", "counts its own"),
     ("iam:GetContextKeysForCustomPolicy", "reads what it is given"),
+    ("iam:GetCredentialReport", "reads the one it made"),
     ("iam:ListAccountAliases", "lists its own"),
     ("iam:ListGroups", "lists its own"),
     ("iam:ListInstanceProfiles", "lists its own"),
@@ -62,6 +82,7 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:ListRoles", "lists its own"),
     ("iam:ListUsers", "lists its own"),
     ("iam:ListVirtualMFADevices", "lists its own"),
+    ("iam:SetSecurityTokenServicePreferences", "sets its own"),
     ("iam:SimulateCustomPolicy", "weighs what it is given"),
     ("iam:UpdateAccountPasswordPolicy", "writes its own"),
     ("organizations:CreateOrganization", "makes one of its own"),
