@@ -42,6 +42,7 @@ mod decision;
 mod denial;
 mod document;
 mod evaluate;
+mod index;
 mod json;
 mod lint;
 mod malformed;
@@ -54,6 +55,7 @@ mod request;
 mod statement;
 mod trace;
 mod variable;
+mod word;
 
 pub use change::Change;
 pub use context::{Context, Value};

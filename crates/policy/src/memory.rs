@@ -18,17 +18,13 @@ use crate::statement::{Resources, Statement};
 /// Slots of one kind in one document; parts beyond them are asked every time.
 const SLOTS: u8 = 64;
 
-/// The place of a part in the memory of its document.
+/// The place of a part in the memory of its document, as one bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot(u8);
+pub(crate) struct Slot(u64);
 
 impl Slot {
     /// Of what is not remembered.
-    pub(crate) const NONE: Slot = Slot(SLOTS);
-
-    fn bit(self) -> u64 {
-        1u64.checked_shl(self.0.into()).unwrap_or(0)
-    }
+    pub(crate) const NONE: Slot = Slot(0);
 }
 
 /// Answers by slot.
@@ -41,13 +37,13 @@ pub(crate) struct Answers {
 impl Answers {
     /// What was answered before, if anything was.
     pub(crate) fn known(&self, slot: Slot) -> Option<bool> {
-        (self.known & slot.bit() != 0).then_some(self.yes & slot.bit() != 0)
+        (self.known & slot.0 != 0).then_some(self.yes & slot.0 != 0)
     }
 
     pub(crate) fn learn(&mut self, slot: Slot, answer: bool) -> bool {
-        self.known |= slot.bit();
+        self.known |= slot.0;
         if answer {
-            self.yes |= slot.bit();
+            self.yes |= slot.0;
         }
         answer
     }
@@ -128,7 +124,7 @@ fn slots<T: Hash + Eq>(parts: impl Iterator<Item = T>) -> Vec<Slot> {
                 return Slot::NONE;
             }
             given += 1;
-            Slot(given - 1)
+            Slot(1 << (given - 1))
         })
         .collect();
     order.into_iter().map(|number| slot_of[number]).collect()
@@ -142,23 +138,23 @@ mod tests {
     fn only_what_repeats_has_a_slot_and_only_so_many() {
         assert_eq!(
             slots(["a", "b", "a", "c", "c"].into_iter()),
-            [Slot(0), Slot::NONE, Slot(0), Slot(1), Slot(1)]
+            [Slot(1), Slot::NONE, Slot(1), Slot(2), Slot(2)]
         );
         let many = slots((0..70u32).chain(0..70));
-        assert_eq!((many[63], many[64]), (Slot(63), Slot::NONE));
+        assert_eq!((many[63], many[64]), (Slot(1 << 63), Slot::NONE));
         assert_eq!(many[..70], many[70..]);
     }
 
     #[test]
     fn nothing_is_known_before_it_is_learned_and_of_no_slot_ever() {
         let mut answers = Answers::default();
-        assert_eq!(answers.known(Slot(0)), None);
-        answers.learn(Slot(0), true);
-        answers.learn(Slot(63), false);
-        answers.learn(Slot::NONE, true);
-        assert_eq!(answers.known(Slot(0)), Some(true));
-        assert_eq!(answers.known(Slot(63)), Some(false));
         assert_eq!(answers.known(Slot(1)), None);
+        answers.learn(Slot(1), true);
+        answers.learn(Slot(1 << 63), false);
+        answers.learn(Slot::NONE, true);
+        assert_eq!(answers.known(Slot(1)), Some(true));
+        assert_eq!(answers.known(Slot(1 << 63)), Some(false));
+        assert_eq!(answers.known(Slot(2)), None);
         assert_eq!(answers.known(Slot::NONE), None);
     }
 }

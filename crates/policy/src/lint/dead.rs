@@ -88,7 +88,7 @@ fn unknown_actions(statement: &Statement, known: &[&str], report: &mut Report) {
                     .is_some_and(|(prefix, _)| *prefix == *vendor)
             })
             .peekable();
-        if of_vendor.peek().is_some() && !of_vendor.any(|action| pattern.matches(action)) {
+        if of_vendor.peek().is_some() && !of_vendor.any(|action| pattern.names(action)) {
             report.add(
                 ("unknown-action", Severity::Warning),
                 statement,

@@ -162,7 +162,7 @@ impl Statement {
     /// Whether `action`, in lower case, is among those it is about.
     fn is_about(&self, action: &str) -> bool {
         self.actions.as_ref().is_some_and(|clause| {
-            clause.patterns.iter().any(|pattern| pattern.matches(action)) != clause.negated
+            clause.patterns.iter().any(|pattern| pattern.names(action)) != clause.negated
         })
     }
 
