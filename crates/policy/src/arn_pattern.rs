@@ -32,29 +32,35 @@ impl<'a> ArnText<'a> {
     }
 }
 
+/// Parts of an ARN between `arn` and the last field: partition with service,
+/// region, account. They hold no variables.
+const HEAD: usize = 3;
+
 /// The ARN of the resource asked for, made ready to be compared with the
 /// resources of many statements.
 pub(crate) struct AskedArn<'a> {
-    /// The six fields, of which the first is `arn`.
-    fields: Option<[&'a str; FIELDS]>,
+    /// The parts before the last field, and that; `None` if it is no ARN.
+    parts: Option<([&'a str; HEAD], &'a str)>,
     words: [Word; HEAD],
 }
 
 impl<'a> AskedArn<'a> {
     pub(crate) fn new(text: &'a str) -> AskedArn<'a> {
-        let fields = ArnText::new(text).fields.filter(|fields| fields[0] == "arn");
+        let parts = ArnText::new(text).fields.and_then(|fields| {
+            let [scheme, partition, service, region, account, rest] = fields;
+            let after_scheme = text.strip_prefix("arn:").filter(|_| scheme == "arn")?;
+            let first = &after_scheme[..partition.len() + 1 + service.len()];
+            Some(([first, region, account], rest))
+        });
         let mut words = [Word::LONG; HEAD];
-        for (word, field) in words.iter_mut().zip(fields.iter().flatten().skip(1)) {
-            *word = Word::new(field);
+        if let Some((head, _)) = &parts {
+            words = head.map(Word::new);
         }
-        AskedArn { fields, words }
+        AskedArn { parts, words }
     }
 }
 
-/// Fields between `arn` and the last: partition, service, region, account. They hold no variables.
-const HEAD: usize = 4;
-
-/// What a pattern wants of those four.
+/// What a pattern wants of the parts before the last field.
 ///
 /// Nearly all are short texts or lone stars, and are compared all together:
 /// what differs, and matters.
@@ -68,15 +74,16 @@ struct Head {
 }
 
 impl Head {
-    fn new(fields: [&str; HEAD]) -> Head {
+    fn new(partition: &str, service: &str, region: &str, account: &str) -> Head {
         let mut head = Head {
             words: [Word::LONG; HEAD],
             matters: [0; HEAD],
             others: Box::default(),
         };
+        let first = format!("{partition}:{service}");
         let mut others = Vec::new();
-        for (place, field) in fields.into_iter().enumerate() {
-            let glob = Glob::new(field);
+        for (place, part) in [&first, region, account].into_iter().enumerate() {
+            let glob = Glob::new(part);
             let word = glob.literal().map(Word::new);
             match word {
                 Some(word) if word != Word::LONG => {
@@ -91,16 +98,19 @@ impl Head {
         head
     }
 
-    fn matches(&self, words: &[Word; HEAD], fields: &[&str; FIELDS]) -> bool {
+    #[inline]
+    fn matches(&self, words: &[Word; HEAD], parts: &[&str; HEAD]) -> bool {
         let mut different = 0;
-        for place in 0..HEAD {
-            different |= self.words[place].differs(words[place]) & self.matters[place];
+        for ((wanted, matters), word) in self.words.iter().zip(&self.matters).zip(words) {
+            different |= wanted.differs(*word) & matters;
         }
-        different == 0
-            && self
-                .others
-                .iter()
-                .all(|(place, glob)| glob.matches(fields[place + 1]))
+        different == 0 && (self.others.is_empty() || self.others_match(parts))
+    }
+
+    fn others_match(&self, parts: &[&str; HEAD]) -> bool {
+        self.others
+            .iter()
+            .all(|(place, glob)| glob.matches(parts[*place]))
     }
 }
 
@@ -113,10 +123,6 @@ pub(crate) struct ResourcePattern {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every resource is an ARN, and is read where it stands"
-)]
 enum ResourceForm {
     Every,
     Arn { head: Head, tail: Pattern },
@@ -162,7 +168,7 @@ impl ResourcePattern {
         if service == "iam" && !region.bytes().all(|byte| byte == b'*') {
             return Err(BadResource::IamRegion);
         }
-        let head = Head::new([partition, service, region, account]);
+        let head = Head::new(partition, service, region, account);
         let tail = Pattern::new(tail, with_variables)
             .map_err(|BadVariable(inside)| BadResource::Variable(inside))?;
         Ok(ResourcePattern {
@@ -179,13 +185,12 @@ impl ResourcePattern {
         match &self.form {
             ResourceForm::Every => Ok(true),
             ResourceForm::Arn { head, tail } => {
-                let Some(fields) = &resource.fields else {
+                let Some((parts, rest)) = &resource.parts else {
                     return Ok(false);
                 };
-                if !head.matches(&resource.words, fields) {
+                if !head.matches(&resource.words, parts) {
                     return Ok(false);
                 }
-                let [.., rest] = fields;
                 tail.matches(rest, scope)
             }
         }

@@ -559,7 +559,7 @@ impl<'a, O: Observer<'a>> Scale<'_, 'a, O> {
         policy: &'a Attached,
         statement: &'a Statement,
         about_action: bool,
-        memory: &mut Memory,
+        memory: &mut Memory<'a>,
     ) {
         let about_principals = self.place.is_about_principals();
         let judged = statement.judge(self.asked, about_action, about_principals, memory);

@@ -99,7 +99,7 @@ impl Index {
 impl Block {
     fn new(statements: &[Statement]) -> Block {
         let mut block = Block::default();
-        let mut services: BTreeMap<&str, (u64, u64, BTreeMap<(u64, &str), u64>)> = BTreeMap::new();
+        let mut services: BTreeMap<&str, Named<'_>> = BTreeMap::new();
         for (place, statement) in statements.iter().enumerate() {
             let bit = 1 << place;
             let Some(clause) = &statement.actions else {
@@ -113,30 +113,17 @@ impl Block {
                 match pattern.form() {
                     Form::Every => block.every |= bit,
                     Form::Exact { prefix, name } => {
-                        let names = &mut services.entry(prefix).or_default().2;
+                        let names = &mut services.entry(prefix).or_default().exact;
                         *names.entry((hash(name.as_bytes()), name)).or_default() |= bit;
                     }
-                    Form::Service { prefix } => services.entry(prefix).or_default().0 |= bit,
-                    Form::Wild { prefix, .. } => services.entry(prefix).or_default().1 |= bit,
+                    Form::Service { prefix } => services.entry(prefix).or_default().whole |= bit,
+                    Form::Wild { prefix, .. } => services.entry(prefix).or_default().wild |= bit,
                 }
             }
         }
+        let services = services.into_iter();
         block.services = services
-            .into_iter()
-            .map(|(prefix, (whole, wild, names))| Service {
-                word: Word::new(prefix),
-                prefix: prefix.into(),
-                whole,
-                wild,
-                exact: names
-                    .into_iter()
-                    .map(|((hash, name), statements)| Exact {
-                        hash,
-                        name: name.into(),
-                        statements,
-                    })
-                    .collect(),
-            })
+            .map(|(prefix, named)| Service::new(prefix, named))
             .collect();
         block
     }
@@ -155,7 +142,32 @@ impl Block {
     }
 }
 
+/// What is named of one service, while the index is made.
+#[derive(Default)]
+struct Named<'n> {
+    whole: u64,
+    wild: u64,
+    exact: BTreeMap<(u64, &'n str), u64>,
+}
+
 impl Service {
+    fn new(prefix: &str, named: Named<'_>) -> Service {
+        let exact = named.exact.into_iter();
+        Service {
+            word: Word::new(prefix),
+            prefix: prefix.into(),
+            whole: named.whole,
+            wild: named.wild,
+            exact: exact
+                .map(|((hash, name), statements)| Exact {
+                    hash,
+                    name: name.into(),
+                    statements,
+                })
+                .collect(),
+        }
+    }
+
     fn named(&self, action: &AskedAction<'_>) -> u64 {
         let hash = action.hash;
         let from = self.exact.partition_point(|exact| exact.hash < hash);

@@ -147,7 +147,7 @@ impl Statement {
         asked: &Asked<'_, 'a>,
         about_action: bool,
         about_principals: bool,
-        memory: &mut Memory,
+        memory: &mut Memory<'a>,
     ) -> Result<Option<Naming>, Miss<'a>> {
         if !about_action {
             self.judge_action(asked, memory)?;
@@ -157,7 +157,9 @@ impl Statement {
             Some(false) => return Err(Miss::Resource),
             None => {
                 let judged = self.judge_resource(asked);
-                if let Ok(()) | Err(Miss::Resource) = judged {
+                if self.resources_slot != Slot::NONE
+                    && let Ok(()) | Err(Miss::Resource) = judged
+                {
                     memory.resources.learn(self.resources_slot, judged.is_ok());
                 }
                 judged?;
@@ -174,22 +176,28 @@ impl Statement {
         };
         for place in &self.cheapest_first {
             let condition = &self.conditions[usize::from(*place)];
-            let holds = match memory.conditions.known(condition.slot) {
-                Some(holds) => holds,
-                None => match condition.check(asked.scope) {
-                    Ok(()) => memory.conditions.learn(condition.slot, true),
-                    Err(Unmet::NotSatisfied) => memory.conditions.learn(condition.slot, false),
-                    Err(Unmet::Unresolved(variable)) => return Err(Miss::Unresolved(variable)),
-                },
-            };
-            if !holds {
-                return Err(Miss::Condition);
+            if let Some(holds) = memory.conditions.known(condition.slot) {
+                if !holds {
+                    return Err(Miss::Condition);
+                }
+                continue;
+            }
+            let said = memory.said(condition, asked.scope);
+            match condition.check(said, asked.scope) {
+                Ok(()) => {
+                    memory.conditions.learn(condition.slot, true);
+                }
+                Err(Unmet::NotSatisfied) => {
+                    memory.conditions.learn(condition.slot, false);
+                    return Err(Miss::Condition);
+                }
+                Err(Unmet::Unresolved(variable)) => return Err(Miss::Unresolved(variable)),
             }
         }
         Ok(naming)
     }
 
-    fn judge_action<'a>(&self, asked: &Asked<'_, '_>, memory: &mut Memory) -> Result<(), Miss<'a>> {
+    fn judge_action<'a>(&self, asked: &Asked<'_, '_>, memory: &mut Memory<'_>) -> Result<(), Miss<'a>> {
         let actions = self.actions.as_ref().ok_or(Miss::Inert)?;
         let fits = memory.actions.known(self.actions_slot).unwrap_or_else(|| {
             let mut patterns = actions.patterns.iter();

@@ -353,7 +353,7 @@ fn statement_trace(
 
 fn unmet(statement: &Statement, scope: Scope<'_>) -> Vec<UnmetCondition> {
     let one = |condition: &Condition| {
-        let unresolved = match condition.check(scope) {
+        let unresolved = match condition.check_thoroughly(scope) {
             Ok(()) => return None,
             Err(Unmet::NotSatisfied) => None,
             Err(Unmet::Unresolved(variable)) => Some(variable.key.text.to_string()),

@@ -22,8 +22,8 @@ use operator::Quantifier;
 pub(crate) use operator::Test;
 use values::{Comparison, Values};
 
-use crate::context::{Key, Scope, Seen};
-use crate::memory::Slot;
+use crate::context::{Key, Scope, Seen, Value};
+use crate::memory::{KEY_ALONE, Slot};
 use crate::variable::{BadVariable, Piece, Unresolved};
 
 /// One operator with one key and its values.
@@ -38,6 +38,8 @@ pub(crate) struct Condition {
     values: Values,
     negated: bool,
     pub(crate) slot: Slot,
+    /// Where [`Memory`](crate::memory::Memory) keeps what is said of the key.
+    pub(crate) key_place: u8,
 }
 
 /// Why a condition does not hold.
@@ -66,14 +68,15 @@ impl Condition {
             values,
             negated: operator.test.negated(),
             slot: Slot::NONE,
+            key_place: KEY_ALONE,
         })
     }
 
-    /// Whether the condition holds for the request.
+    /// Whether the condition holds for the request. `said` is what [`Scope::said`] tells of the key.
     #[inline]
-    pub(crate) fn check<'a>(&'a self, scope: Scope<'a>) -> Result<(), Unmet<'a>> {
+    pub(crate) fn check<'a>(&'a self, said: Option<&Value<'_>>, scope: Scope<'a>) -> Result<(), Unmet<'a>> {
         if self.operator.quantifier.is_none()
-            && let Some(value) = scope.said(&self.key)
+            && let Some(value) = said
             && let Some(matches) = self.values.compare_at_once(value)
         {
             return if matches == self.negated {
@@ -85,7 +88,9 @@ impl Condition {
         self.check_thoroughly(scope)
     }
 
-    fn check_thoroughly<'a>(&'a self, scope: Scope<'a>) -> Result<(), Unmet<'a>> {
+    /// The same by the long way, which knows every operator and every value.
+    #[inline(never)]
+    pub(crate) fn check_thoroughly<'a>(&'a self, scope: Scope<'a>) -> Result<(), Unmet<'a>> {
         let seen = scope.look_up(&self.key);
         let holds = if let Values::Absent(listed) = &self.values {
             let absent = seen.is_none_or(Seen::is_blank);
@@ -219,7 +224,7 @@ fn all<E>(answers: impl Iterator<Item = Result<bool, E>>) -> Result<bool, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, Principal, Value};
+    use crate::{Context, Principal};
 
     /// Whether `operator key [values]` holds; `None` if a variable does not resolve.
     fn holds(operator: &str, key: &str, values: &[&str], context: &Context<'_>) -> Option<bool> {
@@ -232,7 +237,11 @@ mod tests {
         let condition =
             Condition::new(operator, Operator::parse(operator).unwrap(), key, texts, true).unwrap();
         let thorough = condition.check_thoroughly(scope);
-        assert_eq!(condition.check(scope), thorough, "{operator} {key} {values:?}");
+        assert_eq!(
+            condition.check(scope.said(&condition.key), scope),
+            thorough,
+            "{operator} {key} {values:?}"
+        );
         match thorough {
             Ok(()) => Some(true),
             Err(Unmet::NotSatisfied) => Some(false),
