@@ -2,8 +2,8 @@
 //!
 //! Every statement allows exactly what was seen: its actions were each seen on
 //! each of its resources, under its conditions. No wildcard is written unless
-//! the caller wants resources generalized; then those that differ in their last
-//! part alone, two or more, become one pattern. Actions are never widened.
+//! the caller wants resources generalized; then those of one action that differ
+//! in their last part alone, two or more, become one pattern. Actions are never widened.
 //!
 //! Absent by design: leaving calls out that other policies allow, and the
 //! question whether what was done ought to be allowed. Who asks decides both.
@@ -30,26 +30,22 @@ pub struct Deed {
 /// The policy, as it would be attached to a user or role. It has no statement
 /// if there are no deeds, and then is no policy.
 pub fn least_policy<'d>(deeds: impl IntoIterator<Item = &'d Deed>, generalize: bool) -> Json {
-    let deeds: Vec<&Deed> = deeds.into_iter().collect();
-    let resources: BTreeSet<&str> = deeds.iter().map(|deed| &*deed.resource).collect();
-    let spelled = if generalize {
-        generalized(&resources)
-    } else {
-        exact(&resources)
-    };
-
     // What was done to what, under each set of conditions.
     let mut under: BTreeMap<&Fulfilled, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for deed in deeds {
-        let resource = &*spelled[&*deed.resource];
         let actions = under.entry(&deed.conditions).or_default();
-        actions.entry(&deed.action).or_default().insert(resource);
+        actions.entry(&deed.action).or_default().insert(&deed.resource);
     }
-    let mut statements: BTreeMap<(BTreeSet<&str>, BTreeSet<&str>), Vec<Fulfilled>> = BTreeMap::new();
+    let mut statements: BTreeMap<(BTreeSet<&str>, BTreeSet<String>), Vec<Fulfilled>> = BTreeMap::new();
     for (conditions, actions) in under {
-        let mut together: BTreeMap<BTreeSet<&str>, BTreeSet<&str>> = BTreeMap::new();
+        let mut together: BTreeMap<BTreeSet<String>, BTreeSet<&str>> = BTreeMap::new();
         for (action, resources) in actions {
-            together.entry(resources).or_default().insert(action);
+            let spelled = if generalize {
+                generalized(&resources)
+            } else {
+                resources.into_iter().map(literal_resource).collect()
+            };
+            together.entry(spelled).or_default().insert(action);
         }
         for (resources, actions) in together {
             let key = (actions, resources);
@@ -89,14 +85,16 @@ fn joined(mut sets: Vec<Fulfilled>) -> Vec<Fulfilled> {
     sets
 }
 
-fn statement(actions: &BTreeSet<&str>, resources: &BTreeSet<&str>, conditions: &Fulfilled) -> Json {
+fn statement(actions: &BTreeSet<&str>, resources: &BTreeSet<String>, conditions: &Fulfilled) -> Json {
     let mut statement = json!({"Effect": "Allow", "Action": list(actions), "Resource": list(resources)});
     if !conditions.is_empty() {
         let mut block: BTreeMap<&str, Map<String, Json>> = BTreeMap::new();
         for ((operator, key), values) in conditions {
             let values: BTreeSet<String> = values.iter().map(|value| literal_value(value)).collect();
-            let values = list(&values.iter().map(String::as_str).collect());
-            block.entry(operator).or_default().insert(key.clone(), values);
+            block
+                .entry(operator)
+                .or_default()
+                .insert(key.clone(), list(&values));
         }
         statement["Condition"] = json!(block);
     }
@@ -104,33 +102,24 @@ fn statement(actions: &BTreeSet<&str>, resources: &BTreeSet<&str>, conditions: &
 }
 
 /// One text, or a list of them.
-fn list(texts: &BTreeSet<&str>) -> Json {
+fn list<T: serde::Serialize + Ord>(texts: &BTreeSet<T>) -> Json {
     match texts.first() {
         Some(only) if texts.len() == 1 => json!(only),
         _ => json!(texts),
     }
 }
 
-fn exact<'r>(resources: &BTreeSet<&'r str>) -> BTreeMap<&'r str, String> {
-    let spelled = resources
-        .iter()
-        .map(|resource| (*resource, literal_resource(resource)));
-    spelled.collect()
-}
-
 /// Resources that share everything but their last part as one pattern.
-fn generalized<'r>(resources: &BTreeSet<&'r str>) -> BTreeMap<&'r str, String> {
+fn generalized(resources: &BTreeSet<&str>) -> BTreeSet<String> {
     let mut shared: BTreeMap<&str, usize> = BTreeMap::new();
-    for resource in resources {
-        if let Some(beginning) = beginning(resource) {
-            *shared.entry(beginning).or_default() += 1;
-        }
+    for beginning in resources.iter().filter_map(|resource| beginning(resource)) {
+        *shared.entry(beginning).or_default() += 1;
     }
-    let spell = |resource: &'r str| match beginning(resource) {
-        Some(beginning) if shared[beginning] > 1 => (resource, format!("{}*", literal_resource(beginning))),
-        _ => (resource, literal_resource(resource)),
+    let spell = |resource: &&str| match beginning(resource) {
+        Some(beginning) if shared[beginning] > 1 => format!("{}*", literal_resource(beginning)),
+        _ => literal_resource(resource),
     };
-    resources.iter().map(|resource| spell(resource)).collect()
+    resources.iter().map(spell).collect()
 }
 
 /// `arn:aws:kms:eu-west-1:111122223333:key/`: all but the last part, where a
