@@ -25,6 +25,8 @@ mod exposure;
 
 use ground::AccountId;
 
+pub(crate) use self::dead::is_unknown_key;
+
 use crate::document::{Document, DocumentKind};
 use crate::statement::{Effect, Position, Resources, Statement};
 
