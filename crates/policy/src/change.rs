@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as JsonValue, json};
 
 use crate::condition::Condition;
-use crate::context::Scope;
+use crate::context::{Scope, Single};
 use crate::decision::{Denial, PolicyType};
 use crate::evaluate::{Evaluation, Place};
 use crate::principal::{Principal, Who};
@@ -245,7 +245,7 @@ fn fulfilled(statement: &Statement, scope: Scope<'_>) -> Vec<String> {
         let has = match scope.look_up(&condition.key) {
             None => "it has none".to_owned(),
             Some(seen) => {
-                let values: Vec<_> = seen.singles().map(|single| single.text()).collect();
+                let values: Vec<_> = seen.singles().map(Single::text).collect();
                 format!("it has {}", values.join(", "))
             }
         };
