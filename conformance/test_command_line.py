@@ -93,6 +93,33 @@ def test_the_virtual_clock_dates_what_is_made(timed):
     assert 3599 <= (after - before).total_seconds() <= 3661
 
 
+def test_a_policy_is_generated_from_the_record_and_does_what_it_says(palisade, iam, kms, name):
+    user = iam.create_user(UserName=name)["User"]
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(everything))
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    credentials = {key: made[key] for key in ("AccessKeyId", "SecretAccessKey")}
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    theirs = palisade.client("kms", credentials)
+    red = {"KeyId": key, "Plaintext": b"plain", "EncryptionContext": {"team": "red"}}
+    theirs.encrypt(**red)
+    asked = ("policy", "generate", "--principal", user["Arn"], "--since", "1h")
+    told = json.loads(palisade.palisade(*asked, "--json").stdout)
+    assert told["newlyDenied"] == [] and told["complete"]
+    policy = json.loads(palisade.palisade(*asked).stdout)
+    assert policy == told["policy"]
+    assert [statement["Action"] for statement in policy["Statement"]] == ["kms:Encrypt"]
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
+    theirs.encrypt(**red)
+    with refused("AccessDeniedException"):
+        theirs.encrypt(KeyId=key, Plaintext=b"plain", EncryptionContext={"team": "blue"})
+    with refused("AccessDeniedException"):
+        theirs.describe_key(KeyId=key)
+    # Who may not ask is told so.
+    done = palisade.palisade(*asked, credentials=credentials, check=False)
+    assert done.returncode == 1 and "palisade:GeneratePolicy" in done.stderr
+
+
 def test_coverage_lists_what_is_and_what_is_not(tmp_path):
     text = run("coverage", "kms", home=tmp_path).stdout
     assert "Encrypt" in text and "CreateGrant" in text

@@ -137,6 +137,27 @@ impl Weighed {
         }
     }
 
+    /// The same question, were these the policies of the caller.
+    pub(crate) fn under(self, policies: Arc<CallerPolicies>) -> Weighed {
+        Weighed::new(
+            Question {
+                policies,
+                ..self.question
+            },
+            false,
+        )
+    }
+
+    /// The policies of the caller.
+    pub(crate) fn policies(&self) -> &CallerPolicies {
+        &self.question.policies
+    }
+
+    /// One line that tells what decided.
+    pub(crate) fn because(&self) -> &str {
+        &self.because
+    }
+
     pub(crate) fn denied(&self) -> Option<&str> {
         self.denied.as_deref()
     }

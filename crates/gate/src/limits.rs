@@ -60,6 +60,17 @@ pub(crate) const DECISIONS_KEPT: usize = 256;
 /// Bytes of journal searched backwards for a request id that memory has forgotten.
 pub(crate) const WHY_JOURNAL_BYTES_MAX: u64 = 256 << 20;
 
+/// Bytes of journal searched backwards for what a principal did. Ours: some
+/// millions of calls, gone through in a few seconds.
+pub(crate) const GENERATE_JOURNAL_BYTES_MAX: u64 = 4 << 30;
+
+/// Records gone through before other work gets its turn.
+pub(crate) const RECORDS_PER_TURN: usize = 256;
+
+/// Different calls that one generated policy can cover. Ours: their statements
+/// fill the largest policy many times over.
+pub(crate) const DEEDS_MAX: usize = 2_000;
+
 /// What one question of `why` may say of the call that nobody made: condition
 /// keys, and values of each. Ours: AWS's own requests carry a dozen or two.
 pub(crate) const SAID_KEYS_MAX: usize = 50;

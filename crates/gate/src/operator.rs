@@ -6,8 +6,9 @@
 //! `palisade:GetMetrics`, and the other two do not exist. `GET
 //! /_palisade/why/ID` always wants one that may do `palisade:Explain` on the
 //! decision: the root user of its account may. `POST /_palisade/why` asks what
-//! would be decided ([`crate::what_if`]), `POST /_palisade/kms/batch` makes many
-//! calls at once ([`crate::batch`]).
+//! would be decided ([`crate::what_if`]), `POST /_palisade/generate` for the
+//! smallest policy that covers what a principal did ([`crate::generate`]), and
+//! `POST /_palisade/kms/batch` makes many calls at once ([`crate::batch`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::authenticate::{Authenticated, Refused, authenticate};
 use crate::batch;
 use crate::cx::Cx;
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
+use crate::generate;
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
 use crate::what_if;
 
@@ -111,6 +113,7 @@ pub(crate) async fn answer(
             batch::answer(door, service, head, body, peer).await
         }
         (&Method::POST, "/_palisade/why") => what_if::answer(door, head, body, peer, request_id).await,
+        (&Method::POST, "/_palisade/generate") => generate::answer(door, head, body, peer, request_id).await,
         (&Method::GET, path) if path.starts_with("/_palisade/why/") => {
             let wanted = &path["/_palisade/why/".len()..];
             why(door, head, body, peer, request_id, wanted).await
@@ -280,7 +283,7 @@ fn from_journal(door: &Door, wanted: &str) -> Option<(AccountId, Region, serde_j
     None
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
 }
 

@@ -92,19 +92,43 @@ pub(crate) async fn answer(
     peer: &Arc<Peer>,
     request_id: &str,
 ) -> Response<Full<Bytes>> {
-    let cx = match operator::enter(door, &OPERATION, head, body, peer, request_id).await {
+    let cx = match enter(door, &OPERATION, head, body, peer, request_id).await {
         Ok(cx) => cx,
         Err(answer) => return answer,
     };
-    if let Err(fault) = door.admit(cx.now()).await {
-        return told(&fault);
-    }
     let outcome = decided(&cx, door, peer, body).await;
+    finish(door, &cx, outcome).await
+}
+
+/// Authenticates a question of an operator, which is recorded as any call is,
+/// and gives its context, or the answer to whoever is not believed.
+pub(crate) async fn enter(
+    door: &Arc<Door>,
+    operation: &'static OperationShape,
+    head: &http::request::Parts,
+    body: &[u8],
+    peer: &Arc<Peer>,
+    request_id: &str,
+) -> Result<Cx, Response<Full<Bytes>>> {
+    let cx = operator::enter(door, operation, head, body, peer, request_id).await?;
+    match door.admit(cx.now()).await {
+        Ok(_) => Ok(cx),
+        Err(fault) => Err(told(&fault)),
+    }
+}
+
+/// Records a question, and then answers it.
+pub(crate) async fn finish(
+    door: &Arc<Door>,
+    cx: &Cx,
+    outcome: Result<serde_json::Value, Fault>,
+) -> Response<Full<Bytes>> {
+    let request_id = cx.request_id();
     let error = outcome
         .as_ref()
         .err()
         .map(|fault| (fault.code(), fault.message()));
-    if let Err(error) = door.record(&cx, error, None).await {
+    if let Err(error) = door.record(cx, error, None).await {
         door.metrics.unrecorded.inc();
         tracing::error!(request_id, %error, "no record could be written; the question is not answered");
         return told(&Fault::server("ServiceUnavailable", &error).with_status(503));
@@ -136,7 +160,7 @@ async fn decided(
 ) -> Result<serde_json::Value, Fault> {
     let question = Question::read(body)?;
     cx.state_parameters(question.for_the_record());
-    let caller = principal(cx, door, &question.principal).await?;
+    let caller = principal(cx, door, &question.principal, EXPLAIN).await?;
     refuse_own_keys(&caller, &question.said)?;
 
     let service = service_of(door, &question.action);
@@ -207,8 +231,13 @@ async fn decided(
     Ok(serde_json::json!({"decisions": [explained], "complete": complete, "notes": notes}))
 }
 
-/// Who would call, if the asker may ask that.
-async fn principal(cx: &Cx, door: &Door, arn: &Arn) -> Result<Caller, Fault> {
+/// Who would call, if the asker may ask that: if it is allowed `action` on the principal.
+pub(crate) async fn principal(
+    cx: &Cx,
+    door: &Door,
+    arn: &Arn,
+    action: &'static str,
+) -> Result<Caller, Fault> {
     if arn.account_id() != Some(cx.account()) {
         let message = format!(
             "{arn} is no principal of your account {}: the policies of others are not yours to ask about",
@@ -218,7 +247,7 @@ async fn principal(cx: &Cx, door: &Door, arn: &Arn) -> Result<Caller, Fault> {
     }
     let access = Access::to((), arn.to_string())
         .owned_by(cx.account())
-        .doing(EXPLAIN);
+        .doing(action);
     cx.authorize(access).await.map_err(|error| match error {
         AuthorizeError::Denied(denied) => Fault::client("AccessDeniedException", denied).with_status(403),
         AuthorizeError::Store(error) => Fault::store("InternalFailure", &error),
@@ -247,7 +276,7 @@ fn refuse_own_keys(caller: &Caller, said: &Context<'_>) -> Result<(), Fault> {
 }
 
 /// The service whose API has actions with this prefix.
-fn service_of<'a>(door: &'a Door, action: &str) -> Option<&'a Service> {
+pub(crate) fn service_of<'a>(door: &'a Door, action: &str) -> Option<&'a Service> {
     let (prefix, _) = action.split_once(':')?;
     door.services().iter().find(|service| {
         let mut actions = service
@@ -264,7 +293,7 @@ fn service_of<'a>(door: &'a Door, action: &str) -> Option<&'a Service> {
 }
 
 /// The action in its proper case, if an operation of the API has it.
-fn spelled(service: &Service, action: &str) -> Option<&'static str> {
+pub(crate) fn spelled(service: &Service, action: &str) -> Option<&'static str> {
     let mut actions = service
         .shape()
         .operations
@@ -274,7 +303,7 @@ fn spelled(service: &Service, action: &str) -> Option<&'static str> {
 }
 
 /// What permission is asked for, and what could not be weighed of the resource's side.
-async fn described(
+pub(crate) async fn described(
     cx: &Cx,
     service: Option<&Service>,
     action: &str,
@@ -306,7 +335,7 @@ async fn described(
     })
 }
 
-fn bad(message: impl std::fmt::Display) -> Fault {
+pub(crate) fn bad(message: impl std::fmt::Display) -> Fault {
     Fault::client("ValidationException", message)
 }
 
@@ -319,15 +348,7 @@ impl Question {
                  {error}"
             ))
         })?;
-        let principal = Arn::parse(&sent.principal).map_err(bad)?;
-        let names_one = principal.resource == "root"
-            || principal.resource.starts_with("user/")
-            || principal.resource.starts_with("role/");
-        if principal.service != "iam" || !principal.region.is_empty() || !names_one {
-            return Err(bad(format!(
-                "{principal} is not the ARN of a user, a role or a root user; a session is asked about by its role's ARN"
-            )));
-        }
+        let principal = principal_arn(&sent.principal)?;
         if !is_action(&sent.action) {
             return Err(bad(
                 "an action is a service prefix and a name, without wildcards: kms:Encrypt",
@@ -363,6 +384,20 @@ impl Question {
     }
 }
 
+/// The ARN of a user, a role or a root user.
+pub(crate) fn principal_arn(text: &str) -> Result<Arn, Fault> {
+    let principal = Arn::parse(text).map_err(bad)?;
+    let names_one = principal.resource == "root"
+        || principal.resource.starts_with("user/")
+        || principal.resource.starts_with("role/");
+    if principal.service != "iam" || !principal.region.is_empty() || !names_one {
+        return Err(bad(format!(
+            "{principal} is not the ARN of a user, a role or a root user; a session is asked about by its role's ARN"
+        )));
+    }
+    Ok(principal)
+}
+
 /// Whether the text names one action.
 fn is_action(text: &str) -> bool {
     let Some((prefix, name)) = text.split_once(':') else {
@@ -378,7 +413,7 @@ fn is_action(text: &str) -> bool {
 }
 
 /// The region of an ARN whose region and account are none or real.
-fn region_of(arn: &Arn) -> Result<Option<Region>, Fault> {
+pub(crate) fn region_of(arn: &Arn) -> Result<Option<Region>, Fault> {
     // AWS's own managed policies have `aws` for an account.
     if !arn.account.is_empty() && arn.account != "aws" && arn.account_id().is_none() {
         return Err(bad(format!("{:?} in {arn} is no account id", arn.account)));

@@ -34,8 +34,14 @@ fn main() {
     let third_fails: Vec<Attached> = (0..10)
         .map(|number| attached(&conditional_policy(number, true), number))
         .collect();
-    let unlike: Vec<Attached> = (0..10)
-        .map(|number| attached(&varied_policy(number), number))
+    let unlike = |fails| -> Vec<Attached> {
+        (0..10)
+            .map(|number| attached(&varied_policy(number, fails), number))
+            .collect()
+    };
+    let (unlike, unlike_last) = (unlike(Fails::InTheMiddle), unlike(Fails::Last));
+    let elsewhere: Vec<Attached> = (0..10)
+        .map(|number| attached(&many_actions_policy(number), number))
         .collect();
     let key_policy = Attached::inline(
         "default",
@@ -73,6 +79,14 @@ fn main() {
         identity: &unlike,
         ..conditions
     };
+    let varied_last = Policies {
+        identity: &unlike_last,
+        ..conditions
+    };
+    let actions = Policies {
+        identity: &elsewhere,
+        ..conditions
+    };
     let ask = |action| Request::new(&user, action, KEY, Some(account), &context);
 
     measure("allowed by the last of 100 statements", || {
@@ -92,6 +106,12 @@ fn main() {
     });
     measure("the same, no two statements alike", || {
         decide(&ask("kms:Encrypt"), &varied).is_allow()
+    });
+    measure("unlike statements, each failing where it was asked last", || {
+        decide(&ask("kms:Encrypt"), &varied_last).is_allow()
+    });
+    measure("ten other actions of the service in every statement", || {
+        decide(&ask("kms:Encrypt"), &actions).is_allow()
     });
     measure("the key policy alone, and making the context", || {
         let context = request_context(account, region.clone());
@@ -224,13 +244,54 @@ fn conditional_policy(number: usize, third_fails: bool) -> String {
     )
 }
 
-/// As [`conditional_policy`] failing at the third condition, but no resource, network or tag occurs twice.
-fn varied_policy(number: usize) -> String {
+/// Which of its three conditions keeps a statement from applying, in the order in which they are asked.
+#[derive(Clone, Copy, PartialEq)]
+enum Fails {
+    InTheMiddle,
+    Last,
+}
+
+/// As [`conditional_policy`], but no resource, network, moment or tag occurs twice.
+fn varied_policy(number: usize, fails: Fails) -> String {
     let statement = |index: usize| {
-        let (team, place) = (format!("team-{number}-{index}"), number * 10 + index);
-        let team = if place == 99 { "blue" } else { &team };
+        let place = number * 10 + index;
+        let fits = place == 99;
+        let team = if fits || fails == Fails::Last {
+            "blue".to_owned()
+        } else {
+            format!("team-{place}")
+        };
+        let network = if fits || fails == Fails::InTheMiddle {
+            "203.0.113.0/24".to_owned()
+        } else {
+            format!("192.168.{place}.0/24")
+        };
+        // Three spellings of the region, and the name of the key cut off at 34 places.
+        let region = ["*", "eu-*", "eu-west-1"][place / 34 % 3];
+        let name = &KEY[KEY.len() - 36..KEY.len() - 35 + place % 34];
         format!(
-            r#"{{"Effect":"Allow","Action":["kms:*","x{index}:*"],"Resource":["arn:aws:kms:*:111111111111:key/*","arn:aws:kms:*:111111111111:alias/{place}"],"Condition":{{"DateGreaterThan":{{"aws:CurrentTime":"2025-01-01T00:00:{index:02}Z"}},"IpAddress":{{"aws:SourceIp":["203.0.113.0/24","10.{number}.{index}.0/24"]}},"StringEquals":{{"aws:ResourceTag/team":"{team}"}}}}}}"#
+            r#"{{"Effect":"Allow","Action":["kms:*","x{index}:*"],"Resource":["arn:aws:kms:*:111111111111:alias/{place}","arn:aws:kms:{region}:111111111111:key/{name}*"],"Condition":{{"DateGreaterThan":{{"aws:CurrentTime":"2025-01-01T0{number}:0{index}:00Z"}},"IpAddress":{{"aws:SourceIp":["{network}","10.{number}.{index}.0/24"]}},"StringEquals":{{"aws:ResourceTag/team":["{team}","other-{place}"]}}}}}}"#
+        )
+    };
+    let statements: Vec<String> = (0..10).map(statement).collect();
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
+        statements.join(",")
+    )
+}
+
+/// Ten statements of ten actions of the one service; the very last one has the action asked for.
+fn many_actions_policy(number: usize) -> String {
+    let statement = |index: usize| {
+        let mut actions: Vec<String> = (0..10)
+            .map(|action| format!("\"kms:Do{number}{index}{action}\""))
+            .collect();
+        if number == 9 && index == 9 {
+            actions.push("\"kms:Encrypt\"".to_owned());
+        }
+        format!(
+            r#"{{"Effect":"Allow","Action":[{}],"Resource":"arn:aws:kms:*:111111111111:key/*"}}"#,
+            actions.join(",")
         )
     };
     let statements: Vec<String> = (0..10).map(statement).collect();

@@ -2,13 +2,11 @@
 //!
 //! Actions compare without regard to case, prefix and name alike. Wildcards
 //! stand anywhere in the name, never in the prefix; a lone `*` is every action.
-//!
-//! Most statements are about other services than the one asked for. So each
-//! list of actions keeps a [`VendorSet`], which tells most of them apart
-//! without looking at any text.
 
+use crate::index::hash;
 use crate::limits::ACTION_INLINE_BYTES;
 use crate::pattern::Glob;
+use crate::word::Word;
 
 /// One action as a policy names it.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,51 +15,23 @@ pub(crate) struct ActionPattern {
     form: Form,
 }
 
-/// All text here is in lower case.
+/// What it names. All text here is in lower case.
 #[derive(Debug, Clone, PartialEq)]
-enum Form {
+pub(crate) enum Form {
     Every,
-    Exact(Box<str>),
-    /// `kms:*`, kept as `kms:`.
-    Service(Box<str>),
+    /// `kms:encrypt`
+    Exact {
+        prefix: Box<str>,
+        name: Box<str>,
+    },
+    /// `kms:*`
+    Service {
+        prefix: Box<str>,
+    },
     Wild {
-        /// `kms:`
         prefix: Box<str>,
         name: Glob,
     },
-}
-
-/// Vendors, each as one of 64 bits: what is not in the set is certainly not
-/// listed, what is in it may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct VendorSet(u64);
-
-impl VendorSet {
-    /// Every vendor.
-    pub(crate) const ALL: VendorSet = VendorSet(u64::MAX);
-
-    /// The vendors of a list of actions; a lone `*` is for all.
-    pub(crate) fn of(patterns: &[ActionPattern]) -> VendorSet {
-        patterns
-            .iter()
-            .fold(VendorSet(0), |set, pattern| match pattern.vendor() {
-                Some(vendor) => VendorSet(set.0 | VendorSet::one(&vendor.to_ascii_lowercase()).0),
-                None => VendorSet::ALL,
-            })
-    }
-
-    /// The set of one vendor, given in lower case.
-    fn one(vendor: &str) -> VendorSet {
-        let mixed = vendor.bytes().fold(0u64, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(u64::from(byte))
-        });
-        VendorSet(1 << (mixed % 64))
-    }
-
-    /// Whether it holds one of `asked`.
-    pub(crate) fn may_list(self, asked: VendorSet) -> bool {
-        self.0 & asked.0 != 0
-    }
 }
 
 /// Why a text is no action, for the message.
@@ -85,15 +55,22 @@ impl ActionPattern {
         self.text.split_once(':').map(|(vendor, _)| vendor)
     }
 
-    /// Whether it names `action`, which is in lower case.
-    pub(crate) fn matches(&self, action: &str) -> bool {
+    /// Whether it names the action written `text`.
+    pub(crate) fn names(&self, text: &str) -> bool {
+        self.matches(&FoldedAction::new(text).asked())
+    }
+
+    pub(crate) fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Whether it names `action`.
+    pub(crate) fn matches(&self, action: &AskedAction<'_>) -> bool {
         match &self.form {
             Form::Every => true,
-            Form::Exact(exact) => **exact == *action,
-            Form::Service(prefix) => action.starts_with(&**prefix),
-            Form::Wild { prefix, name } => action
-                .strip_prefix(&**prefix)
-                .is_some_and(|rest| name.matches(rest)),
+            Form::Exact { prefix, name } => **prefix == *action.prefix && **name == *action.name,
+            Form::Service { prefix } => **prefix == *action.prefix,
+            Form::Wild { prefix, name } => **prefix == *action.prefix && name.matches(action.name),
         }
     }
 }
@@ -113,26 +90,21 @@ impl Form {
         if vendor.is_empty() || !vendor_fits || name.is_empty() {
             return Err(BadAction::BadVendor);
         }
-        let prefix = format!("{}:", vendor.to_ascii_lowercase());
+        let prefix = vendor.to_ascii_lowercase().into();
         let name = Glob::new(&name.to_ascii_lowercase());
         Ok(match name.literal() {
-            Some(exact) => Form::Exact(format!("{prefix}{exact}").into()),
-            None if name.matches_all() => Form::Service(prefix.into()),
-            None => Form::Wild {
-                prefix: prefix.into(),
-                name,
+            Some(exact) => Form::Exact {
+                prefix,
+                name: exact.into(),
             },
+            None if name.matches_all() => Form::Service { prefix },
+            None => Form::Wild { prefix, name },
         })
     }
 }
 
 /// The action of a request in lower case, without allocation where it fits.
-pub(crate) struct FoldedAction {
-    text: FoldedText,
-    vendor: VendorSet,
-}
-
-enum FoldedText {
+pub(crate) enum FoldedAction {
     Inline {
         bytes: [u8; ACTION_INLINE_BYTES],
         length: usize,
@@ -143,34 +115,45 @@ enum FoldedText {
 impl FoldedAction {
     pub(crate) fn new(action: &str) -> FoldedAction {
         let length = action.len();
-        let text = if length > ACTION_INLINE_BYTES {
-            FoldedText::Long(action.to_ascii_lowercase())
-        } else {
-            let mut bytes = [0; ACTION_INLINE_BYTES];
-            bytes[..length].copy_from_slice(action.as_bytes());
-            bytes[..length].make_ascii_lowercase();
-            FoldedText::Inline { bytes, length }
-        };
-        let mut folded = FoldedAction {
-            text,
-            vendor: VendorSet::ALL,
-        };
-        folded.vendor = VendorSet::one(folded.as_str().split(':').next().unwrap_or_default());
-        folded
+        if length > ACTION_INLINE_BYTES {
+            return FoldedAction::Long(action.to_ascii_lowercase());
+        }
+        let mut bytes = [0; ACTION_INLINE_BYTES];
+        bytes[..length].copy_from_slice(action.as_bytes());
+        bytes[..length].make_ascii_lowercase();
+        FoldedAction::Inline { bytes, length }
     }
 
-    pub(crate) fn vendor(&self) -> VendorSet {
-        self.vendor
-    }
-
-    /// Looked at as text once, and not once per statement: that it is UTF-8 is checked here.
-    pub(crate) fn as_str(&self) -> &str {
-        match &self.text {
-            FoldedText::Inline { bytes, length } => std::str::from_utf8(&bytes[..*length])
+    /// Ready to be compared. Looked at as text once, and not once per
+    /// statement: that it is UTF-8 is checked here.
+    pub(crate) fn asked(&self) -> AskedAction<'_> {
+        let text = match self {
+            FoldedAction::Inline { bytes, length } => std::str::from_utf8(&bytes[..*length])
                 .expect("changing the case of ASCII letters keeps a text valid UTF-8"),
-            FoldedText::Long(text) => text,
+            FoldedAction::Long(text) => text,
+        };
+        // Without a colon it has no prefix, and there is no pattern without one.
+        let (prefix, name) = text.split_once(':').unwrap_or(("", text));
+        AskedAction {
+            prefix,
+            name,
+            word: Word::new(prefix),
+            hash: hash(name.as_bytes()),
         }
     }
+}
+
+/// The action of a request, made ready to be compared with those of many statements.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AskedAction<'s> {
+    /// `kms`
+    pub(crate) prefix: &'s str,
+    /// `encrypt`
+    pub(crate) name: &'s str,
+    /// Of the prefix.
+    pub(crate) word: Word,
+    /// Of the name.
+    pub(crate) hash: u64,
 }
 
 #[cfg(test)]
@@ -178,14 +161,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, action: &str) -> bool {
-        let pattern = ActionPattern::new(pattern).unwrap();
-        let action = FoldedAction::new(action);
-        let matches = pattern.matches(action.as_str());
-        assert!(
-            !matches || VendorSet::of(&[pattern]).may_list(action.vendor()),
-            "the set must hold what matches"
-        );
-        matches
+        ActionPattern::new(pattern).unwrap().names(action)
     }
 
     #[test]
@@ -199,6 +175,9 @@ mod tests {
         assert!(!matches("kms:Encrypt", "kms:EncryptMore"));
         assert!(!matches("km:*", "kms:Encrypt"));
         assert!(!matches("kms:*", "kmsx:Encrypt"));
+        assert!(!matches("kms:*", "kms"));
+        assert!(matches("*", "kms"));
+        assert!(!matches("kms:encrypt", "kms:encrypt:more"));
         assert!(matches("a:*", &format!("a:{}", "X".repeat(500))));
     }
 

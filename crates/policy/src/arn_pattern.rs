@@ -7,6 +7,7 @@
 use crate::context::Scope;
 use crate::pattern::{Glob, Token};
 use crate::variable::{BadVariable, Pattern, Piece, Template, Unresolved, resolve_tokens};
+use crate::word::Word;
 
 /// Fields of an ARN.
 const FIELDS: usize = 6;
@@ -31,71 +32,85 @@ impl<'a> ArnText<'a> {
     }
 }
 
+/// Parts of an ARN between `arn` and the last field: partition with service,
+/// region, account. They hold no variables.
+const HEAD: usize = 3;
+
 /// The ARN of the resource asked for, made ready to be compared with the
 /// resources of many statements.
 pub(crate) struct AskedArn<'a> {
-    text: ArnText<'a>,
-    /// The first five fields.
-    words: [Word; FIELDS - 1],
+    /// The parts before the last field, and that; `None` if it is no ARN.
+    parts: Option<([&'a str; HEAD], &'a str)>,
+    words: [Word; HEAD],
 }
 
 impl<'a> AskedArn<'a> {
     pub(crate) fn new(text: &'a str) -> AskedArn<'a> {
-        let text = ArnText::new(text);
-        let mut words = [Word::LONG; FIELDS - 1];
-        for (word, field) in words.iter_mut().zip(text.fields.into_iter().flatten()) {
-            *word = Word::new(field);
+        let parts = ArnText::new(text).fields.and_then(|fields| {
+            let [scheme, partition, service, region, account, rest] = fields;
+            let after_scheme = text.strip_prefix("arn:").filter(|_| scheme == "arn")?;
+            let first = &after_scheme[..partition.len() + 1 + service.len()];
+            Some(([first, region, account], rest))
+        });
+        let mut words = [Word::LONG; HEAD];
+        if let Some((head, _)) = &parts {
+            words = head.map(Word::new);
         }
-        AskedArn { text, words }
+        AskedArn { parts, words }
     }
 }
 
-/// A text of up to 15 bytes as one number: most fields of ARNs are as short,
-/// and numbers compare at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Word(u128);
-
-impl Word {
-    /// Stands for every text that is longer.
-    const LONG: Word = Word(u128::MAX);
-
-    fn new(text: &str) -> Word {
-        let mut bytes = [0; 16];
-        let Some(room) = bytes.get_mut(..text.len()).filter(|room| room.len() < 16) else {
-            return Word::LONG;
-        };
-        room.copy_from_slice(text.as_bytes());
-        // The length, so that a text that ends in zeros is no shorter one; never 255 as in `LONG`.
-        bytes[15] = u8::try_from(text.len()).unwrap_or(15);
-        Word(u128::from_le_bytes(bytes))
-    }
-}
-
-/// One of the first five fields. They hold no variables.
+/// What a pattern wants of the parts before the last field.
+///
+/// Nearly all are short texts or lone stars, and are compared all together:
+/// what differs, and matters.
 #[derive(Debug, Clone, PartialEq)]
-enum Field {
-    Any,
-    Exactly(Word, Box<str>),
-    Wild(Glob),
+struct Head {
+    words: [Word; HEAD],
+    /// All ones where the word decides.
+    matters: [u128; HEAD],
+    /// Those that no word can tell, each with its place.
+    others: Box<[(usize, Glob)]>,
 }
 
-impl Field {
-    fn new(glob: Glob) -> Field {
-        if glob.matches_all() {
-            return Field::Any;
+impl Head {
+    fn new(partition: &str, service: &str, region: &str, account: &str) -> Head {
+        let mut head = Head {
+            words: [Word::LONG; HEAD],
+            matters: [0; HEAD],
+            others: Box::default(),
+        };
+        let first = format!("{partition}:{service}");
+        let mut others = Vec::new();
+        for (place, part) in [&first, region, account].into_iter().enumerate() {
+            let glob = Glob::new(part);
+            let word = glob.literal().map(Word::new);
+            match word {
+                Some(word) if word != Word::LONG => {
+                    head.words[place] = word;
+                    head.matters[place] = u128::MAX;
+                }
+                _ if glob.matches_all() => {}
+                _ => others.push((place, glob)),
+            }
         }
-        match glob.literal() {
-            Some(text) => Field::Exactly(Word::new(text), text.into()),
-            None => Field::Wild(glob),
-        }
+        head.others = others.into();
+        head
     }
 
-    fn matches(&self, word: Word, text: &str) -> bool {
-        match self {
-            Field::Any => true,
-            Field::Exactly(exactly, long) => *exactly == word && (word != Word::LONG || **long == *text),
-            Field::Wild(glob) => glob.matches(text),
+    #[inline]
+    fn matches(&self, words: &[Word; HEAD], parts: &[&str; HEAD]) -> bool {
+        let mut different = 0;
+        for ((wanted, matters), word) in self.words.iter().zip(&self.matters).zip(words) {
+            different |= wanted.differs(*word) & matters;
         }
+        different == 0 && (self.others.is_empty() || self.others_match(parts))
+    }
+
+    fn others_match(&self, parts: &[&str; HEAD]) -> bool {
+        self.others
+            .iter()
+            .all(|(place, glob)| glob.matches(parts[*place]))
     }
 }
 
@@ -108,16 +123,9 @@ pub(crate) struct ResourcePattern {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every resource is an ARN, and is read where it stands"
-)]
 enum ResourceForm {
     Every,
-    Arn {
-        head: [Field; FIELDS - 1],
-        tail: Pattern,
-    },
+    Arn { head: Head, tail: Pattern },
 }
 
 /// Why a text is no resource, for the message.
@@ -160,7 +168,7 @@ impl ResourcePattern {
         if service == "iam" && !region.bytes().all(|byte| byte == b'*') {
             return Err(BadResource::IamRegion);
         }
-        let head = [scheme, partition, service, region, account].map(|field| Field::new(Glob::new(field)));
+        let head = Head::new(partition, service, region, account);
         let tail = Pattern::new(tail, with_variables)
             .map_err(|BadVariable(inside)| BadResource::Variable(inside))?;
         Ok(ResourcePattern {
@@ -177,13 +185,10 @@ impl ResourcePattern {
         match &self.form {
             ResourceForm::Every => Ok(true),
             ResourceForm::Arn { head, tail } => {
-                let Some(fields) = &resource.text.fields else {
+                let Some((parts, rest)) = &resource.parts else {
                     return Ok(false);
                 };
-                let [heads @ .., rest] = fields;
-                // The last of the five tell more statements apart than the first.
-                let mut compared = head.iter().zip(&resource.words).zip(heads).rev();
-                if !compared.all(|((field, word), text)| field.matches(*word, text)) {
+                if !head.matches(&resource.words, parts) {
                     return Ok(false);
                 }
                 tail.matches(rest, scope)
@@ -348,7 +353,6 @@ mod tests {
                 Some(false)
             );
         }
-        assert_ne!(Word::new("a"), Word::new("a\0"));
     }
 
     #[test]

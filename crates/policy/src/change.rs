@@ -9,12 +9,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as JsonValue, json};
 
+use crate::condition::Condition;
+use crate::context::{Scope, Single};
 use crate::decision::{Denial, PolicyType};
 use crate::evaluate::{Evaluation, Place};
 use crate::principal::{Principal, Who};
 use crate::request::{Level, Policies, Request, ResourcePolicyKind};
-use crate::statement::{Effect, Miss};
-use crate::trace::Weighed;
+use crate::statement::{Effect, Miss, Statement};
+use crate::trace::{Weighed, unmet};
 
 /// One obstacle and the least that lifts it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,10 @@ pub enum Change {
         statement: usize,
         /// Its Sid.
         sid: Option<String>,
+        /// Its conditions, each with what fulfils it: a request that does not
+        /// fulfil them all is not denied.
+        #[serde(default)]
+        fulfilled: Vec<String>,
     },
     /// Nothing allows: add this statement.
     Allow {
@@ -54,6 +60,10 @@ pub(crate) fn changes<'a>(
     weighed: &[Weighed<'a>],
 ) -> Vec<Change> {
     let mut changes = Vec::new();
+    let scope = Scope {
+        principal: request.principal,
+        context: request.context,
+    };
     evaluation.each_denial(|denial| {
         let place = place_of(denial.policy_type());
         let here: Vec<_> = weighed.iter().filter(|weighed| weighed.place == place).collect();
@@ -66,12 +76,16 @@ pub(crate) fn changes<'a>(
                         attached_to: holder_of(weighed),
                         statement: statement.index,
                         sid: statement.sid.as_deref().map(str::to_owned),
+                        fulfilled: fulfilled(statement, scope),
                     }));
                 }
             }
             Denial::Implicit { policy_type, .. } => {
                 let statement = allowing_statement(request, policies, place);
-                let near: Vec<String> = here.iter().flat_map(|weighed| near_misses(weighed)).collect();
+                let near: Vec<String> = here
+                    .iter()
+                    .flat_map(|weighed| near_misses(weighed, scope))
+                    .collect();
                 for attach_to in targets(request, policies, place, &here) {
                     let (statement, near) = (statement.clone(), near.clone());
                     changes.push(Change::Allow {
@@ -194,13 +208,17 @@ fn targets(
 }
 
 /// Allow statements that name the action and fail on something else.
-fn near_misses(weighed: &Weighed<'_>) -> Vec<String> {
+fn near_misses(weighed: &Weighed<'_>, scope: Scope<'_>) -> Vec<String> {
     let near = weighed.statements.iter().filter_map(|(statement, judged)| {
         if statement.effect == Effect::Deny {
             return None;
         }
         let how = match judged {
-            Err(Miss::Condition) => "fits but for its conditions".to_owned(),
+            Err(Miss::Condition) => {
+                let unmet = unmet(statement, scope);
+                let told: Vec<String> = unmet.iter().map(ToString::to_string).collect();
+                format!("fits but for its conditions: {}", told.join("; "))
+            }
             Err(Miss::Unresolved(variable)) => format!("needs a value for ${{{}}}", variable.key.text),
             Err(Miss::Resource) => "names the action but not the resource".to_owned(),
             Err(Miss::Principal) => "names action and resource but not the caller".to_owned(),
@@ -220,6 +238,25 @@ fn near_misses(weighed: &Weighed<'_>) -> Vec<String> {
     near.collect()
 }
 
+/// The conditions of a statement that applies, and by what.
+fn fulfilled(statement: &Statement, scope: Scope<'_>) -> Vec<String> {
+    let one = |condition: &Condition| {
+        let values = condition.texts.join(" or ");
+        let has = match scope.look_up(&condition.key) {
+            None => "it has none".to_owned(),
+            Some(seen) => {
+                let values: Vec<_> = seen.singles().map(Single::text).collect();
+                format!("it has {}", values.join(", "))
+            }
+        };
+        format!(
+            "{} {} {values}, and {has}",
+            condition.operator_name, condition.key.text
+        )
+    };
+    statement.conditions.iter().map(one).collect()
+}
+
 /// The statement with its elements in the order in which people write them.
 fn spelled(statement: &JsonValue) -> String {
     let elements = ["Effect", "Principal", "Action", "Resource"];
@@ -237,13 +274,18 @@ impl fmt::Display for Change {
                 attached_to,
                 statement,
                 sid,
+                fulfilled,
                 ..
             } => {
                 write!(f, "remove statement {statement}")?;
                 if let Some(sid) = sid {
                     write!(f, " ({sid})")?;
                 }
-                write!(f, " of {policy} on {attached_to}, or except this request from it")
+                write!(f, " of {policy} on {attached_to}, or except this request from it")?;
+                for fulfilled in fulfilled {
+                    write!(f, "\n    it applies because of {fulfilled}")?;
+                }
+                Ok(())
             }
             Change::Allow {
                 policy_type,

@@ -108,16 +108,15 @@ impl<'a, T: Into<Cow<'a, str>>> FromIterator<T> for Value<'a> {
 
 /// Condition keys and their values, as the door and the service found them.
 ///
-/// A few dozen at most, so they are kept in a row and searched in order. Each
-/// has a [`Tag`], so that the search seldom looks at a name that is not the
-/// one it wants, and a key that is absent is mostly known to be so at once.
+/// A few dozen at most, so they are kept in a row. Each has a [`Tag`], and the
+/// [`Register`] says where the first of a tag stands: a key is mostly found,
+/// or known to be absent, at once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Context<'a> {
     /// What many requests have in common; an entry of its own goes before it.
     facts: Option<Arc<Context<'static>>>,
     entries: Vec<Entry<'a>>,
-    /// The tags of both.
-    seen: TagSet,
+    register: Register,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -133,7 +132,7 @@ impl<'a> Context<'a> {
         Context {
             facts: None,
             entries: Vec::new(),
-            seen: TagSet(0),
+            register: Register::EMPTY,
         }
     }
 
@@ -149,7 +148,6 @@ impl<'a> Context<'a> {
                 }
             }
         }
-        self.seen = TagSet(self.seen.0 | facts.seen.0);
         self.facts = Some(facts);
         self
     }
@@ -159,7 +157,7 @@ impl<'a> Context<'a> {
         Context {
             facts: None,
             entries: Vec::with_capacity(keys),
-            seen: TagSet(0),
+            register: Register::EMPTY,
         }
     }
 
@@ -177,7 +175,7 @@ impl<'a> Context<'a> {
         if self.entries.is_empty() {
             self.entries.reserve(CONTEXT_KEYS_EXPECTED);
         }
-        self.seen.add(tag);
+        self.register.add(tag, self.entries.len());
         self.entries.push(Entry { tag, key, value });
         self
     }
@@ -218,19 +216,14 @@ impl<'a> Context<'a> {
     }
 
     fn look_up(&self, key: &Key) -> Option<&Value<'a>> {
-        if self.seen.0 & key.bit == 0 {
-            return None;
-        }
         self.find(key.tag, &key.folded)
     }
 
     fn position(&self, tag: Tag, folded: &str) -> Option<usize> {
-        if self.seen.0 & TagSet::bit(tag) == 0 {
-            return None;
-        }
-        self.entries
-            .iter()
-            .position(|entry| entry.tag == tag && entry.key == folded)
+        let first = self.register.first(tag)?;
+        let is_meant = |entry: &Entry<'a>| entry.tag == tag && *entry.key == *folded;
+        let found = self.entries[first..].iter().position(is_meant)?;
+        Some(first + found)
     }
 }
 
@@ -249,19 +242,42 @@ impl Tag {
     }
 }
 
-/// Which tags a context has, each as one of 64 bits: what is not in the set is
-/// certainly absent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct TagSet(u64);
+/// Where in a row of entries the first one stands whose tag falls into a
+/// place; others of that place stand behind it.
+#[derive(Debug, Clone, PartialEq)]
+struct Register([u8; 64]);
 
-impl TagSet {
+impl Default for Register {
+    fn default() -> Register {
+        Register::EMPTY
+    }
+}
+
+impl Register {
+    const EMPTY: Register = Register([Register::NOTHING; 64]);
+
+    /// Of a place that no tag fell into.
+    const NOTHING: u8 = u8::MAX;
+
+    /// The last position that is told apart: what stands there or behind is searched for from there.
+    const LAST: usize = 254;
+
     /// The upper bits of a product by an odd constant depend on every bit of the tag.
-    fn bit(tag: Tag) -> u64 {
-        1 << (tag.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
+    fn place(tag: Tag) -> usize {
+        (tag.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58) as usize
     }
 
-    fn add(&mut self, tag: Tag) {
-        self.0 |= TagSet::bit(tag);
+    fn add(&mut self, tag: Tag, position: usize) {
+        let first = &mut self.0[Register::place(tag)];
+        if *first == Register::NOTHING {
+            *first = u8::try_from(position.min(Register::LAST)).unwrap_or(Register::NOTHING);
+        }
+    }
+
+    /// Where to begin the search for a tag, if it can be there at all.
+    fn first(&self, tag: Tag) -> Option<usize> {
+        let first = self.0[Register::place(tag)];
+        (first != Register::NOTHING).then_some(usize::from(first))
     }
 }
 
@@ -284,7 +300,6 @@ pub(crate) struct Key {
     pub(crate) text: Box<str>,
     folded: Box<str>,
     tag: Tag,
-    bit: u64,
     own: Option<OwnKey>,
 }
 
@@ -295,7 +310,6 @@ impl Key {
             text: text.into(),
             own: OwnKey::named(&folded),
             tag: Tag::of(&folded),
-            bit: TagSet::bit(Tag::of(&folded)),
             folded: folded.into(),
         }
     }
@@ -319,14 +333,24 @@ pub(crate) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
+    /// What was said of a key that does not follow from who asks.
+    #[inline]
+    pub(crate) fn said(self, key: &Key) -> Option<&'a Value<'a>> {
+        if key.own.is_some() {
+            return None;
+        }
+        let of_principal = self.principal.keys();
+        match of_principal.entries.is_empty() && of_principal.facts.is_none() {
+            true => self.context.look_up(key),
+            false => of_principal.look_up(key).or_else(|| self.context.look_up(key)),
+        }
+    }
+
     /// The value of `key`: as the principal has it, else as the request has it.
     pub(crate) fn look_up(self, key: &Key) -> Option<Seen<'a>> {
         let seen = match key.own {
             Some(own) => self.principal.own(own)?,
-            None => match self.principal.keys().look_up(key) {
-                Some(value) => Seen::of(value),
-                None => Seen::of(self.context.look_up(key)?),
-            },
+            None => Seen::of(self.said(key)?),
         };
         match seen {
             Seen::Many([]) => None,
@@ -462,6 +486,23 @@ mod tests {
         context.rest_on(Arc::new(others));
         assert_eq!(context.iter().count(), 4);
         assert_eq!(seen_in(&context, "kms:KeySpec"), Some("SYMMETRIC_DEFAULT".into()));
+    }
+
+    /// More keys than the register tells apart.
+    #[test]
+    fn every_key_of_a_long_context_is_found() {
+        let mut context = Context::new();
+        for number in 0..1_000i64 {
+            context.insert(format!("x:key{number}"), number);
+        }
+        for number in 0..1_000i64 {
+            let key = format!("X:Key{number}");
+            assert_eq!(context.get(&key), Some(&number.into()));
+            context.insert(key, -number);
+        }
+        assert_eq!(context.iter().count(), 1_000);
+        assert_eq!(context.get("x:key999"), Some(&(-999i64).into()));
+        assert_eq!(context.get("x:key1000"), None);
     }
 
     #[test]

@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 
-use crate::action::{ActionPattern, VendorSet};
+use crate::action::{ActionPattern, AskedAction};
 use crate::arn_pattern::ResourcePattern;
+use crate::index::{About, Index};
 use crate::json::{Json, JsonError, Object, read};
 use crate::limits::{DOCUMENT_BYTES_MAX, STATEMENTS_MAX};
 use crate::malformed::{Malformed, Reason, Refusal};
@@ -76,6 +77,7 @@ pub struct Document {
     version: Version,
     id: Option<Box<str>>,
     statements: Box<[Statement]>,
+    index: Index,
 }
 
 impl Document {
@@ -144,6 +146,7 @@ impl Document {
             kind,
             version,
             id,
+            index: Index::new(&statements),
             statements,
         })
     }
@@ -162,7 +165,6 @@ impl Document {
                 negated: false,
                 patterns: Box::new([action]),
             }),
-            vendors: VendorSet::ALL,
             actions_slot: Slot::NONE,
             resources_slot: Slot::NONE,
             resources: Resources::Listed(Clause {
@@ -170,14 +172,17 @@ impl Document {
                 patterns: Box::new([resource]),
             }),
             conditions: Box::default(),
+            cheapest_first: Box::default(),
             start: position,
             end: position,
         };
+        let statements = Box::new([statement]);
         Document {
             kind: DocumentKind::ResourceControl,
             version: Version::V2012,
             id: None,
-            statements: Box::new([statement]),
+            index: Index::new(&*statements),
+            statements,
         }
     }
 
@@ -206,6 +211,14 @@ impl Document {
     /// Its statements, in the order written.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// Which statements may be about the action, as [`Index::about`] tells it.
+    pub(crate) fn about<'i>(
+        &'i self,
+        action: &'i AskedAction<'_>,
+    ) -> impl Iterator<Item = (usize, About)> + 'i {
+        self.index.about(action)
     }
 
     /// The ARNs of users and roles it names, each once: those that must exist

@@ -170,8 +170,7 @@ pub(crate) fn evaluate<'a, O: Observer<'a>>(
 ) -> Evaluation<'a> {
     let action = FoldedAction::new(request.action);
     let asked = Asked {
-        action: action.as_str(),
-        vendor: action.vendor(),
+        action: action.asked(),
         resource: AskedArn::new(request.resource),
         principal: request.principal,
         scope: Scope {
@@ -534,30 +533,51 @@ impl<'a, O: Observer<'a>> Scale<'_, 'a, O> {
 
     fn document(&mut self, policy: &'a Attached, document: &'a Document) {
         let mut memory = Memory::default();
-        for statement in document.statements() {
-            if !O::EXHAUSTIVE && statement.effect == Effect::Allow && self.is_settled() {
-                continue;
+        let statements = document.statements();
+        if O::EXHAUSTIVE {
+            for statement in statements {
+                self.statement(policy, statement, false, &mut memory);
             }
-            let judged = statement.judge(self.asked, self.place.is_about_principals(), &mut memory);
-            self.observer.statement(statement, judged);
-            let Ok(naming) = judged else { continue };
-            let ground = Ground {
-                policy,
-                statement,
-                naming,
-            };
-            match statement.effect {
-                Effect::Deny => {
-                    self.verdict.denied.get_or_insert(ground);
-                    if !O::EXHAUSTIVE {
-                        return;
-                    }
+            return;
+        }
+        for (base, about) in document.about(&self.asked.action) {
+            for (place, about_action) in about {
+                let statement = &statements[base + place];
+                if statement.effect == Effect::Allow && self.is_settled() {
+                    continue;
                 }
-                Effect::Allow => {
-                    let closer = self.verdict.allowed.is_none_or(|known| known.naming < naming);
-                    if closer {
-                        self.verdict.allowed = Some(ground);
-                    }
+                self.statement(policy, statement, about_action, &mut memory);
+                if self.verdict.denied.is_some() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn statement(
+        &mut self,
+        policy: &'a Attached,
+        statement: &'a Statement,
+        about_action: bool,
+        memory: &mut Memory<'a>,
+    ) {
+        let about_principals = self.place.is_about_principals();
+        let judged = statement.judge(self.asked, about_action, about_principals, memory);
+        self.observer.statement(statement, judged);
+        let Ok(naming) = judged else { return };
+        let ground = Ground {
+            policy,
+            statement,
+            naming,
+        };
+        match statement.effect {
+            Effect::Deny => {
+                self.verdict.denied.get_or_insert(ground);
+            }
+            Effect::Allow => {
+                let closer = self.verdict.allowed.is_none_or(|known| known.naming < naming);
+                if closer {
+                    self.verdict.allowed = Some(ground);
                 }
             }
         }

@@ -3,7 +3,8 @@
 //! Policies repeat themselves: ten statements with one list of resources, the
 //! same three conditions under each. When a document is compiled, parts that
 //! occur more than once are given a [`Slot`]; while it is weighed, a
-//! [`Memory`] keeps the answer of each slot. The answer is the part's own, so
+//! [`Memory`] keeps the answer of each slot, and what the request says of each
+//! condition key that occurs more than once. The answer is the part's own, so
 //! remembering changes the time and nothing else.
 //!
 //! Absent by design: a memory that outlives the weighing of one document, and
@@ -13,22 +14,20 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use crate::condition::Condition;
+use crate::context::{Scope, Value};
 use crate::statement::{Resources, Statement};
 
 /// Slots of one kind in one document; parts beyond them are asked every time.
 const SLOTS: u8 = 64;
 
-/// The place of a part in the memory of its document.
+/// The place of a part in the memory of its document, as one bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot(u8);
+pub(crate) struct Slot(u64);
 
 impl Slot {
     /// Of what is not remembered.
-    pub(crate) const NONE: Slot = Slot(SLOTS);
-
-    fn bit(self) -> u64 {
-        1u64.checked_shl(self.0.into()).unwrap_or(0)
-    }
+    pub(crate) const NONE: Slot = Slot(0);
 }
 
 /// Answers by slot.
@@ -41,13 +40,13 @@ pub(crate) struct Answers {
 impl Answers {
     /// What was answered before, if anything was.
     pub(crate) fn known(&self, slot: Slot) -> Option<bool> {
-        (self.known & slot.bit() != 0).then_some(self.yes & slot.bit() != 0)
+        (self.known & slot.0 != 0).then_some(self.yes & slot.0 != 0)
     }
 
     pub(crate) fn learn(&mut self, slot: Slot, answer: bool) -> bool {
-        self.known |= slot.bit();
+        self.known |= slot.0;
         if answer {
-            self.yes |= slot.bit();
+            self.yes |= slot.0;
         }
         answer
     }
@@ -55,11 +54,33 @@ impl Answers {
 
 /// What is known of the parts of one document while it is weighed for one request.
 #[derive(Default)]
-pub(crate) struct Memory {
+pub(crate) struct Memory<'a> {
     pub(crate) actions: Answers,
     pub(crate) resources: Answers,
     pub(crate) conditions: Answers,
+    keys: [Option<&'a Value<'a>>; KEYS],
 }
+
+impl<'a> Memory<'a> {
+    /// What the request says of the key of a condition, if it is found at once.
+    #[inline]
+    pub(crate) fn said(&mut self, condition: &Condition, scope: Scope<'a>) -> Option<&'a Value<'a>> {
+        let Some(known) = self.keys.get_mut(usize::from(condition.key_place)) else {
+            return scope.said(&condition.key);
+        };
+        // That nothing is said of a key is quickly found again.
+        if known.is_none() {
+            *known = scope.said(&condition.key);
+        }
+        *known
+    }
+}
+
+/// Condition keys remembered in one document.
+const KEYS: usize = 16;
+
+/// Of a condition whose key is not remembered.
+pub(crate) const KEY_ALONE: u8 = u8::MAX;
 
 /// Gives slots to the parts that occur more than once.
 pub(crate) fn share(statements: &mut [Statement]) {
@@ -86,6 +107,7 @@ pub(crate) fn share(statements: &mut [Statement]) {
             )
         })
     }));
+    share_keys(statements);
     let (mut actions, mut resources, mut conditions) =
         (actions.into_iter(), resources.into_iter(), conditions.into_iter());
     let next = |from: &mut std::vec::IntoIter<Slot>| from.next().unwrap_or(Slot::NONE);
@@ -99,6 +121,27 @@ pub(crate) fn share(statements: &mut [Statement]) {
         for condition in &mut statement.conditions {
             condition.slot = next(&mut conditions);
         }
+    }
+}
+
+/// Gives places to the first condition keys that occur more than once.
+fn share_keys(statements: &mut [Statement]) {
+    let mut times: HashMap<Box<str>, usize> = HashMap::new();
+    let conditions = statements.iter().flat_map(|statement| &statement.conditions);
+    for condition in conditions {
+        *times.entry(condition.key.folded().into()).or_default() += 1;
+    }
+    let mut places: HashMap<Box<str>, u8> = HashMap::new();
+    let conditions = statements
+        .iter_mut()
+        .flat_map(|statement| &mut statement.conditions);
+    for condition in conditions {
+        let folded = condition.key.folded();
+        if times.get(folded).is_none_or(|times| *times < 2) {
+            continue;
+        }
+        let next = u8::try_from(places.len()).unwrap_or(KEY_ALONE);
+        condition.key_place = *places.entry(folded.into()).or_insert(next);
     }
 }
 
@@ -128,7 +171,7 @@ fn slots<T: Hash + Eq>(parts: impl Iterator<Item = T>) -> Vec<Slot> {
                 return Slot::NONE;
             }
             given += 1;
-            Slot(given - 1)
+            Slot(1 << (given - 1))
         })
         .collect();
     order.into_iter().map(|number| slot_of[number]).collect()
@@ -142,23 +185,23 @@ mod tests {
     fn only_what_repeats_has_a_slot_and_only_so_many() {
         assert_eq!(
             slots(["a", "b", "a", "c", "c"].into_iter()),
-            [Slot(0), Slot::NONE, Slot(0), Slot(1), Slot(1)]
+            [Slot(1), Slot::NONE, Slot(1), Slot(2), Slot(2)]
         );
         let many = slots((0..70u32).chain(0..70));
-        assert_eq!((many[63], many[64]), (Slot(63), Slot::NONE));
+        assert_eq!((many[63], many[64]), (Slot(1 << 63), Slot::NONE));
         assert_eq!(many[..70], many[70..]);
     }
 
     #[test]
     fn nothing_is_known_before_it_is_learned_and_of_no_slot_ever() {
         let mut answers = Answers::default();
-        assert_eq!(answers.known(Slot(0)), None);
-        answers.learn(Slot(0), true);
-        answers.learn(Slot(63), false);
-        answers.learn(Slot::NONE, true);
-        assert_eq!(answers.known(Slot(0)), Some(true));
-        assert_eq!(answers.known(Slot(63)), Some(false));
         assert_eq!(answers.known(Slot(1)), None);
+        answers.learn(Slot(1), true);
+        answers.learn(Slot(1 << 63), false);
+        answers.learn(Slot::NONE, true);
+        assert_eq!(answers.known(Slot(1)), Some(true));
+        assert_eq!(answers.known(Slot(1 << 63)), Some(false));
+        assert_eq!(answers.known(Slot(2)), None);
         assert_eq!(answers.known(Slot::NONE), None);
     }
 }

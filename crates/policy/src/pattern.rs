@@ -31,14 +31,19 @@ pub(crate) fn literal_tokens(text: &str) -> impl Iterator<Item = Token> + '_ {
     text.chars().map(Token::Character)
 }
 
-/// A compiled pattern. One chunk means that it has no star.
+/// A compiled pattern. Nearly every one is a text, or a text with a star at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Glob {
-    chunks: Box<[Chunk]>,
+pub(crate) enum Glob {
+    /// Exactly this.
+    Text(Box<str>),
+    /// Whatever begins with this.
+    Beginning(Box<str>),
+    /// Cut at its stars; one chunk means that it has none.
+    Chunks(Box<[Chunk]>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Chunk {
+pub(crate) enum Chunk {
     Text(Box<str>),
     /// Characters, `None` where any one will do.
     Gaps(Box<[Option<char>]>),
@@ -56,58 +61,62 @@ impl Glob {
             match token {
                 Token::Character(character) => chunk.push(Some(character)),
                 Token::One => chunk.push(None),
-                Token::Many => chunks.push(Chunk::new(&std::mem::take(&mut chunk))),
+                Token::Many => {
+                    // Two stars that touch are one.
+                    if !chunk.is_empty() || chunks.is_empty() {
+                        chunks.push(Chunk::new(&std::mem::take(&mut chunk)));
+                    }
+                }
             }
         }
         chunks.push(Chunk::new(&chunk));
-        Glob {
-            chunks: chunks.into(),
+        match &mut *chunks {
+            [Chunk::Text(text)] => Glob::Text(std::mem::take(text)),
+            [Chunk::Text(text), Chunk::Text(end)] if end.is_empty() => Glob::Beginning(std::mem::take(text)),
+            _ => Glob::Chunks(chunks.into()),
         }
     }
 
     /// The one text that matches, if there are no wildcards.
     pub(crate) fn literal(&self) -> Option<&str> {
-        match &*self.chunks {
-            [Chunk::Text(text)] => Some(text),
-            _ => None,
+        match self {
+            Glob::Text(text) => Some(text),
+            Glob::Beginning(_) | Glob::Chunks(_) => None,
         }
     }
 
     /// Whether every text matches.
     pub(crate) fn matches_all(&self) -> bool {
-        self.chunks.len() > 1
-            && self
-                .chunks
-                .iter()
-                .all(|chunk| matches!(chunk, Chunk::Text(text) if text.is_empty()))
+        matches!(self, Glob::Beginning(nothing) if nothing.is_empty())
     }
 
+    #[inline]
     pub(crate) fn matches(&self, text: &str) -> bool {
-        let (first, rest) = match &*self.chunks {
-            [] => return text.is_empty(),
-            // Nearly every pattern is a text, or one with a star at its end.
-            [Chunk::Text(whole)] => return **whole == *text,
-            [Chunk::Text(prefix), Chunk::Text(suffix)] => {
-                return text
-                    .strip_prefix(&**prefix)
-                    .is_some_and(|rest| suffix.is_empty() || rest.ends_with(&**suffix));
-            }
-            [first, rest @ ..] => (first, rest),
-        };
-        let Some(mut text) = first.strip_prefix(text) else {
-            return false;
-        };
-        let Some((last, between)) = rest.split_last() else {
-            return text.is_empty();
-        };
-        for chunk in between {
-            match chunk.skip_past(text) {
-                Some(after) => text = after,
-                None => return false,
-            }
+        match self {
+            Glob::Text(whole) => **whole == *text,
+            Glob::Beginning(beginning) => text.as_bytes().starts_with(beginning.as_bytes()),
+            Glob::Chunks(chunks) => matches_chunks(chunks, text),
         }
-        last.ends(text)
     }
+}
+
+fn matches_chunks(chunks: &[Chunk], text: &str) -> bool {
+    let Some((first, rest)) = chunks.split_first() else {
+        return text.is_empty();
+    };
+    let Some(mut text) = first.strip_prefix(text) else {
+        return false;
+    };
+    let Some((last, between)) = rest.split_last() else {
+        return text.is_empty();
+    };
+    for chunk in between {
+        match chunk.skip_past(text) {
+            Some(after) => text = after,
+            None => return false,
+        }
+    }
+    last.ends(text)
 }
 
 impl Chunk {

@@ -1,6 +1,6 @@
 //! One statement: read strictly, compiled once, matched often.
 
-use crate::action::{ActionPattern, BadAction, VendorSet};
+use crate::action::{ActionPattern, AskedAction, BadAction};
 use crate::arn_pattern::{AskedArn, BadResource, ResourcePattern};
 use crate::condition::{Condition, Operator, Unmet};
 use crate::context::Scope;
@@ -40,12 +40,13 @@ pub struct Statement {
     pub(crate) named: NamedClause,
     /// `None`: the statement has no action and is inert.
     pub(crate) actions: Option<Clause<ActionPattern>>,
-    /// Outside this set no action can be meant; with `NotAction` it holds all.
-    pub(crate) vendors: VendorSet,
     pub(crate) actions_slot: Slot,
     pub(crate) resources: Resources,
     pub(crate) resources_slot: Slot,
+    /// As written.
     pub(crate) conditions: Box<[Condition]>,
+    /// Their places in the order in which they are asked: what costs least comes first.
+    pub(crate) cheapest_first: Box<[u16]>,
     pub(crate) start: Position,
     pub(crate) end: Position,
 }
@@ -55,17 +56,6 @@ pub struct Statement {
 pub(crate) struct Clause<T> {
     pub(crate) negated: bool,
     pub(crate) patterns: Box<[T]>,
-}
-
-impl Clause<ActionPattern> {
-    /// The vendors whose actions may be meant.
-    fn vendors(&self) -> VendorSet {
-        if self.negated {
-            VendorSet::ALL
-        } else {
-            VendorSet::of(&self.patterns)
-        }
-    }
 }
 
 /// What the statement says of resources.
@@ -92,9 +82,7 @@ pub(crate) enum Miss<'a> {
 
 /// A request made ready for many comparisons.
 pub(crate) struct Asked<'s, 'a> {
-    /// In lower case.
-    pub(crate) action: &'s str,
-    pub(crate) vendor: VendorSet,
+    pub(crate) action: AskedAction<'s>,
     pub(crate) resource: AskedArn<'a>,
     pub(crate) principal: &'a Principal,
     pub(crate) scope: Scope<'a>,
@@ -151,33 +139,27 @@ impl Statement {
 
     /// Whether it applies to the request, and how closely it names the caller if it names anyone.
     ///
-    /// `memory` is of this document and this request, and of no other. `about_principals` says whether the policy stands where callers must be named.
+    /// `memory` is of this document and this request, and of no other.
+    /// `about_principals` says whether the policy stands where callers must be
+    /// named, `about_action` that it is known to be about the action.
     pub(crate) fn judge<'a>(
         &'a self,
         asked: &Asked<'_, 'a>,
+        about_action: bool,
         about_principals: bool,
-        memory: &mut Memory,
+        memory: &mut Memory<'a>,
     ) -> Result<Option<Naming>, Miss<'a>> {
-        let actions = self.actions.as_ref().ok_or(Miss::Inert)?;
-        if !self.vendors.may_list(asked.vendor) {
-            return Err(Miss::Action);
-        }
-        let action_fits = memory.actions.known(self.actions_slot).unwrap_or_else(|| {
-            let named = actions
-                .patterns
-                .iter()
-                .any(|pattern| pattern.matches(asked.action));
-            memory.actions.learn(self.actions_slot, named != actions.negated)
-        });
-        if !action_fits {
-            return Err(Miss::Action);
+        if !about_action {
+            self.judge_action(asked, memory)?;
         }
         match memory.resources.known(self.resources_slot) {
             Some(true) => {}
             Some(false) => return Err(Miss::Resource),
             None => {
                 let judged = self.judge_resource(asked);
-                if let Ok(()) | Err(Miss::Resource) = judged {
+                if self.resources_slot != Slot::NONE
+                    && let Ok(()) | Err(Miss::Resource) = judged
+                {
                     memory.resources.learn(self.resources_slot, judged.is_ok());
                 }
                 judged?;
@@ -192,20 +174,37 @@ impl Statement {
                     .ok_or(Miss::Principal)?,
             ),
         };
-        for condition in &self.conditions {
-            let holds = match memory.conditions.known(condition.slot) {
-                Some(holds) => holds,
-                None => match condition.check(asked.scope) {
-                    Ok(()) => memory.conditions.learn(condition.slot, true),
-                    Err(Unmet::NotSatisfied) => memory.conditions.learn(condition.slot, false),
-                    Err(Unmet::Unresolved(variable)) => return Err(Miss::Unresolved(variable)),
-                },
-            };
-            if !holds {
-                return Err(Miss::Condition);
+        for place in &self.cheapest_first {
+            let condition = &self.conditions[usize::from(*place)];
+            if let Some(holds) = memory.conditions.known(condition.slot) {
+                if !holds {
+                    return Err(Miss::Condition);
+                }
+                continue;
+            }
+            let said = memory.said(condition, asked.scope);
+            match condition.check(said, asked.scope) {
+                Ok(()) => {
+                    memory.conditions.learn(condition.slot, true);
+                }
+                Err(Unmet::NotSatisfied) => {
+                    memory.conditions.learn(condition.slot, false);
+                    return Err(Miss::Condition);
+                }
+                Err(Unmet::Unresolved(variable)) => return Err(Miss::Unresolved(variable)),
             }
         }
         Ok(naming)
+    }
+
+    fn judge_action<'a>(&self, asked: &Asked<'_, '_>, memory: &mut Memory<'_>) -> Result<(), Miss<'a>> {
+        let actions = self.actions.as_ref().ok_or(Miss::Inert)?;
+        let fits = memory.actions.known(self.actions_slot).unwrap_or_else(|| {
+            let mut patterns = actions.patterns.iter();
+            let named = patterns.any(|pattern| pattern.matches(&asked.action));
+            memory.actions.learn(self.actions_slot, named != actions.negated)
+        });
+        if fits { Ok(()) } else { Err(Miss::Action) }
     }
 
     fn judge_resource<'a>(&'a self, asked: &Asked<'_, 'a>) -> Result<(), Miss<'a>> {
@@ -263,6 +262,7 @@ impl StatementReader {
         }
         let effect = self.effect(elements.effect, refuse)?;
         let actions = self.actions(&elements, refuse)?;
+        let conditions = self.conditions(elements.condition, refuse)?;
         if self.kind == DocumentKind::ResourceControl && effect == Effect::Allow {
             return Err(refuse.because(Reason::Effect, "", "a resource control policy can only deny"));
         }
@@ -271,12 +271,12 @@ impl StatementReader {
             sid: self.sid(elements.sid, refuse)?,
             effect,
             named: self.named(&elements, refuse)?,
-            vendors: actions.as_ref().map_or(VendorSet::ALL, Clause::vendors),
             actions,
             actions_slot: Slot::NONE,
             resources: self.resources(&elements, refuse)?,
             resources_slot: Slot::NONE,
-            conditions: self.conditions(elements.condition, refuse)?,
+            cheapest_first: cheapest_first(&conditions),
+            conditions,
             start: place(object.start),
             end: place(object.end),
         })
@@ -560,6 +560,14 @@ impl StatementReader {
     }
 }
 
+/// The places of `conditions`, by what asking them costs, else as written.
+fn cheapest_first(conditions: &[Condition]) -> Box<[u16]> {
+    // A document has no room for 65,536.
+    let mut places: Vec<u16> = (0u16..).take(conditions.len()).collect();
+    places.sort_by_key(|place| conditions[usize::from(*place)].cost());
+    places.into()
+}
+
 /// The elements of one statement as they stand in the text.
 #[derive(Default)]
 struct Elements<'j> {
@@ -669,8 +677,5 @@ fn is_trust_action(pattern: &ActionPattern) -> bool {
         "sts:SetSourceIdentity",
         "sts:TagSession",
     ];
-    pattern.vendor().is_some()
-        && TRUST_ACTIONS
-            .iter()
-            .any(|action| pattern.matches(&action.to_ascii_lowercase()))
+    pattern.vendor().is_some() && TRUST_ACTIONS.iter().any(|action| pattern.names(action))
 }

@@ -15,6 +15,7 @@ use crate::context::{Scope, Seen};
 use crate::decision::{Decision, PolicyType};
 use crate::denial::denial_text;
 use crate::evaluate::{Evaluation, Observer, Place, Relation, evaluate};
+use crate::lint::is_unknown_key;
 use crate::named::Naming;
 use crate::request::{Attached, Level, Policies, Request};
 use crate::statement::{Effect, Miss, Position, Statement};
@@ -344,16 +345,17 @@ fn statement_trace(
         warnings: statement
             .conditions
             .iter()
-            .filter_map(|condition| warning(condition, scope))
+            .flat_map(|condition| warnings(condition, judged, scope))
             .collect(),
         start: statement.start,
         end: statement.end,
     }
 }
 
-fn unmet(statement: &Statement, scope: Scope<'_>) -> Vec<UnmetCondition> {
+/// The conditions of a statement that do not hold.
+pub(crate) fn unmet(statement: &Statement, scope: Scope<'_>) -> Vec<UnmetCondition> {
     let one = |condition: &Condition| {
-        let unresolved = match condition.check(scope) {
+        let unresolved = match condition.check_thoroughly(scope) {
             Ok(()) => return None,
             Err(Unmet::NotSatisfied) => None,
             Err(Unmet::Unresolved(variable)) => Some(variable.key.text.to_string()),
@@ -372,15 +374,30 @@ fn unmet(statement: &Statement, scope: Scope<'_>) -> Vec<UnmetCondition> {
     statement.conditions.iter().filter_map(one).collect()
 }
 
-/// AWS leaves a plain operator on a key of several values undefined, so its author should know.
-fn warning(condition: &Condition, scope: Scope<'_>) -> Option<String> {
-    let several = matches!(scope.look_up(&condition.key), Some(Seen::Many(_)));
-    (several && condition.is_plain()).then(|| {
-        format!(
-            "{} has several values, and {} is for single ones: use ForAnyValue: or ForAllValues:",
-            condition.key.text, condition.operator_name
-        )
-    })
+/// What in a condition is likely not what its author meant, or is easily overlooked.
+fn warnings(
+    condition: &Condition,
+    judged: Result<Option<Naming>, Miss<'_>>,
+    scope: Scope<'_>,
+) -> Vec<String> {
+    let (key, operator) = (&condition.key.text, &condition.operator_name);
+    let mut warnings = Vec::new();
+    match scope.look_up(&condition.key) {
+        // AWS leaves a plain operator on a key of several values undefined.
+        Some(Seen::Many(_)) if condition.is_plain() => warnings.push(format!(
+            "{key} has several values, and {operator} is for single ones: use ForAnyValue: or ForAllValues:"
+        )),
+        Some(_) => {}
+        None if is_unknown_key(condition.key.folded()) => {
+            warnings.push(format!("there is no condition key {key}, so no request has it"));
+        }
+        // An absent key fulfils negated operators, `…IfExists` and `ForAllValues:`; who asks for its absence knows.
+        None if judged.is_ok() && !condition.wants_absence() => warnings.push(format!(
+            "{key} is absent from the request, and {operator} holds without it"
+        )),
+        None => {}
+    }
+    warnings
 }
 
 impl fmt::Display for Trace {

@@ -158,6 +158,7 @@ impl Pattern {
         })
     }
 
+    #[inline]
     pub(crate) fn matches<'a>(&'a self, text: &str, scope: Scope<'a>) -> Result<bool, Unresolved<'a>> {
         match self {
             Pattern::Fixed(glob) => Ok(glob.matches(text)),

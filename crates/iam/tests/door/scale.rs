@@ -224,3 +224,54 @@ async fn an_acknowledged_change_binds_the_very_next_call() {
     stop.send(()).unwrap();
     reading.await.unwrap();
 }
+
+/// How many users share the account: `PALISADE_SCALE_USERS`, with half as many roles.
+///
+/// At most 2,000: more roles than 1,000 the account's quota refuses, so the
+/// goal's 10,000 users and 5,000 roles cannot be made through the API yet.
+fn scale_users() -> usize {
+    match std::env::var("PALISADE_SCALE_USERS") {
+        Ok(wanted) => wanted.parse().expect("PALISADE_SCALE_USERS is a number"),
+        Err(_) => 100,
+    }
+}
+
+/// A decision costs what its caller's own policies cost, whoever else is in the account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_decision_reads_does_not_grow_with_the_account() {
+    const DOCUMENT: &str =
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:GetUser","Resource":"*"}}"#;
+    const TRUST: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}}"#;
+    let mut world = World::new().await;
+    world.user("root", "bob").await;
+    let policy = [
+        ("UserName", "bob"),
+        ("PolicyName", "p"),
+        ("PolicyDocument", DOCUMENT),
+    ];
+    world.ok("root", "iam", "PutUserPolicy", &policy).await;
+    let costs = async |world: &World| {
+        // The first call fills the memory; what it costs depends on what was read before.
+        world.ok("bob", "iam", "GetUser", &[("UserName", "bob")]).await;
+        let before = world.reads();
+        for _ in 0..5 {
+            world.ok("bob", "iam", "GetUser", &[("UserName", "bob")]).await;
+            world.fails("bob", "iam", "ListUsers", &[], "AccessDenied").await;
+        }
+        world.reads() - before
+    };
+    let alone = costs(&world).await;
+    assert!(alone > 0, "nothing was counted");
+    for number in 0..scale_users() {
+        let name = format!("user{number}");
+        world
+            .ok("root", "iam", "CreateUser", &[("UserName", &name)])
+            .await;
+        if number % 2 == 0 {
+            let name = format!("role{number}");
+            let role = [("RoleName", name.as_str()), ("AssumeRolePolicyDocument", TRUST)];
+            world.ok("root", "iam", "CreateRole", &role).await;
+        }
+    }
+    assert_eq!(costs(&world).await, alone);
+}

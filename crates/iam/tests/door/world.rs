@@ -26,6 +26,7 @@ pub(crate) struct World {
     address: SocketAddr,
     clock: Clock,
     door: Arc<Door>,
+    store: store::Store,
     /// Holds the journal for as long as the world stands.
     _directory: tempfile::TempDir,
     signers: HashMap<String, Signer>,
@@ -38,6 +39,12 @@ fn root_key_id(account: &str) -> String {
 }
 
 impl World {
+    /// Records and pages that were read so far, from memory or from the engine.
+    pub(crate) fn reads(&self) -> u64 {
+        let stats = self.store.stats();
+        stats.cache_hits + stats.cache_misses
+    }
+
     /// Two accounts with nothing but their root users.
     pub(crate) async fn new() -> World {
         let directory = tempfile::tempdir().unwrap();
@@ -69,7 +76,7 @@ impl World {
             services: vec![iam::service(identities.last_uses()), iam::sts_service()],
             directory: identities,
             guardrails: Arc::new(gate::NoGuardrails),
-            store,
+            store: store.clone(),
             journal: journal::Journal::open(journal).unwrap().0,
             root_key,
             clock: clock.clone(),
@@ -92,6 +99,7 @@ impl World {
             address,
             clock,
             door,
+            store,
             _directory: directory,
             signers,
             secrets,

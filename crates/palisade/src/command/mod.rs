@@ -62,7 +62,7 @@ enum Command {
     /// Lists every operation of every API, implemented or not.
     #[command(after_help = "Example: palisade coverage kms")]
     Coverage(coverage::Coverage),
-    /// Lints policy documents; needs no server.
+    /// Lints policy documents, and writes the smallest one that covers what was done.
     #[command(after_help = "Example: palisade policy lint policy.json --kind identity")]
     Policy(policy::Policy),
     /// Proves that the record of calls is whole and unaltered.

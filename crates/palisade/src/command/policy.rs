@@ -1,4 +1,6 @@
-//! `palisade policy`: work on policy documents that needs no server.
+//! `palisade policy`: works on policy documents, and writes them from the record.
+
+mod generate;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,7 +15,7 @@ use policy::{DocumentKind, Finding, Severity, Surroundings, lint};
 use super::Output;
 use crate::files::read_text;
 
-/// Works on policy documents.
+/// Works on policy documents, and writes them from the record.
 #[derive(Args)]
 pub(crate) struct Policy {
     #[command(subcommand)]
@@ -27,7 +29,18 @@ enum Task {
     /// Exits with 0 if there is nothing to tell, 1 if there is, 2 if the file cannot be read.
     #[command(after_help = "Example: palisade policy lint trust.json --kind trust --account 111122223333")]
     Lint(Lint),
+    /// Writes the smallest policy that covers what a user or role did, and replays it.
+    ///
+    /// Asks the server that AWS_ENDPOINT_URL names. The policy is printed alone, for a file;
+    /// what was found goes to standard error. Exits with 0 if the replay denies nothing new,
+    /// 1 if it does or nothing was seen.
+    #[command(after_help = GENERATE_EXAMPLES)]
+    Generate(generate::Generate),
 }
+
+const GENERATE_EXAMPLES: &str = "Example: palisade policy generate --principal arn:aws:iam::111122223333:role/app --since 90d
+Example: palisade policy generate --principal arn:aws:iam::111122223333:user/bob --since 2026-01-01T00:00:00Z --until \
+2026-02-01T00:00:00Z --generalize > bob.json";
 
 #[derive(Args)]
 struct Lint {
@@ -80,6 +93,7 @@ impl Policy {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         match self.task {
             Task::Lint(lint) => Ok(lint.run(output)),
+            Task::Generate(generate) => generate.run(output),
         }
     }
 }

@@ -17,6 +17,7 @@ mod bad_input;
 mod broken;
 mod cli;
 mod crash;
+mod generate;
 mod policy;
 mod records;
 mod secrets;

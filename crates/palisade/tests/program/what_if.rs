@@ -10,20 +10,20 @@ use crate::cli::Home;
 use crate::serve::{call, ok};
 use crate::world::{leaf, message};
 
-const OWN: &str = "111122223333";
+pub(crate) const OWN: &str = "111122223333";
 const OTHER: &str = "444455556666";
 
 /// Two accounts with their root users, and `bob` with an access key in the first.
-struct Stage {
-    home: Home,
-    server: Server,
-    root: Signer,
-    other: Signer,
-    bob: Signer,
+pub(crate) struct Stage {
+    pub(crate) home: Home,
+    pub(crate) server: Server,
+    pub(crate) root: Signer,
+    pub(crate) other: Signer,
+    pub(crate) bob: Signer,
 }
 
 impl Stage {
-    async fn new() -> Stage {
+    pub(crate) async fn new() -> Stage {
         let home = Home::new();
         let (one, two) = (
             format!("--credential=OWNROOT:first:{OWN}"),
@@ -110,7 +110,7 @@ impl Stage {
         ))
     }
 
-    async fn put(&self, name: &str, statement: Value) {
+    pub(crate) async fn put(&self, name: &str, statement: Value) {
         let document = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
         let put = json!({"UserName": "bob", "PolicyName": name, "PolicyDocument": document});
         ok(&self.server, &self.root, "iam:PutUserPolicy", put).await;
@@ -139,15 +139,15 @@ async fn organize(server: &Server, signer: &Signer, name: &str, input: Value) ->
     answer
 }
 
-fn bob_arn() -> String {
+pub(crate) fn bob_arn() -> String {
     format!("arn:aws:iam::{OWN}:user/bob")
 }
 
-fn allow(action: &str, resource: &str) -> Value {
+pub(crate) fn allow(action: &str, resource: &str) -> Value {
     json!({"Effect": "Allow", "Action": action, "Resource": resource})
 }
 
-fn key_policy(more: &Value) -> String {
+pub(crate) fn key_policy(more: &Value) -> String {
     let owner = json!({"Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{OWN}:root")},
         "Action": "kms:*", "Resource": "*"});
     json!({"Version": "2012-10-17", "Statement": [owner, more]}).to_string()

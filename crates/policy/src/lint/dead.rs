@@ -88,7 +88,7 @@ fn unknown_actions(statement: &Statement, known: &[&str], report: &mut Report) {
                     .is_some_and(|(prefix, _)| *prefix == *vendor)
             })
             .peekable();
-        if of_vendor.peek().is_some() && !of_vendor.any(|action| pattern.matches(action)) {
+        if of_vendor.peek().is_some() && !of_vendor.any(|action| pattern.names(action)) {
             report.add(
                 ("unknown-action", Severity::Warning),
                 statement,
@@ -127,7 +127,7 @@ fn conditions(statement: &Statement, report: &mut Report) {
                 "Write a value the operator can read.",
             );
         }
-        if condition.key.folded().starts_with("aws:") && !is_global_key(condition.key.folded()) {
+        if is_unknown_key(condition.key.folded()) {
             report.add(
                 ("unknown-global-key", Severity::Warning),
                 statement,
@@ -224,6 +224,11 @@ const GLOBAL_KEYS: [&str; 50] = [
 
 /// The keys of that page that go on with the key of a tag.
 const TAGS: [&str; 3] = ["aws:principaltag/", "aws:requesttag/", "aws:resourcetag/"];
+
+/// Whether it looks like a global key, in lower case, and is none.
+pub(crate) fn is_unknown_key(folded: &str) -> bool {
+    folded.starts_with("aws:") && !is_global_key(folded)
+}
 
 fn is_global_key(folded: &str) -> bool {
     GLOBAL_KEYS.contains(&folded) || TAGS.iter().any(|start| folded.starts_with(start))

@@ -25,6 +25,8 @@ mod exposure;
 
 use ground::AccountId;
 
+pub(crate) use self::dead::is_unknown_key;
+
 use crate::document::{Document, DocumentKind};
 use crate::statement::{Effect, Position, Resources, Statement};
 
@@ -162,7 +164,7 @@ impl Statement {
     /// Whether `action`, in lower case, is among those it is about.
     fn is_about(&self, action: &str) -> bool {
         self.actions.as_ref().is_some_and(|clause| {
-            clause.patterns.iter().any(|pattern| pattern.matches(action)) != clause.negated
+            clause.patterns.iter().any(|pattern| pattern.names(action)) != clause.negated
         })
     }
 

@@ -137,3 +137,49 @@ fn a_recreated_namesake_inherits_nothing() {
     assert!(decided(crate::scenario::USER_ID));
     assert!(!decided("AIDAQBBBBBBBEXAMPLE23"));
 }
+
+/// Whether a key is absent because nobody sent it or because there is none is told.
+#[test]
+fn absent_and_unknown_keys_are_named() {
+    let policy = attached(
+        "keys",
+        DocumentKind::Identity,
+        Holder::User("bob".into()),
+        r#"{"Version":"2012-10-17","Statement":[
+            {"Effect":"Allow","Action":"kms:*","Resource":"*","Condition":{
+                "StringNotEquals":{"kms:Imagined":"x"},"StringEqualsIfExists":{"aws:PrincipalOrg":"o-1"},
+                "Null":{"aws:MultiFactorAuthAge":"true"}}},
+            {"Effect":"Allow","Action":"kms:*","Resource":"*","Condition":{"StringEquals":{"aws:SourceIP4":"1.2.3.4"}}},
+            {"Effect":"Allow","Action":"kms:*","Resource":"*","Condition":{"StringEquals":{"kms:Imagined":"x"}}}]}"#,
+    );
+    let bob = caller("user");
+    let context = Context::new();
+    let request = Request::new(&bob, "kms:Imagine", KEY, Some(account(CALLER)), &context);
+    let identity = [policy];
+    let policies = Policies {
+        identity: &identity,
+        ..Policies::default()
+    };
+    let trace = explain(&request, &policies);
+    let warnings: Vec<&[String]> = trace.policies[0]
+        .statements
+        .iter()
+        .map(|it| &*it.warnings)
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            &[
+                "kms:Imagined is absent from the request, and StringNotEquals holds without it".to_owned(),
+                "there is no condition key aws:PrincipalOrg, so no request has it".to_owned(),
+            ][..],
+            &["there is no condition key aws:SourceIP4, so no request has it".to_owned()],
+            &[],
+        ]
+    );
+    let unmet = trace.policies[0].statements[2].to_string();
+    assert!(
+        unmet.contains("kms:Imagined wants x, the request has none"),
+        "{unmet}"
+    );
+}
