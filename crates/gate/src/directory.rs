@@ -260,7 +260,33 @@ impl Caller {
     }
 }
 
+/// How the record tells of somebody whom a foreign provider vouches for.
+pub struct Vouched<'a> {
+    /// `principalId`: of a web identity `PROVIDER:AUDIENCE:SUBJECT`, of SAML `QUALIFIER:SUBJECT`.
+    pub principal_id: &'a str,
+    /// `userName`: the subject.
+    pub user_name: &'a str,
+    /// `identityProvider`
+    pub identity_provider: &'a str,
+}
+
 impl Caller {
+    /// Who has not proven anything. It acts in no account; zeros stand for that.
+    pub(crate) fn nobody() -> Caller {
+        let no_account = AccountId::from_number(0).expect("zero has at most twelve digits");
+        Caller::new(Principal::anonymous(), no_account, String::new(), None)
+    }
+
+    /// Somebody whom a foreign provider vouches for, about to become a role of
+    /// `account`. `principal` is the bearer of the provider's token.
+    pub fn vouched_for(principal: Principal, account: AccountId, vouched: &Vouched<'_>) -> Caller {
+        let identity = crate::record::vouched_identity(&principal, vouched);
+        Caller {
+            identity: OnceLock::from(identity),
+            ..Caller::new(principal, account, String::new(), None)
+        }
+    }
+
     /// The record's `userIdentity` (CloudTrail, "userIdentity element").
     pub(crate) fn identity_json(&self) -> &str {
         self.identity.get_or_init(|| crate::record::user_identity(self))

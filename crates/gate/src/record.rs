@@ -10,10 +10,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ground::{AccountId, Region, Timestamp};
-use policy::Who;
+use policy::{Principal, Who};
 use shape::{Kind, Shape, Structure, Value};
 
-use crate::directory::Caller;
+use crate::directory::{Caller, Vouched};
 use crate::jobs::Event;
 use crate::limits::{RECORD_MESSAGE_BYTES_MAX, RECORD_PARAMETERS_BYTES_MAX, RECORD_USER_AGENT_BYTES_MAX};
 
@@ -248,8 +248,6 @@ pub(crate) fn user_identity(caller: &Caller) -> String {
         Who::User { .. } => "IAMUser",
         Who::AssumedRole { .. } => "AssumedRole",
         Who::FederatedUser { .. } => "FederatedUser",
-        Who::WebIdentity { .. } => "WebIdentityUser",
-        Who::Saml { .. } => "SAMLUser",
         _ => "Unknown",
     };
     out.push_str("{\"type\":\"");
@@ -286,6 +284,21 @@ pub(crate) fn user_identity(caller: &Caller) -> String {
         }
         out.push('}');
     }
+    out.push('}');
+    out
+}
+
+/// The bearer of a foreign provider's token as `userIdentity`. It has no account.
+pub(crate) fn vouched_identity(principal: &Principal, vouched: &Vouched<'_>) -> String {
+    let kind = match principal.who() {
+        Who::Saml { .. } => "SAMLUser",
+        _ => "WebIdentityUser",
+    };
+    let mut out = String::from("{\"type\":");
+    json_text(&mut out, kind);
+    text_member(&mut out, "principalId", vouched.principal_id);
+    text_member(&mut out, "userName", vouched.user_name);
+    text_member(&mut out, "identityProvider", vouched.identity_provider);
     out.push('}');
     out
 }
