@@ -92,6 +92,19 @@ pub(crate) const PASSWORDS_AT_ONCE_MAX: usize = 2;
 /// Earlier passwords that are remembered (IAM API Reference, `PasswordReusePrevention`).
 pub(crate) const PASSWORDS_REMEMBERED_MAX: usize = 24;
 
+/// OpenID Connect providers in an account.
+pub(crate) const OIDC_PROVIDERS_MAX: u32 = 100;
+/// Client ids of an OpenID Connect provider (IAM API Reference, CreateOpenIDConnectProvider).
+pub(crate) const OIDC_CLIENT_IDS_MAX: usize = 100;
+/// Thumbprints of an OpenID Connect provider (same page).
+pub(crate) const OIDC_THUMBPRINTS_MAX: usize = 5;
+/// Characters of an OpenID Connect provider's address (same page).
+pub(crate) const OIDC_URL_CHARACTERS_MAX: usize = 255;
+/// SAML providers in an account.
+pub(crate) const SAML_PROVIDERS_MAX: u32 = 100;
+/// For how long metadata without `validUntil` may be used: a hundred years, as AWS shows.
+pub(crate) const SAML_PROVIDER_DEFAULT_VALIDITY: Duration = Duration::from_secs(36_525 * 86_400);
+
 /// Virtual MFA devices in an account, assigned or not: as many as users.
 pub(crate) const MFA_DEVICES_MAX: u32 = USERS_MAX;
 /// MFA devices of a user.

@@ -17,6 +17,7 @@ mod account;
 mod instance_profile;
 mod login_profile;
 mod mfa;
+mod provider;
 
 use std::sync::Arc;
 
@@ -45,6 +46,10 @@ pub(crate) use login_profile::{delete_login_profile, put_login_profile};
 pub(crate) use mfa::{
     MFA_COUNTERS, MFA_DEVICES, delete_mfa_device, mfa_row, put_assigned_mfa_device, put_mfa_counter,
     put_mfa_device, put_released_mfa_device,
+};
+pub(crate) use provider::{
+    OIDC_PROVIDERS, SAML_PROVIDERS, delete_oidc_provider, delete_saml_provider, put_oidc_provider,
+    put_saml_provider,
 };
 
 /// The account itself.

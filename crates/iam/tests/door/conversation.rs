@@ -227,7 +227,7 @@ struct Names {
 impl Names {
     /// `text` with every id in it named; new ones are given a name.
     fn learned(&mut self, text: &str) -> String {
-        let ids = Regex::new("(AIDA|AIPA|AROA|AGPA|ANPA|AKIA|ASIA)[A-Z2-7]{16,17}").unwrap();
+        let ids = Regex::new("(AIDA|AIPA|AROA|AGPA|ANPA|AKIA|ASIA|ASAML)[A-Z2-7]{16,17}").unwrap();
         for found in ids.captures_iter(text) {
             let (id, prefix) = (found[0].to_owned(), found[1].to_owned());
             if !self.named.contains_key(&id) {

@@ -41,4 +41,6 @@ cases!(
     login_profiles,
     mfa_devices,
     simulate,
+    oidc_providers,
+    saml_providers,
 );
