@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::limits::{KEY_SET_BYTES_MAX, KEYS_MAX, TOKEN_CHARACTERS_MAX};
 
 /// The public keys of an issuer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Keys(Vec<Jwk>);
 
 /// The document is no set of keys.

@@ -227,6 +227,16 @@ pub struct Session {
     pub source_identity: Option<String>,
     /// The policies passed when the session was made; `None` if none were.
     pub policies: Option<Vec<Attached>>,
+    /// The OpenID Connect provider that vouched for its bearer, for the record.
+    pub web_identity: Option<WebIdentity>,
+}
+
+/// What the record tells of an OpenID Connect provider (`webIdFederationData`).
+pub struct WebIdentity {
+    /// Its ARN.
+    pub provider: String,
+    /// Condition keys and their values.
+    pub attributes: Vec<(String, String)>,
 }
 
 /// The role or user that a session comes from.

@@ -51,7 +51,7 @@ pub use at_hand::AtHand;
 pub use cx::{Cx, OnBehalf};
 pub use directory::{
     Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
-    SessionIssuer, SigningKeys, Use, Vouched,
+    SessionIssuer, SigningKeys, Use, Vouched, WebIdentity,
 };
 pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
 pub use fault::Fault;

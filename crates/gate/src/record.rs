@@ -271,6 +271,18 @@ pub(crate) fn user_identity(caller: &Caller) -> String {
             text_member(&mut out, "userName", &issuer.name);
             out.push_str("},");
         }
+        if let Some(web) = &session.web_identity {
+            out.push_str("\"webIdFederationData\":{\"federatedProvider\":");
+            json_text(&mut out, &web.provider);
+            out.push_str(",\"attributes\":{");
+            for (at, (key, value)) in web.attributes.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                json_text(&mut out, key);
+                out.push(':');
+                json_text(&mut out, value);
+            }
+            out.push_str("}},");
+        }
         out.push_str("\"attributes\":{\"creationDate\":");
         json_text(&mut out, &session.issued.iso8601_seconds());
         text_member(

@@ -39,6 +39,7 @@ pub use bootstrap::{BootstrapError, RootCredential, bootstrap_access_key, bootst
 pub use directory::Identities;
 pub use error::Error;
 pub use last_used::LastUses;
+pub use sts::issuers::Issuers;
 
 /// The state that IAM's handlers share; all else is in the store.
 pub struct Iam {
@@ -51,8 +52,9 @@ pub struct Iam {
 }
 
 /// The state that STS's handlers share; tokens carry all else.
-#[derive(Default)]
 pub struct Sts {
+    /// The keys of OpenID Connect providers.
+    issuers: Issuers,
     /// Wrong one-time codes of late.
     guesses: mfa::Guesses,
 }
@@ -264,10 +266,15 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .done()
 }
 
-/// The operations of STS.
-pub fn sts_service() -> Service {
-    Table::new(&sts_api::SERVICE, Sts::default())
+/// The operations of STS, which has the keys of OpenID Connect providers from `issuers`.
+pub fn sts_service(issuers: Issuers) -> Service {
+    let sts = Sts {
+        issuers,
+        guesses: mfa::Guesses::default(),
+    };
+    Table::new(&sts_api::SERVICE, sts)
         .on::<sts_api::AssumeRole>(sts::assume_role::assume_role)
+        .on::<sts_api::AssumeRoleWithWebIdentity>(sts::web_identity::assume_role_with_web_identity)
         .on::<sts_api::GetAccessKeyInfo>(sts::caller::get_access_key_info)
         .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)
         .on::<sts_api::GetFederationToken>(sts::federation_token::get_federation_token)

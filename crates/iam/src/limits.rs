@@ -100,6 +100,19 @@ pub(crate) const OIDC_CLIENT_IDS_MAX: usize = 100;
 pub(crate) const OIDC_THUMBPRINTS_MAX: usize = 5;
 /// Characters of an OpenID Connect provider's address (same page).
 pub(crate) const OIDC_URL_CHARACTERS_MAX: usize = 255;
+/// For how long the keys of an issuer are kept. Ours: an issuer that takes a
+/// key back is believed within this time.
+pub(crate) const KEYS_KEPT_FOR: Duration = Duration::from_secs(600);
+/// How soon after keys were fetched an unknown one has them fetched again. Ours.
+pub(crate) const KEYS_ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// For how long an issuer that told no keys is not asked again. Ours.
+pub(crate) const KEYS_FAILED_FOR: Duration = Duration::from_secs(5);
+/// Issuers whose keys one node keeps. Ours.
+pub(crate) const ISSUERS_KEPT_MAX: usize = 1_000;
+/// How far a provider's clock may be ahead of ours. Ours: that of signatures.
+pub(crate) const PROVIDER_CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// Tags of a session (STS API Reference, AssumeRole, `Tags`).
+pub(crate) const SESSION_TAGS_MAX: usize = 50;
 /// SAML providers in an account.
 pub(crate) const SAML_PROVIDERS_MAX: u32 = 100;
 /// For how long metadata without `validUntil` may be used: a hundred years, as AWS shows.

@@ -84,25 +84,26 @@ impl ServerCertVerifier for OrPinned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let by_trusted = match &self.trusted {
             Some(trusted) => {
                 trusted.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             }
-            None => Err(unknown.clone()),
+            None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
         };
-        match by_trusted {
-            Err(error) if error == unknown => {}
-            answered => return answered,
-        }
+        let refused = match by_trusted {
+            Ok(believed) => return Ok(believed),
+            Err(refused) => refused,
+        };
         let pinned = std::iter::once(end_entity)
             .chain(intermediates)
-            .find(|certificate| self.is_pinned(certificate))
-            .ok_or_else(|| unknown.clone())?;
+            .find(|certificate| self.is_pinned(certificate));
+        let Some(pinned) = pinned else {
+            return Err(refused);
+        };
         let mut roots = RootCertStore::empty();
         roots.add(pinned.clone().into_owned())?;
         verifier(roots, &self.provider)
-            .ok_or(unknown)?
+            .ok_or(refused)?
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 

@@ -4,6 +4,7 @@
 //! failure that says what to install; nothing is skipped.
 
 pub mod client;
+pub mod issuer;
 pub mod postgres;
 pub mod program;
 pub mod sample;

@@ -7,6 +7,7 @@ mod conversation;
 mod credentials;
 mod scale;
 mod second_factor;
+mod web_identity;
 mod world;
 
 use conversation::check;

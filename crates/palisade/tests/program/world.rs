@@ -32,7 +32,7 @@ const ROOT_SECRET: &str = "the-root-secret-that-nobody-may-see";
 pub(crate) fn services() -> Vec<gate::Service> {
     vec![
         iam::service(std::sync::Arc::default()),
-        iam::sts_service(),
+        iam::sts_service(iam::Issuers::none()),
         organizations::service(),
         kms::service(),
     ]
