@@ -274,6 +274,7 @@ pub fn sts_service(issuers: Issuers) -> Service {
     };
     Table::new(&sts_api::SERVICE, sts)
         .on::<sts_api::AssumeRole>(sts::assume_role::assume_role)
+        .on::<sts_api::AssumeRoleWithSAML>(sts::saml::assume_role_with_saml)
         .on::<sts_api::AssumeRoleWithWebIdentity>(sts::web_identity::assume_role_with_web_identity)
         .on::<sts_api::GetAccessKeyInfo>(sts::caller::get_access_key_info)
         .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)

@@ -60,6 +60,8 @@ pub(crate) const SIMULATIONS_PER_PAGE_MAX: usize = 250;
 
 /// Seconds a role session lasts when nothing is asked (STS API Reference, AssumeRole).
 pub(crate) const ROLE_SESSION_DEFAULT_SECONDS: u32 = 3_600;
+/// Shortest session of a role, in seconds (STS API Reference, AssumeRole).
+pub(crate) const ROLE_SESSION_MIN_SECONDS: u32 = 900;
 /// Longest session a role permits unless it says otherwise (IAM API Reference, CreateRole).
 pub(crate) const MAX_SESSION_DURATION_DEFAULT_SECONDS: u32 = 3_600;
 /// Longest session of a role assumed by a session (IAM User Guide, "Role chaining").

@@ -7,4 +7,5 @@ pub mod client;
 pub mod issuer;
 pub mod postgres;
 pub mod program;
+pub mod saml;
 pub mod sample;

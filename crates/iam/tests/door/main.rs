@@ -5,6 +5,7 @@
 mod bootstrap;
 mod conversation;
 mod credentials;
+mod saml;
 mod scale;
 mod second_factor;
 mod web_identity;

@@ -43,6 +43,17 @@ pub(crate) fn operations() -> Vec<&'static OperationShape> {
     services()
         .iter()
         .flat_map(|service| service.operations().collect::<Vec<_>>())
+        .filter(|operation| !operation.unsigned)
+        .collect()
+}
+
+/// The operations that nobody signs: a token in the request tells who calls.
+/// What good tokens do is tested where they are made, in `iam`.
+pub(crate) fn unsigned_operations() -> Vec<&'static OperationShape> {
+    services()
+        .iter()
+        .flat_map(|service| service.operations().collect::<Vec<_>>())
+        .filter(|operation| operation.unsigned)
         .collect()
 }
 
