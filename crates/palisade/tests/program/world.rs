@@ -455,7 +455,8 @@ fn the_sweeps_see_every_service_that_is_registered() {
             ));
         }
     }
-    let mut seen: Vec<String> = operations().into_iter().map(full_name).collect();
+    let all = operations().into_iter().chain(unsigned_operations());
+    let mut seen: Vec<String> = all.map(full_name).collect();
     named.sort();
     seen.sort();
     assert_eq!(
