@@ -16,6 +16,7 @@ mod address;
 mod certificate;
 mod limits;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -191,12 +192,13 @@ async fn exchange(
         let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
         Ok(body.map_err(|error| unusable(error.to_string()))?.to_bytes())
     };
-    tokio::pin!(answer, connection);
-    loop {
-        tokio::select! {
-            answered = &mut answer => return answered,
-            // The connection may end with the answer already in hand.
-            ended = &mut connection => if let Err(error) = ended { return Err(unusable(error.to_string())) },
-        }
+    // What is wrong with the connection, the answer tells.
+    let driven = async {
+        let _ = connection.await;
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        answered = answer => answered,
+        never = driven => match never {},
     }
 }
