@@ -309,9 +309,12 @@ impl Cx {
         let standing = self.standing(asked.owner).await?;
         let keys = &mut asked.keys;
         self.global_keys(keys, asked.owner);
-        standing
-            .0
-            .state(keys, "aws:principalorgid", "aws:principalorgpaths");
+        // The bearer of a foreign provider's token is of no organisation.
+        if self.proven.get().is_none() {
+            standing
+                .0
+                .state(keys, "aws:principalorgid", "aws:principalorgpaths");
+        }
         standing
             .1
             .state(keys, "aws:resourceorgid", "aws:resourceorgpaths");
