@@ -107,8 +107,9 @@ pub(crate) const OIDC_URL_CHARACTERS_MAX: usize = 255;
 pub(crate) const KEYS_KEPT_FOR: Duration = Duration::from_secs(600);
 /// How soon after keys were fetched an unknown one has them fetched again. Ours.
 pub(crate) const KEYS_ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// For how long an issuer that told no keys is not asked again. Ours.
-pub(crate) const KEYS_FAILED_FOR: Duration = Duration::from_secs(5);
+/// For how long an issuer that told no keys is not asked again. Ours: longer
+/// than asking may take, so that those who wait meanwhile do not ask in turn.
+pub(crate) const KEYS_FAILED_FOR: Duration = Duration::from_secs(15);
 /// Issuers whose keys one node keeps. Ours.
 pub(crate) const ISSUERS_KEPT_MAX: usize = 1_000;
 /// How far a provider's clock may be ahead of ours. Ours: that of signatures.

@@ -411,7 +411,7 @@ async fn an_issuer_that_tells_no_keys_is_told_so() {
         stage
             .server
             .answer("/.well-known/openid-configuration", configuration);
-        stage.world.advance(6);
+        stage.world.advance(16);
         stage.refused(&token, "InvalidIdentityToken", none).await;
     }
     // What failed a moment ago is not tried again.
@@ -419,7 +419,7 @@ async fn an_issuer_that_tells_no_keys_is_told_so() {
     stage.server.show(&[&stage.key]);
     stage.refused(&token, "InvalidIdentityToken", none).await;
     assert_eq!(stage.server.asked().len(), asked);
-    stage.world.advance(6);
+    stage.world.advance(16);
     assert_eq!(stage.assume(&token, &[]).await.status, 200);
 
     // Nobody listens there.
