@@ -22,6 +22,7 @@ fn main() {
     keys();
     slots_and_shares();
     journals();
+    vouched();
     let token = PageToken::encode("ListKeys", "1234abcd-12ab-34cd-56ef-1234567890ab");
     write("identifiers", "page_token", token.as_bytes());
 }
@@ -30,6 +31,27 @@ fn write(target: &str, name: &str, bytes: &[u8]) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
     std::fs::create_dir_all(&directory).expect("the sources can be written");
     std::fs::write(directory.join(name), bytes).expect("the sources can be written");
+}
+
+/// What foreign providers sign, with keys that nobody keeps.
+fn vouched() {
+    use testkit::issuer::{TokenKey, key_set};
+    use testkit::saml::{Response, SamlProvider};
+    let key = TokenKey::new("one");
+    let claims = serde_json::json!({
+        "iss": "https://idp.example.com", "sub": "alice", "aud": ["app"], "azp": "app", "iat": 1_767_323_045,
+        "exp": 1_767_326_645, "nbf": 1_767_323_045, "amr": ["authenticated"],
+        "https://aws.amazon.com/source_identity": "alice",
+        "https://aws.amazon.com/tags": {"principal_tags": {"Team": ["blue"]}, "transitive_tag_keys": ["Team"]},
+    });
+    write("jwt", "keys.json", key_set(&[&key]).as_bytes());
+    write("jwt", "good", key.token(&claims).as_bytes());
+    let provider = SamlProvider::new("https://idp.example.com/saml");
+    let response = Response::new(ground::Timestamp(1_767_323_045_000))
+        .with("Role", &["arn:aws:iam::123456789012:role/R,arn:aws:iam::123456789012:saml-provider/P"])
+        .with("RoleSessionName", &["alice"]);
+    write("saml", "metadata.xml", provider.metadata().as_bytes());
+    write("saml", "response.xml", provider.respond(&response).as_bytes());
 }
 
 fn as_text(method: &str, target: &str, headers: &HeaderMap, body: &[u8]) -> Vec<u8> {

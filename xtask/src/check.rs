@@ -12,8 +12,8 @@ use crate::codegen::names::snake;
 const FLOORS: &[(&str, &[&str])] = &[
     ("ground", &["ground"]),
     ("shape", &["shape"]),
-    ("pure", &["crypto", "policy", "wire"]),
-    ("keeping", &["store", "journal"]),
+    ("pure", &["crypto", "federation", "policy", "wire"]),
+    ("keeping", &["store", "journal", "outbound"]),
     ("door", &["gate"]),
     ("services", &["iam", "kms", "organizations"]),
     ("roof", &["palisade"]),
@@ -23,6 +23,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 const SAME_FLOOR: &[(&str, &str)] = &[
     // Signatures are cryptography, and `crypto` alone meets a provider.
     ("wire", "crypto"),
+    ("federation", "crypto"),
 ];
 
 /// Names that say nothing.

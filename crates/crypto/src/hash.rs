@@ -4,7 +4,7 @@
 //! buffers merely to hash them. The parts are simply concatenated: a caller
 //! for whom `["ab", "c"]` and `["a", "bc"]` must differ puts lengths between.
 //!
-//! Absent by design: MD5 and SHA-1, which nothing here may trust (but see [`crate::totp`]).
+//! Absent by design: MD5 and SHA-1, which nothing here may trust (but see [`crate::totp`] and [`crate::foreign`]).
 
 use aws_lc_rs::{constant_time, digest, hmac};
 

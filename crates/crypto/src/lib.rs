@@ -14,6 +14,7 @@
 //! | [`hierarchy`] | root key, domain keys, sealed rows |
 //! | [`slot`] | the ways to open a root key, and first set-up |
 //! | [`password`], [`totp`] | what people prove themselves by: passwords, one-time codes |
+//! | [`foreign`] | digests and signatures of documents that others made |
 //! | [`sigv4a`] | the key pair of Signature Version 4A |
 //!
 //! Absent by design: files, sockets and clocks. What must be read from a disk
@@ -22,6 +23,7 @@
 pub mod aead;
 pub mod blob;
 pub mod error;
+pub mod foreign;
 pub mod hash;
 pub mod hierarchy;
 pub mod kdf;

@@ -13,6 +13,22 @@ pub(crate) struct Authenticated {
     pub(crate) region: Region,
 }
 
+impl Authenticated {
+    /// Nobody yet: of an operation whose callers are proven by a token in the
+    /// request, which the handler looks at. AWS ignores credentials that such a
+    /// request is signed with, be they good or not, and so is it here.
+    pub(crate) fn nobody(service: &'static shape::ServiceShape, home: &Region) -> Authenticated {
+        Authenticated {
+            caller: Arc::new(Caller::nobody()),
+            region: if service.global {
+                Region::us_east_1()
+            } else {
+                home.clone()
+            },
+        }
+    }
+}
+
 /// Why a request is not believed.
 #[derive(Debug)]
 pub(crate) enum Refused {

@@ -38,6 +38,8 @@ pub struct Cx {
     door: Arc<Door>,
     operation: &'static OperationShape,
     caller: Arc<Caller>,
+    /// Who a token in the request proved to call, where nobody signs.
+    proven: OnceLock<Arc<Caller>>,
     region: Region,
     now: Timestamp,
     request_id: Arc<str>,
@@ -91,6 +93,7 @@ impl Cx {
             view: door.parts.store.view(scope),
             operation,
             caller,
+            proven: OnceLock::new(),
             region: authenticated.region.clone(),
             now,
             request_id: request_id.into(),
@@ -108,12 +111,34 @@ impl Cx {
 
     /// Who calls.
     pub fn caller(&self) -> &Caller {
-        &self.caller
+        self.shared_caller()
+    }
+
+    fn shared_caller(&self) -> &Arc<Caller> {
+        self.proven.get().unwrap_or(&self.caller)
+    }
+
+    /// Says who calls an operation that nobody signs: the handler has proven
+    /// the token in the request. Until then the caller is nobody, who may ask
+    /// for nothing, and of whom nothing is recorded.
+    ///
+    /// # Panics
+    ///
+    /// If the operation is signed, or who calls has been said.
+    pub fn is_proven_to_be(&self, caller: Caller) {
+        assert!(self.operation.unsigned, "a signature has proven who calls");
+        let news = self.proven.set(Arc::new(caller)).is_ok();
+        assert!(news, "one request is one caller's");
+    }
+
+    /// Whether nobody has proven to call.
+    pub(crate) fn is_nobodys(&self) -> bool {
+        self.operation.unsigned && self.via.is_none() && self.proven.get().is_none()
     }
 
     /// The account the caller acts in.
     pub fn account(&self) -> AccountId {
-        self.caller.account
+        self.caller().account
     }
 
     /// The region the call was signed for; `us-east-1` for global services.
@@ -290,7 +315,7 @@ impl Cx {
             .1
             .state(keys, "aws:resourceorgid", "aws:resourceorgpaths");
         Ok(Question {
-            caller: Arc::clone(&self.caller),
+            caller: Arc::clone(self.shared_caller()),
             policies,
             standing,
             own_action: self.operation.action,
@@ -300,8 +325,12 @@ impl Cx {
 
     /// The organisation of the caller's account: the principal's own, or the
     /// source's where a service acts for a resource of the account. A service
-    /// belongs to no organisation itself.
+    /// belongs to no organisation itself, nor does the bearer of a foreign
+    /// provider's token.
     fn callers_organization(&self, keys: &mut Context<'static>, standing: &Standing) {
+        if self.proven.get().is_some() {
+            return;
+        }
         let via = self.via.as_ref();
         match self.caller.principal.who() {
             Who::Service { .. } if via.is_some_and(Via::is_on_behalf) => {
@@ -327,7 +356,7 @@ impl Cx {
         if let Some(policies) = self.policies.get() {
             return Ok(Arc::clone(policies));
         }
-        let policies = self.door.parts.directory.policies(&self.caller).get().await?;
+        let policies = self.door.parts.directory.policies(self.caller()).get().await?;
         Ok(Arc::clone(self.policies.get_or_init(|| policies)))
     }
 
@@ -356,7 +385,7 @@ impl Cx {
     /// all temporary credentials, absent on long-term ones, unless the handler
     /// has just seen a code.
     fn mfa_keys(&self, keys: &mut Context<'static>) {
-        let Some(session) = &self.caller.session else {
+        let Some(session) = &self.caller().session else {
             return;
         };
         if keys.get("aws:multifactorauthpresent").is_some() {
@@ -440,7 +469,7 @@ impl Cx {
     /// An answer that nobody authorized does not leave: the handler is at fault.
     pub(crate) fn refuse_unauthorized<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
         match outcome {
-            Ok(_) if !self.authorized.load(Ordering::Relaxed) => Err(Fault::server(
+            Ok(_) if !self.authorized.load(Ordering::Relaxed) || self.is_nobodys() => Err(Fault::server(
                 "InternalFailure",
                 "the handler answered without asking for permission",
             )),
@@ -470,13 +499,13 @@ impl Cx {
             shared_event_id: shared.as_deref(),
             read_only: self.operation.read_only,
             resources: &gathered.touched,
-            account: Some(self.caller.account),
+            account: Some(self.account()),
             tls: self.peer.tls.as_deref(),
             decision: decision.as_deref(),
         };
         copies::of(
             &own,
-            &self.caller,
+            self.caller(),
             self.invoked_by(),
             &gathered.owners,
             &gathered.weighed,

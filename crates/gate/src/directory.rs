@@ -236,6 +236,16 @@ pub struct Session {
     pub source_identity: Option<String>,
     /// The policies passed when the session was made; `None` if none were.
     pub policies: Option<Vec<Attached>>,
+    /// The OpenID Connect provider that vouched for its bearer, for the record.
+    pub web_identity: Option<WebIdentity>,
+}
+
+/// What the record tells of an OpenID Connect provider (`webIdFederationData`).
+pub struct WebIdentity {
+    /// Its ARN.
+    pub provider: String,
+    /// Condition keys and their values.
+    pub attributes: Vec<(String, String)>,
 }
 
 /// The role or user that a session comes from.
@@ -269,7 +279,33 @@ impl Caller {
     }
 }
 
+/// How the record tells of somebody whom a foreign provider vouches for.
+pub struct Vouched<'a> {
+    /// `principalId`: of a web identity `PROVIDER:AUDIENCE:SUBJECT`, of SAML `QUALIFIER:SUBJECT`.
+    pub principal_id: &'a str,
+    /// `userName`: the subject.
+    pub user_name: &'a str,
+    /// `identityProvider`
+    pub identity_provider: &'a str,
+}
+
 impl Caller {
+    /// Who has not proven anything. It acts in no account; zeros stand for that.
+    pub(crate) fn nobody() -> Caller {
+        let no_account = AccountId::from_number(0).expect("zero has at most twelve digits");
+        Caller::new(Principal::anonymous(), no_account, String::new(), None)
+    }
+
+    /// Somebody whom a foreign provider vouches for, about to become a role of
+    /// `account`. `principal` is the bearer of the provider's token.
+    pub fn vouched_for(principal: Principal, account: AccountId, vouched: &Vouched<'_>) -> Caller {
+        let identity = crate::record::vouched_identity(&principal, vouched);
+        Caller {
+            identity: OnceLock::from(identity),
+            ..Caller::new(principal, account, String::new(), None)
+        }
+    }
+
     /// The record's `userIdentity` (CloudTrail, "userIdentity element").
     pub(crate) fn identity_json(&self) -> &str {
         self.identity.get_or_init(|| crate::record::user_identity(self))

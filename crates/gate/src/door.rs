@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use journal::Space;
 use shape::{OperationShape, Protocol, ServiceShape};
 use wire::sigv4::canonical::normalized_path;
-use wire::sigv4::{Claim, RequestParts, SignatureFault};
+use wire::sigv4::{Claim, RequestParts};
 use wire::{Answer, RequestHead, Router};
 
 use crate::authenticate::{Authenticated, Refused, authenticate};
@@ -301,15 +301,8 @@ impl Door {
             return tell(operation, &wire_fault(&fault, operation), request_id);
         }
         let authenticated = match claim {
-            // Nobody signs these; what is not implemented is told to anyone.
-            Err(SignatureFault::Unsigned) if operation.unsigned && self.route(operation).is_none() => {
-                self.metrics.refuse(Refusal::Route);
-                return tell(
-                    operation,
-                    &wire_fault(&unimplemented(operation), operation),
-                    request_id,
-                );
-            }
+            // Nobody signs these: a token in the request will tell who calls.
+            _ if operation.unsigned => Ok(Authenticated::nobody(service, &self.parts.home)),
             Ok(claim) => {
                 let directory = self.parts.directory.as_ref();
                 let asked = (service, Some(operation.action));
@@ -416,6 +409,9 @@ impl Door {
     /// Writes the record, then lets the answer go.
     async fn finish(&self, cx: &Cx, outcome: Result<Done, Fault>) -> Answer {
         let operation = cx.operation();
+        if cx.is_nobodys() {
+            return self.refuse_nobody(cx, outcome);
+        }
         let fault = outcome.as_ref().err().map(|fault| wire_fault(fault, operation));
         log_detail(cx, outcome.as_ref().err());
         let elements = outcome
@@ -448,6 +444,21 @@ impl Door {
         }
         cx.keep_decisions();
         answer
+    }
+
+    /// Tells why nobody was proven to call. As of every request that is not
+    /// authenticated there is no record: strangers could fill the disk.
+    fn refuse_nobody(&self, cx: &Cx, outcome: Result<Done, Fault>) -> Answer {
+        let Err(fault) = cx.refuse_unauthorized(outcome) else {
+            unreachable!("what nobody is answered is a refusal")
+        };
+        log_detail(cx, Some(&fault));
+        self.metrics.refuse(Refusal::Authentication);
+        tell(
+            cx.operation(),
+            &wire_fault(&fault, cx.operation()),
+            cx.request_id(),
+        )
     }
 
     /// Writes the record of a call from inside, then lets its output go.

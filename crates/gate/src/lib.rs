@@ -8,7 +8,8 @@
 //! which `organizations` does.
 //!
 //! Invariants:
-//! - enforcement is always on: there is no unsigned or test bypass, and an
+//! - enforcement is always on: there is no test bypass; what AWS lets nobody
+//!   sign is nobody's until its handler has proven the token in it, and an
 //!   answer whose handler never asked for permission does not leave;
 //! - the record of an authenticated call is written before its answer leaves,
 //!   and a call that cannot be recorded is refused;
@@ -52,7 +53,7 @@ pub use at_hand::AtHand;
 pub use cx::{Cx, OnBehalf};
 pub use directory::{
     Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
-    SessionIssuer, SigningKeys, Use,
+    SessionIssuer, SigningKeys, Use, Vouched, WebIdentity,
 };
 pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
 pub use fault::Fault;

@@ -10,10 +10,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ground::{AccountId, Region, Timestamp};
-use policy::Who;
+use policy::{Principal, Who};
 use shape::{Kind, Shape, Structure, Value};
 
-use crate::directory::Caller;
+use crate::directory::{Caller, Vouched};
 use crate::jobs::Event;
 use crate::limits::{RECORD_MESSAGE_BYTES_MAX, RECORD_PARAMETERS_BYTES_MAX, RECORD_USER_AGENT_BYTES_MAX};
 
@@ -248,8 +248,6 @@ pub(crate) fn user_identity(caller: &Caller) -> String {
         Who::User { .. } => "IAMUser",
         Who::AssumedRole { .. } => "AssumedRole",
         Who::FederatedUser { .. } => "FederatedUser",
-        Who::WebIdentity { .. } => "WebIdentityUser",
-        Who::Saml { .. } => "SAMLUser",
         _ => "Unknown",
     };
     out.push_str("{\"type\":\"");
@@ -273,6 +271,18 @@ pub(crate) fn user_identity(caller: &Caller) -> String {
             text_member(&mut out, "userName", &issuer.name);
             out.push_str("},");
         }
+        if let Some(web) = &session.web_identity {
+            out.push_str("\"webIdFederationData\":{\"federatedProvider\":");
+            json_text(&mut out, &web.provider);
+            out.push_str(",\"attributes\":{");
+            for (at, (key, value)) in web.attributes.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                json_text(&mut out, key);
+                out.push(':');
+                json_text(&mut out, value);
+            }
+            out.push_str("}},");
+        }
         out.push_str("\"attributes\":{\"creationDate\":");
         json_text(&mut out, &session.issued.iso8601_seconds());
         text_member(
@@ -286,6 +296,21 @@ pub(crate) fn user_identity(caller: &Caller) -> String {
         }
         out.push('}');
     }
+    out.push('}');
+    out
+}
+
+/// The bearer of a foreign provider's token as `userIdentity`. It has no account.
+pub(crate) fn vouched_identity(principal: &Principal, vouched: &Vouched<'_>) -> String {
+    let kind = match principal.who() {
+        Who::Saml { .. } => "SAMLUser",
+        _ => "WebIdentityUser",
+    };
+    let mut out = String::from("{\"type\":");
+    json_text(&mut out, kind);
+    text_member(&mut out, "principalId", vouched.principal_id);
+    text_member(&mut out, "userName", vouched.user_name);
+    text_member(&mut out, "identityProvider", vouched.identity_provider);
     out.push('}');
     out
 }

@@ -14,7 +14,8 @@ use policy::{Attached, Document, DocumentKind, Holder, ResourcePolicyKind, Value
 
 use crate::error::Error;
 use crate::model::{
-    EntityKind, Group, InstanceProfile, ManagedPolicy, MfaDevice, PolicyArn, Role, Tags, User, arn,
+    EntityKind, Group, InstanceProfile, ManagedPolicy, MfaDevice, OidcProvider, PolicyArn, Role,
+    SamlProvider, Tags, User, arn,
 };
 use crate::store::{Entity, KeyHolder, Policy, rows};
 
@@ -254,6 +255,49 @@ pub(crate) async fn mfa_device(
     existing(ask(cx, access).await?, || no_device(serial_number))
 }
 
+/// As records name OpenID Connect providers.
+const OIDC_PROVIDER: &str = "AWS::IAM::OIDCProvider";
+/// As records name SAML providers.
+const SAML_PROVIDER: &str = "AWS::IAM::SAMLProvider";
+
+/// The OpenID Connect provider with this ARN.
+pub(crate) async fn oidc_provider(
+    cx: &Cx,
+    arn: &str,
+    asking: Asking<'_>,
+) -> Result<Permit<Arc<OidcProvider>>, Error> {
+    let provider = rows(cx).oidc_provider_of(parsed(arn)?).await?;
+    let tags = provider.as_ref().map(|provider| provider.tags.clone());
+    let access = Access::to(provider, arn).recorded_as(OIDC_PROVIDER);
+    let access = asking.add_to(with_resource_tags(access, &tags.unwrap_or_default()), None);
+    existing(ask(cx, access).await?, || {
+        Error::NoSuch(format!("OpenIDConnect Provider not found for arn {arn}"))
+    })
+}
+
+/// The SAML provider with this ARN.
+pub(crate) async fn saml_provider(
+    cx: &Cx,
+    arn: &str,
+    asking: Asking<'_>,
+) -> Result<Permit<Arc<SamlProvider>>, Error> {
+    let provider = rows(cx).saml_provider_of(parsed(arn)?).await?;
+    let tags = provider.as_ref().map(|provider| provider.tags.clone());
+    let access = Access::to(provider, arn).recorded_as(SAML_PROVIDER);
+    let access = asking.add_to(with_resource_tags(access, &tags.unwrap_or_default()), None);
+    existing(ask(cx, access).await?, || {
+        Error::NoSuch(format!("Manifest not found for arn {arn}"))
+    })
+}
+
+/// The text, if it is an ARN.
+fn parsed(arn: &str) -> Result<&str, Error> {
+    match Arn::parse(arn) {
+        Ok(_) => Ok(arn),
+        Err(_) => Err(Error::Validation("Invalid ARN:  Could not be parsed!".to_owned())),
+    }
+}
+
 /// There is no such device, or not of that user.
 pub(crate) fn no_device(serial_number: &str) -> Error {
     Error::NoSuch(format!(
@@ -359,10 +403,7 @@ pub(crate) async fn own_policy(
 
 /// Reads the ARN of a managed policy.
 pub(crate) fn policy_arn(arn: &str) -> Result<PolicyArn, Error> {
-    if Arn::parse(arn).is_err() {
-        return Err(Error::Validation("Invalid ARN:  Could not be parsed!".to_owned()));
-    }
-    PolicyArn::parse(arn).ok_or_else(|| Error::InvalidInput(format!("ARN {arn} is not valid.")))
+    PolicyArn::parse(parsed(arn)?).ok_or_else(|| Error::InvalidInput(format!("ARN {arn} is not valid.")))
 }
 
 /// A thing that is about to be made, named `kind` + `path` + `name`.
@@ -382,6 +423,8 @@ pub(crate) async fn new<T>(
         let tagging = match kind {
             "instance-profile" => "iam:TagInstanceProfile",
             "mfa" => "iam:TagMFADevice",
+            "oidc-provider" => "iam:TagOpenIDConnectProvider",
+            "saml-provider" => "iam:TagSAMLProvider",
             "policy" => "iam:TagPolicy",
             "role" => "iam:TagRole",
             _ => "iam:TagUser",
@@ -396,6 +439,8 @@ fn recorded_kind(kind: &str) -> &'static str {
         "group" => "AWS::IAM::Group",
         "instance-profile" => "AWS::IAM::InstanceProfile",
         "mfa" => "AWS::IAM::VirtualMFADevice",
+        "oidc-provider" => OIDC_PROVIDER,
+        "saml-provider" => SAML_PROVIDER,
         "policy" => "AWS::IAM::Policy",
         "role" => "AWS::IAM::Role",
         _ => "AWS::IAM::User",

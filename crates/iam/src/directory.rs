@@ -17,7 +17,7 @@ use crypto::RootKey;
 use futures_util::future::BoxFuture;
 use gate::{
     AtHand, Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
-    SessionIssuer, Use,
+    SessionIssuer, Use, WebIdentity,
 };
 use ground::{AccountId, Arn, Region, Timestamp, id};
 use policy::{Attached, Context, Document, DocumentKind, Holder, Parent, Principal, Who};
@@ -221,6 +221,14 @@ impl Identities {
             issuer,
             source_identity: claims.source_identity.clone(),
             policies: session_policies(&rows, &claims).await?,
+            web_identity: claims
+                .federated
+                .as_ref()
+                .filter(|it| it.is_web)
+                .map(|it| WebIdentity {
+                    provider: it.provider.clone(),
+                    attributes: it.keys.clone(),
+                }),
         };
         let expires = Some(claims.expires);
         let caller = Arc::new(Caller::new(principal, account, key_id.to_owned(), Some(session)));
@@ -269,6 +277,7 @@ impl Identities {
             }),
             source_identity: None,
             policies: None,
+            web_identity: None,
         };
         let principal = principal.with_keys(keys);
         Ok(Some(Caller::new(
@@ -532,6 +541,12 @@ async fn session_principal(
     let mut keys = principal_tags(own_tags.iter().filter(overridden).chain(&claims.tags));
     keys.insert("aws:TokenIssueTime", claims.issued);
     keys.insert_if_known("aws:SourceIdentity", claims.source_identity.clone());
+    if let Some(federated) = &claims.federated {
+        keys.insert("aws:FederatedProvider", federated.provider.clone());
+        for (key, value) in &federated.keys {
+            keys.insert(key.clone(), value.clone());
+        }
+    }
     if !claims.transitive_tag_keys.is_empty() {
         keys.insert(
             TRANSITIVE_TAG_KEYS,

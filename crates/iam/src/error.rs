@@ -24,6 +24,15 @@ pub enum Error {
     /// A secret could not be sealed.
     #[error("a secret could not be sealed")]
     Crypto(#[from] crypto::Error),
+    /// A foreign provider's token is out of date.
+    #[error("{0}")]
+    ExpiredIdentityToken(String),
+    /// A foreign provider cannot be reached.
+    #[error("The identity provider could not be reached, or did not answer in time.")]
+    IdpCommunication,
+    /// A foreign provider says that it did not let its user in.
+    #[error("{0}")]
+    IdpRejectedClaim(String),
     /// Something else must be deleted first.
     #[error("{0}")]
     DeleteConflict(&'static str),
@@ -41,6 +50,9 @@ pub enum Error {
     /// An argument makes no sense for a reason the model does not tell.
     #[error("{0}")]
     InvalidInput(String),
+    /// A foreign provider's token is not believed.
+    #[error("{0}")]
+    InvalidIdentityToken(String),
     /// STS's word for an argument that contradicts another.
     #[error("{0}")]
     InvalidParameterValue(&'static str),
@@ -155,6 +167,10 @@ impl From<&Error> for Fault {
             | Error::VersionMissing { .. } => ("NoSuchEntity", 404),
             Error::DeleteConflict(_) => ("DeleteConflict", 409),
             Error::Exists { .. } | Error::PolicyExists(_) | Error::Taken(_) => ("EntityAlreadyExists", 409),
+            Error::ExpiredIdentityToken(_) => ("ExpiredTokenException", 400),
+            Error::IdpCommunication => ("IDPCommunicationError", 400),
+            Error::IdpRejectedClaim(_) => ("IDPRejectedClaim", 403),
+            Error::InvalidIdentityToken(_) => ("InvalidIdentityToken", 400),
             Error::InvalidInput(_) => ("InvalidInput", 400),
             Error::InvalidParameterValue(_) => ("InvalidParameterValue", 400),
             Error::InvalidAuthenticationCode => ("InvalidAuthenticationCode", 403),

@@ -11,8 +11,8 @@
 //! - an acknowledged change binds the very next call on this node;
 //! - secrets are sealed under the account's own key and shown once.
 //!
-//! Absent by design: a console to sign in to, SAML and OIDC providers.
-//! Those that clients look for before they delete a user are listed as the none there
+//! Absent by design: a console to sign in to. Those that clients look for
+//! before they delete a user are listed as the none there
 //! are; what is not in the tables below is refused.
 
 mod access;
@@ -40,6 +40,7 @@ pub use bootstrap::{BootstrapError, RootCredential, bootstrap_access_key, bootst
 pub use directory::Identities;
 pub use error::Error;
 pub use last_used::LastUses;
+pub use sts::issuers::Issuers;
 
 /// The state that IAM's handlers share; all else is in the store.
 pub struct Iam {
@@ -52,14 +53,30 @@ pub struct Iam {
 }
 
 /// The state that STS's handlers share; tokens carry all else.
-#[derive(Default)]
 pub struct Sts {
+    /// The keys of OpenID Connect providers.
+    issuers: Issuers,
     /// Wrong one-time codes of late.
     guesses: mfa::Guesses,
 }
 
+const ENCRYPTED_ASSERTIONS: &str = "encrypted assertions are not supported";
+
 /// Input members that are refused whenever they ask for something we do not do.
 const REFUSED: &[gate::Refused] = &[
+    ("CreateSAMLProvider", "AddPrivateKey", ENCRYPTED_ASSERTIONS),
+    (
+        "CreateSAMLProvider",
+        "AssertionEncryptionMode",
+        ENCRYPTED_ASSERTIONS,
+    ),
+    ("UpdateSAMLProvider", "AddPrivateKey", ENCRYPTED_ASSERTIONS),
+    (
+        "UpdateSAMLProvider",
+        "AssertionEncryptionMode",
+        ENCRYPTED_ASSERTIONS,
+    ),
+    ("UpdateSAMLProvider", "RemovePrivateKey", ENCRYPTED_ASSERTIONS),
     (
         "SimulateCustomPolicy",
         "ResourceHandlingOption",
@@ -194,6 +211,31 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::TagMFADevice>(ops::tag::tag_mfa_device)
         .on::<iam_api::UntagMFADevice>(ops::tag::untag_mfa_device)
         .on::<iam_api::ListMFADeviceTags>(ops::tag::list_mfa_device_tags)
+        // Foreign identity providers.
+        .on::<iam_api::CreateOpenIDConnectProvider>(ops::oidc_provider::create_open_id_connect_provider)
+        .on::<iam_api::GetOpenIDConnectProvider>(ops::oidc_provider::get_open_id_connect_provider)
+        .on::<iam_api::ListOpenIDConnectProviders>(ops::oidc_provider::list_open_id_connect_providers)
+        .on::<iam_api::DeleteOpenIDConnectProvider>(ops::oidc_provider::delete_open_id_connect_provider)
+        .on::<iam_api::UpdateOpenIDConnectProviderThumbprint>(
+            ops::oidc_provider::update_open_id_connect_provider_thumbprint,
+        )
+        .on::<iam_api::AddClientIDToOpenIDConnectProvider>(
+            ops::oidc_provider::add_client_id_to_open_id_connect_provider,
+        )
+        .on::<iam_api::RemoveClientIDFromOpenIDConnectProvider>(
+            ops::oidc_provider::remove_client_id_from_open_id_connect_provider,
+        )
+        .on::<iam_api::TagOpenIDConnectProvider>(ops::oidc_provider::tag_open_id_connect_provider)
+        .on::<iam_api::UntagOpenIDConnectProvider>(ops::oidc_provider::untag_open_id_connect_provider)
+        .on::<iam_api::ListOpenIDConnectProviderTags>(ops::oidc_provider::list_open_id_connect_provider_tags)
+        .on::<iam_api::CreateSAMLProvider>(ops::saml_provider::create_saml_provider)
+        .on::<iam_api::GetSAMLProvider>(ops::saml_provider::get_saml_provider)
+        .on::<iam_api::ListSAMLProviders>(ops::saml_provider::list_saml_providers)
+        .on::<iam_api::UpdateSAMLProvider>(ops::saml_provider::update_saml_provider)
+        .on::<iam_api::DeleteSAMLProvider>(ops::saml_provider::delete_saml_provider)
+        .on::<iam_api::TagSAMLProvider>(ops::saml_provider::tag_saml_provider)
+        .on::<iam_api::UntagSAMLProvider>(ops::saml_provider::untag_saml_provider)
+        .on::<iam_api::ListSAMLProviderTags>(ops::saml_provider::list_saml_provider_tags)
         // What cannot be created here, and is told to be missing.
         .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
@@ -237,10 +279,16 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .done()
 }
 
-/// The operations of STS.
-pub fn sts_service() -> Service {
-    Table::new(&sts_api::SERVICE, Sts::default())
+/// The operations of STS, which has the keys of OpenID Connect providers from `issuers`.
+pub fn sts_service(issuers: Issuers) -> Service {
+    let sts = Sts {
+        issuers,
+        guesses: mfa::Guesses::default(),
+    };
+    Table::new(&sts_api::SERVICE, sts)
         .on::<sts_api::AssumeRole>(sts::assume_role::assume_role)
+        .on::<sts_api::AssumeRoleWithSAML>(sts::saml::assume_role_with_saml)
+        .on::<sts_api::AssumeRoleWithWebIdentity>(sts::web_identity::assume_role_with_web_identity)
         .on::<sts_api::GetAccessKeyInfo>(sts::caller::get_access_key_info)
         .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)
         .on::<sts_api::GetFederationToken>(sts::federation_token::get_federation_token)

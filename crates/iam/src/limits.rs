@@ -60,6 +60,8 @@ pub(crate) const SIMULATIONS_PER_PAGE_MAX: usize = 250;
 
 /// Seconds a role session lasts when nothing is asked (STS API Reference, AssumeRole).
 pub(crate) const ROLE_SESSION_DEFAULT_SECONDS: u32 = 3_600;
+/// Shortest session of a role, in seconds (STS API Reference, AssumeRole).
+pub(crate) const ROLE_SESSION_MIN_SECONDS: u32 = 900;
 /// Longest session a role permits unless it says otherwise (IAM API Reference, CreateRole).
 pub(crate) const MAX_SESSION_DURATION_DEFAULT_SECONDS: u32 = 3_600;
 /// Longest session of a role assumed by a session (IAM User Guide, "Role chaining").
@@ -108,6 +110,32 @@ pub(crate) const REPORT_PART_BYTES_MAX: usize = 1024 * 1024;
 /// Deletions of service-linked roles that an account can ask about. Ours: the
 /// oldest are forgotten.
 pub(crate) const DELETION_TASKS_KEPT_MAX: usize = 100;
+/// OpenID Connect providers in an account.
+pub(crate) const OIDC_PROVIDERS_MAX: u32 = 100;
+/// Client ids of an OpenID Connect provider (IAM API Reference, CreateOpenIDConnectProvider).
+pub(crate) const OIDC_CLIENT_IDS_MAX: usize = 100;
+/// Thumbprints of an OpenID Connect provider (same page).
+pub(crate) const OIDC_THUMBPRINTS_MAX: usize = 5;
+/// Characters of an OpenID Connect provider's address (same page).
+pub(crate) const OIDC_URL_CHARACTERS_MAX: usize = 255;
+/// For how long the keys of an issuer are kept. Ours: an issuer that takes a
+/// key back is believed within this time.
+pub(crate) const KEYS_KEPT_FOR: Duration = Duration::from_secs(600);
+/// How soon after keys were fetched an unknown one has them fetched again. Ours.
+pub(crate) const KEYS_ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// For how long an issuer that told no keys is not asked again. Ours: longer
+/// than asking may take, so that those who wait meanwhile do not ask in turn.
+pub(crate) const KEYS_FAILED_FOR: Duration = Duration::from_secs(15);
+/// Issuers whose keys one node keeps. Ours.
+pub(crate) const ISSUERS_KEPT_MAX: usize = 1_000;
+/// How far a provider's clock may be ahead of ours. Ours: that of signatures.
+pub(crate) const PROVIDER_CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// Tags of a session (STS API Reference, AssumeRole, `Tags`).
+pub(crate) const SESSION_TAGS_MAX: usize = 50;
+/// SAML providers in an account.
+pub(crate) const SAML_PROVIDERS_MAX: u32 = 100;
+/// For how long metadata without `validUntil` may be used: a hundred years, as AWS shows.
+pub(crate) const SAML_PROVIDER_DEFAULT_VALIDITY: Duration = Duration::from_secs(36_525 * 86_400);
 
 /// Virtual MFA devices in an account, assigned or not: as many as users.
 pub(crate) const MFA_DEVICES_MAX: u32 = USERS_MAX;

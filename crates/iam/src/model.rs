@@ -12,6 +12,7 @@ mod login_profile;
 pub(crate) mod mfa_device;
 mod name;
 pub(crate) mod password_policy;
+pub(crate) mod provider;
 pub(crate) mod service_linked;
 mod tags;
 mod trust;
@@ -27,6 +28,7 @@ pub(crate) use login_profile::LoginProfile;
 pub(crate) use mfa_device::{Assigned, Counter, MfaDevice};
 pub(crate) use name::{PolicyArn, fold};
 pub(crate) use password_policy::PasswordPolicy;
+pub(crate) use provider::{OidcProvider, SamlProvider};
 pub(crate) use tags::{CaseOfKeys, Tag, Tags};
 pub(crate) use trust::TrustPolicy;
 
@@ -282,6 +284,10 @@ pub(crate) struct Summary {
     pub(crate) mfa_devices: u32,
     #[serde(default)]
     pub(crate) mfa_devices_in_use: u32,
+    #[serde(default)]
+    pub(crate) oidc_providers: u32,
+    #[serde(default)]
+    pub(crate) saml_providers: u32,
 }
 
 /// Changes with every change of the account's identities.

@@ -19,6 +19,7 @@ mod credential_report;
 mod instance_profile;
 mod login_profile;
 mod mfa;
+mod provider;
 mod service_linked;
 
 use std::sync::Arc;
@@ -53,6 +54,10 @@ pub(crate) use login_profile::{delete_login_profile, put_login_profile};
 pub(crate) use mfa::{
     MFA_COUNTERS, MFA_DEVICES, delete_mfa_device, mfa_row, put_assigned_mfa_device, put_mfa_counter,
     put_mfa_device, put_released_mfa_device,
+};
+pub(crate) use provider::{
+    OIDC_PROVIDERS, SAML_PROVIDERS, delete_oidc_provider, delete_saml_provider, put_oidc_provider,
+    put_saml_provider,
 };
 pub(crate) use service_linked::{DeletionTask, put_deletion_tasks};
 

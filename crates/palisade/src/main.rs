@@ -5,6 +5,7 @@ mod backup;
 mod client;
 mod command;
 mod credentials;
+mod federation;
 mod files;
 mod seed;
 mod settings;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use ground::{AccountId, Clock, Region};
 use serde::Deserialize;
 
+use crate::federation::FederationSettings;
 use crate::files;
 use crate::world::Layout;
 
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) tls: TlsSettings,
     /// The record of calls.
     pub(crate) audit: AuditSettings,
+    /// Where the keys of OpenID Connect issuers come from (docs/federation.md).
+    pub(crate) federation: FederationSettings,
     /// How the log on standard error is written. Default: JSON lines.
     pub(crate) log: LogSettings,
     /// What connections may take. Every default is safe.
@@ -44,6 +47,7 @@ impl Default for Settings {
             store: StoreSettings::default(),
             tls: TlsSettings::default(),
             audit: AuditSettings::default(),
+            federation: FederationSettings::default(),
             log: LogSettings::default(),
             limits: LimitsSettings::default(),
         }

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) roots: Vec<(AccountId, RootCredential)>,
     /// What must be there beside them; dev alone has one.
     pub(crate) seed: Option<Seed>,
+    /// The keys of OpenID Connect issuers.
+    pub(crate) issuers: iam::Issuers,
 }
 
 /// An open door and what must be closed behind it.
@@ -77,7 +79,7 @@ impl World {
         let reset = (self.mode == Mode::Dev).then(|| reset(Arc::clone(&accounts)));
         let identities = Arc::new(iam::Identities::new(store.clone(), Arc::clone(&self.root_key)));
         let parts = gate::Parts {
-            services: services(identities.last_uses()),
+            services: services(identities.last_uses(), self.issuers),
             directory: identities,
             guardrails: Arc::new(organizations::Organizations::new(store.clone())),
             store: store.clone(),
@@ -207,10 +209,10 @@ fn reset(accounts: Arc<Accounts>) -> gate::Reset {
 }
 
 /// Every service, in the order of `COVERAGE.md`.
-pub(crate) fn services(uses: Arc<iam::LastUses>) -> Vec<gate::Service> {
+pub(crate) fn services(uses: Arc<iam::LastUses>, issuers: iam::Issuers) -> Vec<gate::Service> {
     vec![
         iam::service(uses),
-        iam::sts_service(),
+        iam::sts_service(issuers),
         organizations::service(),
         kms::service(),
     ]

@@ -4,6 +4,8 @@
 //! failure that says what to install; nothing is skipped.
 
 pub mod client;
+pub mod issuer;
 pub mod postgres;
 pub mod program;
+pub mod saml;
 pub mod sample;

@@ -108,9 +108,9 @@ impl Cx {
             None => Vec::new(),
         };
         forwarded.push(invoker);
-        let mut identity = self.caller.identity_json().to_owned();
+        let mut identity = self.caller().identity_json().to_owned();
         // A service's own identity says who invokes already.
-        if !matches!(self.caller.principal.who(), Who::Service { .. }) {
+        if !matches!(self.caller().principal.who(), Who::Service { .. }) {
             identity.pop();
             record::text_member(&mut identity, "invokedBy", invoker);
             identity.push('}');
@@ -122,7 +122,8 @@ impl Cx {
             on_behalf: None,
             identity,
         };
-        self.call_via::<O>(Arc::clone(&self.caller), via, input).await
+        self.call_via::<O>(Arc::clone(self.shared_caller()), via, input)
+            .await
     }
 
     /// Calls another operation as the service itself, for a resource of its own.
@@ -172,7 +173,7 @@ impl Cx {
     pub(super) fn identity_json(&self) -> &str {
         match &self.via {
             Some(via) => &via.identity,
-            None => self.caller.identity_json(),
+            None => self.caller().identity_json(),
         }
     }
 

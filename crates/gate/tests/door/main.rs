@@ -8,6 +8,7 @@ mod calls;
 mod copies;
 mod limits;
 mod nodes;
+mod unsigned;
 
 use std::net::SocketAddr;
 use std::path::Path;

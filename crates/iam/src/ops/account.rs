@@ -16,7 +16,7 @@ use crate::limits;
 use crate::store::{self, rows};
 
 /// Quotas, and how much of them is used. What cannot exist here
-/// (certificates, providers, a password or device of root) is counted as the
+/// (certificates, a password or device of root) is counted as the
 /// none that there are.
 pub(crate) async fn get_account_summary(
     _iam: &Iam,
@@ -57,13 +57,13 @@ pub(crate) async fn get_account_summary(
             SummaryKeyType::MFADevices => summary.mfa_devices,
             SummaryKeyType::MFADevicesInUse => summary.mfa_devices_in_use,
             SummaryKeyType::InstanceProfiles => summary.instance_profiles,
+            SummaryKeyType::Providers => summary.oidc_providers + summary.saml_providers,
             SummaryKeyType::AccountAccessKeysPresent => root_keys_present,
             SummaryKeyType::GlobalEndpointTokenVersion => u32::from(token_version),
             SummaryKeyType::ServerCertificates
             | SummaryKeyType::AccountMFAEnabled
             | SummaryKeyType::AccountPasswordPresent
-            | SummaryKeyType::AccountSigningCertificatesPresent
-            | SummaryKeyType::Providers => 0,
+            | SummaryKeyType::AccountSigningCertificatesPresent => 0,
         };
         (key.as_str().to_owned(), i32::try_from(value).unwrap_or(i32::MAX))
     });

@@ -1,4 +1,5 @@
-//! Tags of users, roles, managed policies, instance profiles and MFA devices.
+//! Tags of users, roles, managed policies, instance profiles and MFA devices;
+//! those of providers are with the providers.
 
 use gate::Cx;
 use iam_api::{
@@ -18,14 +19,16 @@ use crate::ops::answer;
 use crate::ops::page::{Listed, Paging};
 use crate::store::{self, Policy};
 
-fn adding(tags: &Tags) -> Asking<'_> {
+/// What a request to add tags says.
+pub(crate) fn adding(tags: &Tags) -> Asking<'_> {
     Asking {
         tags: Some(tags),
         ..Asking::NOTHING
     }
 }
 
-fn removing(keys: &[String]) -> Asking<'_> {
+/// What a request to remove tags says.
+pub(crate) fn removing(keys: &[String]) -> Asking<'_> {
     Asking {
         tag_keys: keys,
         ..Asking::NOTHING
@@ -252,7 +255,12 @@ pub(crate) async fn list_mfa_device_tags(
 }
 
 /// Tags by key.
-fn list(of: &str, tags: &Tags, marker: Option<&str>, max_items: Option<i32>) -> Result<Listed<Tag>, Error> {
+pub(crate) fn list(
+    of: &str,
+    tags: &Tags,
+    marker: Option<&str>,
+    max_items: Option<i32>,
+) -> Result<Listed<Tag>, Error> {
     let paging = Paging::new("ListTags", of, marker, max_items)?;
     let mut sorted: Vec<_> = tags
         .iter()

@@ -67,6 +67,7 @@ pub(crate) async fn get_federation_token(
         source_identity: None,
         mfa: None,
         token_length_min: token_length_min(input.minimum_session_token_size),
+        federated: None,
     };
     let domain = cx.domain_key(account, &Region::us_east_1(), SEALED_FOR);
     let issued = token::issue(&domain, cx.random(), account, wanted)?;

@@ -3,6 +3,10 @@
 pub(crate) mod assume_role;
 pub(crate) mod caller;
 pub(crate) mod federation_token;
+pub(crate) mod issuers;
+pub(crate) mod role_session;
+pub(crate) mod saml;
 pub(crate) mod session_policy;
 pub(crate) mod session_token;
 pub(crate) mod token;
+pub(crate) mod web_identity;

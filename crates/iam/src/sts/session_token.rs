@@ -53,6 +53,7 @@ pub(crate) async fn get_session_token(
         source_identity: None,
         mfa: second_factor.as_ref().map(|_| cx.now()),
         token_length_min: token_length_min(input.minimum_session_token_size),
+        federated: None,
     };
     let domain = cx.domain_key(cx.account(), &Region::us_east_1(), SEALED_FOR);
     let issued = token::issue(&domain, cx.random(), cx.account(), wanted)?;

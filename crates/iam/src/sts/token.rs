@@ -40,6 +40,20 @@ pub(crate) struct Claims {
     /// When a second factor was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mfa: Option<Timestamp>,
+    /// Who vouched for the bearer, if a foreign provider did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) federated: Option<Federated>,
+}
+
+/// What a session keeps of the foreign provider that vouched for its bearer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Federated {
+    /// The provider's ARN: `aws:FederatedProvider`.
+    pub(crate) provider: String,
+    /// Whether it is one of OpenID Connect.
+    pub(crate) is_web: bool,
+    /// Condition keys of its that the session goes on to have.
+    pub(crate) keys: Vec<(String, String)>,
 }
 
 /// Whose session it is.
@@ -116,6 +130,8 @@ pub(crate) struct Wanted {
     pub(crate) mfa: Option<Timestamp>,
     /// Fewest characters of the token.
     pub(crate) token_length_min: usize,
+    /// Who vouched for the bearer, if a foreign provider did.
+    pub(crate) federated: Option<Federated>,
 }
 
 /// Makes the credentials of a session in `account`, whose key is `domain`.
@@ -143,6 +159,7 @@ pub(crate) fn issue(
         transitive_tag_keys: wanted.transitive_tag_keys,
         source_identity: wanted.source_identity,
         mfa: wanted.mfa,
+        federated: wanted.federated,
     };
     let text = serde_json::to_vec(&claims).map_err(|_| crypto::Error::Provider("session claims as JSON"))?;
     let mut text = Secret::new(text);
@@ -209,6 +226,7 @@ mod tests {
             source_identity: Some("bob".into()),
             mfa: None,
             token_length_min,
+            federated: None,
         }
     }
 

@@ -5,8 +5,10 @@
 mod bootstrap;
 mod conversation;
 mod credentials;
+mod saml;
 mod scale;
 mod second_factor;
+mod web_identity;
 mod world;
 
 use conversation::check;
@@ -42,4 +44,6 @@ cases!(
     login_profiles,
     mfa_devices,
     simulate,
+    oidc_providers,
+    saml_providers,
 );

@@ -18,6 +18,9 @@ pub(crate) const HOME: &str = "111122223333";
 /// The other account; its root user is `away`.
 pub(crate) const AWAY: &str = "444455556666";
 
+/// Who does not sign.
+pub(crate) const NOBODY: &str = "nobody";
+
 const ROOT_SECRET: &str = "the root secret that nobody may see";
 const START: Timestamp = Timestamp(1_767_323_045_000);
 
@@ -47,6 +50,11 @@ impl World {
 
     /// Two accounts with nothing but their root users.
     pub(crate) async fn new() -> World {
+        World::with(iam::Issuers::none()).await
+    }
+
+    /// The same, with keys of OpenID Connect issuers.
+    pub(crate) async fn with(issuers: iam::Issuers) -> World {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::Config {
             durable: false,
@@ -73,7 +81,7 @@ impl World {
         let clock = Clock::virtual_from(START);
         let identities = Arc::new(Identities::new(store.clone(), Arc::clone(&root_key)));
         let door = Door::open(Parts {
-            services: vec![iam::service(identities.last_uses()), iam::sts_service()],
+            services: vec![iam::service(identities.last_uses()), iam::sts_service(issuers)],
             directory: identities,
             guardrails: Arc::new(gate::NoGuardrails),
             store: store.clone(),
@@ -135,6 +143,9 @@ impl World {
                 "&{name}={}",
                 utf8_percent_encode(value, NON_ALPHANUMERIC)
             ));
+        }
+        if who == NOBODY {
+            return post(self.address, service, None, query_call(&form)).await;
         }
         let mut signer = self
             .signers

@@ -17,6 +17,7 @@ use iam::RootCredential;
 
 use super::Output;
 use super::env::Running;
+use crate::federation::FederationSettings;
 use crate::files;
 use crate::seed::Seed;
 use crate::settings::{parse_account, parse_region};
@@ -58,6 +59,9 @@ pub(crate) struct Dev {
     /// Users, access keys, roles, policies and KMS keys with fixed ids and secrets (docs/dev-seed.md).
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
+    /// Where the keys of OpenID Connect issuers come from (docs/federation.md).
+    #[arg(long, value_name = "FILE")]
+    federation: Option<PathBuf>,
     /// The machine's clock, or one that moves only by POST /_palisade/clock.
     #[arg(long, value_enum, default_value_t = ClockKind::System)]
     clock: ClockKind,
@@ -113,6 +117,11 @@ impl Dev {
         let random = Random::system();
         // Whatever is wrong with the seed's text must show before anything is made.
         let seed = self.seed.as_deref().map(Seed::read).transpose()?;
+        let federation = match &self.federation {
+            Some(path) => FederationSettings::read(path)?,
+            None => FederationSettings::default(),
+        };
+        let issuers = federation.issuers()?;
         let throw_away = match &self.data {
             Some(_) => None,
             None => Some(
@@ -176,6 +185,7 @@ impl Dev {
             sharing: None,
             roots,
             seed,
+            issuers,
         };
         let opened = world.open().await?;
         let stop = super::serve::told_to_stop()?;

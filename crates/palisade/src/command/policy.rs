@@ -141,7 +141,7 @@ fn known_actions() -> Vec<&'static str> {
         "sts:TagGetWebIdentityToken",
         "sts:TagSession",
     ];
-    let services = crate::world::services(std::sync::Arc::default());
+    let services = crate::world::services(std::sync::Arc::default(), iam::Issuers::none());
     let operations = services.iter().flat_map(|service| service.shape().operations);
     let actions: BTreeSet<&'static str> = operations
         .map(|operation| operation.action)

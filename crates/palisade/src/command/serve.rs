@@ -77,6 +77,7 @@ impl Serve {
             sharing: settings.store.sharing(&layout)?,
             roots: Vec::new(),
             seed: None,
+            issuers: settings.federation.issuers()?,
         };
         let opened = world.open().await?;
         let stop = told_to_stop()?;

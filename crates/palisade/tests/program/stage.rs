@@ -9,6 +9,8 @@ use crypto::key::{EncryptionAlgorithm, KeySpec, PublicKey};
 use crypto::totp::{self, STEP_SECONDS};
 use serde_json::{Map, Value, json};
 use shape::OperationShape;
+use std::sync::OnceLock;
+use testkit::saml::SamlProvider;
 
 use crate::world::{HOME, World, leaf, message};
 
@@ -114,6 +116,7 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
     second_factor(world, operation, &mut given).await;
     simulation(world, operation, &mut given).await;
     access_report(world, operation, &mut given).await;
+    providers(world, operation, &mut given).await;
     // What is taken away or read must have been put there.
     let put = match name {
         "DeleteUserPolicy" | "GetUserPolicy" => Some("iam:PutUserPolicy"),
@@ -273,6 +276,43 @@ async fn access_report(world: &World, operation: &'static OperationShape, given:
     }
     if name == "ListPoliciesGrantingServiceAccess" {
         given.insert("ServiceNamespaces".into(), json!(["kms"]));
+    }
+}
+
+/// A foreign identity provider.
+async fn providers(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    static METADATA: OnceLock<String> = OnceLock::new();
+    let metadata = || METADATA.get_or_init(|| SamlProvider::new("https://idp.example.com/saml").metadata());
+    let url = || format!("https://{}.example.com", world.name("issuer"));
+    match operation.name {
+        "CreateOpenIDConnectProvider" => {
+            given.insert("Url".into(), json!(url()));
+        }
+        "CreateSAMLProvider" => {
+            given.insert("Name".into(), json!(world.name("idp")));
+        }
+        _ if has(operation, "OpenIDConnectProviderArn") => {
+            let made = world
+                .ok("iam:CreateOpenIDConnectProvider", json!({"Url": url()}))
+                .await;
+            let arn = leaf(&made, "OpenIDConnectProviderArn");
+            given.insert("OpenIDConnectProviderArn".into(), json!(arn));
+        }
+        _ if has(operation, "SAMLProviderArn") => {
+            let input = json!({"Name": world.name("idp"), "SAMLMetadataDocument": metadata()});
+            let arn = leaf(
+                &world.ok("iam:CreateSAMLProvider", input).await,
+                "SAMLProviderArn",
+            );
+            given.insert("SAMLProviderArn".into(), json!(arn));
+        }
+        _ => {}
+    }
+    if has(operation, "SAMLMetadataDocument") {
+        given.insert("SAMLMetadataDocument".into(), json!(metadata()));
+    }
+    if operation.name == "UpdateOpenIDConnectProviderThumbprint" {
+        given.insert("ThumbprintList".into(), json!(["0".repeat(40)]));
     }
 }
 

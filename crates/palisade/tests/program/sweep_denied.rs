@@ -5,9 +5,12 @@
 use serde_json::{Value, json};
 use shape::{OperationShape, Protocol};
 use testkit::client::Answer;
+use testkit::sample::{self, Broken};
 
 use crate::stage::{allow_all, prepare, told, trust_policy};
-use crate::world::{Actor, HOME, REGION, World, assert_none, full_name, leaf, message, operations};
+use crate::world::{
+    Actor, HOME, REGION, World, assert_none, full_name, leaf, message, operations, unsigned_operations,
+};
 
 /// Operations that need no permission on AWS either.
 const NEED_NO_PERMISSION: &[(&str, &str)] = &[
@@ -64,9 +67,11 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:CreateAccountAlias", "gives itself the name"),
     ("iam:CreateGroup", "makes a group of its own"),
     ("iam:CreateInstanceProfile", "makes a profile of its own"),
+    ("iam:CreateOpenIDConnectProvider", "makes a provider of its own"),
     ("iam:CreatePolicy", "makes a policy of its own"),
     ("iam:CreateRole", "makes a role of its own"),
     ("iam:CreateServiceLinkedRole", "makes a role of its own"),
+    ("iam:CreateSAMLProvider", "makes a provider of its own"),
     ("iam:CreateUser", "makes a user of its own"),
     ("iam:CreateVirtualMFADevice", "makes a device of its own"),
     ("iam:DeleteAccountPasswordPolicy", "deletes its own"),
@@ -78,8 +83,10 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:ListAccountAliases", "lists its own"),
     ("iam:ListGroups", "lists its own"),
     ("iam:ListInstanceProfiles", "lists its own"),
+    ("iam:ListOpenIDConnectProviders", "lists its own"),
     ("iam:ListPolicies", "lists its own"),
     ("iam:ListRoles", "lists its own"),
+    ("iam:ListSAMLProviders", "lists its own"),
     ("iam:ListUsers", "lists its own"),
     ("iam:ListVirtualMFADevices", "lists its own"),
     ("iam:SetSecurityTokenServicePreferences", "sets its own"),
@@ -322,6 +329,38 @@ pub(crate) async fn those_who_are_not_who_they_say(
         }
     }
     problems
+}
+
+/// What nobody signs takes no signature for a token, and breaks on nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_done_for_those_who_bring_no_token() {
+    let world = World::new().await;
+    let admin = world.user("admin", allow_all()).await;
+    let operations = unsigned_operations();
+    assert_eq!(operations.len(), 2, "SAML and web identity");
+    let mut problems = Vec::new();
+    for operation in operations {
+        let given = prepare(&world, operation).await;
+        let input = world.input(operation, &given);
+        let missing = sample::mutations(operation, &input)
+            .into_iter()
+            .filter(|mutation| mutation.broken == Broken::Missing)
+            .map(|mutation| mutation.input);
+        for input in std::iter::once(input.clone()).chain(missing) {
+            for actor in [None, Some(&admin)] {
+                let answer = world.call_unrecorded(REGION, actor, operation, &input).await;
+                if !(400..500).contains(&answer.status) {
+                    problems.push(format!(
+                        "{} with {input} answered {}",
+                        full_name(operation),
+                        told(&answer)
+                    ));
+                }
+            }
+        }
+    }
+    assert_none(&problems);
+    world.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,7 +27,7 @@ fn kms_with(
         .on::<kms_api::Encrypt>(encrypt);
     vec![
         iam::service(std::sync::Arc::default()),
-        iam::sts_service(),
+        iam::sts_service(iam::Issuers::none()),
         table.done(),
     ]
 }

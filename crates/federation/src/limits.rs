@@ -1,0 +1,23 @@
+//! Every bound of this crate, each with its source.
+
+/// Characters of a token (STS API Reference, `WebIdentityToken`).
+pub const TOKEN_CHARACTERS_MAX: usize = 20_000;
+/// Bytes of a set of keys. Ours: a hundred keys of each kind, which AWS takes,
+/// are well below.
+pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
+/// Keys looked at in a set: a hundred RSA keys and as many EC keys (IAM User
+/// Guide, "Create an OpenID Connect identity provider").
+pub const KEYS_MAX: usize = 200;
+
+/// Bytes of an XML document, a SAML response or metadata. Ours: a response has
+/// at most 100,000 characters of base64 (STS API Reference, `SAMLAssertion`);
+/// metadata must fit into a request's body.
+pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+/// Elements, attributes and texts of a document. Ours.
+pub const DOCUMENT_NODES_MAX: u32 = 20_000;
+/// Attributes of one element, and namespaces in scope of it. Ours.
+pub const ATTRIBUTES_MAX: usize = 64;
+/// Elements inside one another. Ours: a signed response needs about ten.
+pub const DOCUMENT_DEPTH_MAX: usize = 64;
+/// Certificates taken from metadata. Ours.
+pub const CERTIFICATES_MAX: usize = 10;
