@@ -335,7 +335,7 @@ impl<'b> Reading<'b, '_> {
             return Err(mismatch(path, shape));
         }
         let millis = (self.number(path, shape)? * 1000.0).round();
-        if !(millis.abs() <= 9_007_199_254_740_992.0) {
+        if millis.is_nan() || millis.abs() > 9_007_199_254_740_992.0 {
             return Err(mismatch(path, shape));
         }
         #[expect(
