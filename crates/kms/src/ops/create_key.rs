@@ -49,9 +49,9 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
     };
     let mut key = Key {
         id: if is_multi_region {
-            KeyId::generate_multi_region(cx.random())
+            KeyId::generate_multi_region(cx.now(), cx.random())
         } else {
-            KeyId::generate(cx.random())
+            KeyId::generate(cx.now(), cx.random())
         },
         account: cx.account(),
         region: cx.region().clone(),
