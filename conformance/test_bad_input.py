@@ -486,7 +486,7 @@ def test_an_operation_that_is_not_implemented_says_so_and_does_nothing(palisade)
 
 def test_an_operation_that_nobody_signs(palisade):
     request = query(palisade, Action="AssumeRoleWithWebIdentity", RoleArn="arn:aws:iam::111122223333:role/x")
-    refused(request.send(), 400, "InvalidAction", "not implemented")
+    refused(request.send(), 400, "ValidationError", "2 validation errors detected")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "BREW"])
