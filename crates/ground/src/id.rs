@@ -17,11 +17,18 @@ pub fn uuid(mut random: [u8; 16]) -> String {
 /// A version 7 UUID (RFC 9562, 5.7): the moment in milliseconds, then 74 of
 /// the given random bits. Ids made later sort behind, so rows under them are
 /// written side by side instead of all over the store.
-pub fn uuid_at(moment: Timestamp, mut random: [u8; 16]) -> String {
+pub fn uuid_at(moment: Timestamp, random: [u8; 16]) -> String {
+    let mut bytes = led_by(moment, random);
+    bytes[6] = (bytes[6] & 0x0f) | 0x70;
+    hyphenated(bytes)
+}
+
+/// Random bytes of which the first 48 bits are the moment in milliseconds, for
+/// ids that are to sort by their time and must look like other UUIDs.
+pub fn led_by(moment: Timestamp, mut random: [u8; 16]) -> [u8; 16] {
     let milliseconds = u64::try_from(moment.0).unwrap_or(0).to_be_bytes();
     random[..6].copy_from_slice(&milliseconds[2..]);
-    random[6] = (random[6] & 0x0f) | 0x70;
-    hyphenated(random)
+    random
 }
 
 /// The sixteen bytes as text, with the variant of RFC 9562.
