@@ -48,7 +48,10 @@ fn vouched() {
     write("jwt", "good", key.token(&claims).as_bytes());
     let provider = SamlProvider::new("https://idp.example.com/saml");
     let response = Response::new(ground::Timestamp(1_767_323_045_000))
-        .with("Role", &["arn:aws:iam::123456789012:role/R,arn:aws:iam::123456789012:saml-provider/P"])
+        .with(
+            "Role",
+            &["arn:aws:iam::123456789012:role/R,arn:aws:iam::123456789012:saml-provider/P"],
+        )
         .with("RoleSessionName", &["alice"]);
     write("saml", "metadata.xml", provider.metadata().as_bytes());
     write("saml", "response.xml", provider.respond(&response).as_bytes());

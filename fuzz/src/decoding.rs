@@ -115,8 +115,11 @@ pub fn decode_cbor(data: &[u8]) {
     let Some(make) = INPUTS.get(&("kms", operation.name)) else {
         return;
     };
-    let spoken = [("smithy-protocol", "rpc-v2-cbor"), ("content-type", "application/cbor")]
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    let spoken = [
+        ("smithy-protocol", "rpc-v2-cbor"),
+        ("content-type", "application/cbor"),
+    ]
+    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
     let headers = HeaderMap::from_iter(spoken);
     let head = RequestHead {
         method: "POST",
