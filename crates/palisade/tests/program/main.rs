@@ -20,6 +20,7 @@ mod crash;
 mod generate;
 mod policy;
 mod records;
+mod seal;
 mod secrets;
 mod serve;
 mod shared_store;
