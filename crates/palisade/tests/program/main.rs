@@ -18,6 +18,7 @@ mod broken;
 mod cli;
 mod crash;
 mod generate;
+mod memory;
 mod policy;
 mod records;
 mod seal;
