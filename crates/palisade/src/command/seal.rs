@@ -249,8 +249,15 @@ impl Unseal {
         }
         let slots = KeySlots::parse(files::read_text(&path)?.as_bytes())
             .with_context(|| format!("{} cannot be read", path.display()))?;
-        self.unlock(&slots)
-            .with_context(|| format!("the root key of {} stays sealed", layout.0.display()))
+        let root_key = self
+            .unlock(&slots)
+            .with_context(|| format!("the root key of {} stays sealed", layout.0.display()))?;
+        if !root_key.is_locked() {
+            tracing::warn!(
+                "the system lets the root key be swapped out; raise RLIMIT_MEMLOCK (LimitMEMLOCK)"
+            );
+        }
+        Ok(root_key)
     }
 
     fn unlock(&self, slots: &KeySlots) -> Result<RootKey> {
