@@ -120,6 +120,27 @@ async fn another_kms_opens_it_unattended() {
     let plain = leaf(&ok(&kms, &signer, "kms:Decrypt", bound).await, "Plaintext");
     assert_eq!(BASE64.decode(plain).unwrap().len(), 32);
 
+    // Another key of the KMS takes the slot over.
+    let status = done(launch, &["seal", "status", "--data=data", "--json"]).json();
+    let slots = status["slots"].as_array().unwrap();
+    let id = slots.iter().find(|slot| slot["kind"] == "kms").unwrap()["id"].clone();
+    let second = leaf(&ok(&kms, &signer, "kms:CreateKey", json!({})).await, "KeyId");
+    let key_id = format!("--kms-key-id={second}");
+    let rotate = ["seal", "rotate", id.as_str().unwrap()];
+    done(
+        launch,
+        &[
+            &rotate[..],
+            &ADD[2..],
+            &["--slot=kms", &endpoint, &key_id],
+            &means,
+        ]
+        .concat(),
+    );
+    ok(&kms, &signer, "kms:DisableKey", json!({"KeyId": key})).await;
+    let key = second;
+    done(launch, &[&VERIFY[..], &means].concat());
+
     // Wrong credentials, a disabled key, no KMS: it stays sealed and says why; other slots still open.
     let stranger = launch
         .clone()
