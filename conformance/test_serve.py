@@ -44,10 +44,10 @@ class Served:
         path.chmod(0o600)
         return path
 
-    def run(self, *arguments, check=True):
+    def run(self, *arguments, check=True, variables=None):
         done = subprocess.run(
             [str(binary()), *map(str, arguments)],
-            env=clean_environment(self.home),
+            env=clean_environment(self.home) | (variables or {}),
             capture_output=True,
             text=True,
             timeout=60,
@@ -61,13 +61,13 @@ class Served:
         self.credentials = json.loads(self.run("init", "--config", self.config, *flags).stdout)
 
     @contextlib.contextmanager
-    def running(self, scheme="http", verify=None, unseal=None):
+    def running(self, scheme="http", verify=None, unseal=None, variables=None):
         """Serves until the block is left, then kills without warning."""
         unseal = unseal or ["--passphrase-file", self.passphrase]
         with open(self.home / "log", "ab") as log:
             process = subprocess.Popen(
                 [str(binary()), "serve", "--config", str(self.config), *map(str, unseal)],
-                env=clean_environment(self.home),
+                env=clean_environment(self.home) | (variables or {}),
                 stdout=log,
                 stderr=log,
             )

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ground", &["ground"]),
     ("shape", &["shape"]),
     ("pure", &["crypto", "federation", "policy", "wire"]),
+    ("foreign", &["cloudhsm"]),
     ("keeping", &["store", "journal", "outbound"]),
     ("door", &["gate"]),
     ("services", &["iam", "kms", "organizations"]),

@@ -1,19 +1,21 @@
 //! Key slots: independent ways to open a store's root key.
 //!
 //! Every slot wraps the same root key under a key of its own: that of a
-//! passphrase, of a key file, of a systemd credential, or of recovery shares.
+//! passphrase, of a key file, of a systemd credential, of recovery shares, or
+//! one that another KMS, a token or a TPM keeps ([`Keeper`]).
 //! Slots come and go without touching the store's data.
 //!
 //! Invariants: a document always has a slot, except while it is being made; a
-//! recovery slot is entered only after its shares opened it once.
+//! recovery slot is entered only after its shares opened it once, and the last
+//! one stays.
 //!
-//! Absent by design: reading files and credentials (the caller brings their
-//! bytes), and slots in hardware or in another KMS, which need I/O and live
-//! where that is allowed.
+//! Absent by design: reading files and credentials, and asking keepers (the
+//! caller brings the bytes).
 
 mod document;
 mod error;
 mod initialise;
+mod keeper;
 pub(crate) mod passphrase;
 mod shamir;
 mod share;
@@ -32,6 +34,7 @@ pub use document::{
 };
 pub use error::SlotError;
 pub use initialise::{Initialisation, TestedInitialisation, Unconfirmed, UntestedInitialisation};
+pub use keeper::{KEEPER_TEXT_BYTES_MAX, KEPT_BYTES_MAX, Keeper, Kept, KmsKeeper, Pkcs11Keeper, Tpm2Keeper};
 pub use passphrase::{
     Argon2Cost, LANES_MAX, MEMORY_KIB_MAX, MEMORY_KIB_MIN, PASSES_MAX, PASSES_MIN, PASSPHRASE_BYTES_MAX,
     PASSPHRASE_BYTES_MIN,
@@ -61,6 +64,13 @@ pub enum NewSlot<'a> {
     KeyFile(&'a [u8]),
     /// The content of a systemd credential: [`KEY_FILE_BYTES`] random bytes.
     SystemdCredential(&'a [u8]),
+    /// A key that is kept elsewhere.
+    Kept {
+        /// Who keeps it, and what they made of it.
+        keeper: &'a Keeper,
+        /// The key itself: [`KEY_FILE_BYTES`] random bytes.
+        key: &'a [u8],
+    },
 }
 
 /// A secret that may open a slot.
@@ -73,6 +83,13 @@ pub enum SlotSecret<'a> {
     SystemdCredential(&'a [u8]),
     /// Recovery shares as typed.
     RecoveryShares(&'a [&'a str]),
+    /// The key that a keeper gave back.
+    Kept {
+        /// Who gave it.
+        keeper: &'a Keeper,
+        /// The key: [`KEY_FILE_BYTES`] bytes.
+        key: &'a [u8],
+    },
 }
 
 /// What may be shown about a slot.
@@ -82,12 +99,15 @@ pub struct SlotInfo<'a> {
     pub id: SlotId,
     /// What its owner called it.
     pub label: &'a str,
-    /// `passphrase`, `key-file`, `systemd-credential` or `recovery-shares`.
+    /// `passphrase`, `key-file`, `systemd-credential`, `recovery-shares`, or
+    /// that of its keeper.
     pub kind: &'static str,
     /// The cost of a guess, of a passphrase.
     pub cost: Option<Argon2Cost>,
     /// The set and policy, of recovery shares.
     pub recovery: Option<(SetId, SharePolicy)>,
+    /// Who keeps the key, if it is kept elsewhere.
+    pub keeper: Option<&'a Keeper>,
 }
 
 /// A recovery slot whose shares were issued but not yet typed back. It is lost
@@ -140,7 +160,7 @@ impl KeySlots {
                     lanes,
                     ..
                 } => Argon2Cost::new(memory_kib, passes, lanes).ok(),
-                Method::KeyFile {} | Method::SystemdCredential {} | Method::RecoveryShares { .. } => None,
+                _ => None,
             },
             recovery: match slot.method {
                 Method::RecoveryShares {
@@ -150,7 +170,11 @@ impl KeySlots {
                 } => SharePolicy::new(threshold, count)
                     .ok()
                     .map(|policy| (SetId(set.0), policy)),
-                Method::Passphrase { .. } | Method::KeyFile {} | Method::SystemdCredential {} => None,
+                _ => None,
+            },
+            keeper: match &slot.method {
+                Method::Kept(keeper) => Some(keeper),
+                _ => None,
             },
         })
     }
@@ -244,11 +268,17 @@ impl KeySlots {
     ///
     /// # Errors
     ///
-    /// [`SlotError::NoSuchSlot`]; [`SlotError::LastSlot`] for the last one.
+    /// [`SlotError::NoSuchSlot`]; [`SlotError::LastSlot`] for the last one;
+    /// [`SlotError::LastRecovery`] for the last with recovery shares, which is
+    /// what is left when machines, people and keepers are gone.
     pub fn remove(&mut self, id: SlotId) -> Result<(), SlotError> {
         let at = self.position(id)?;
         if self.0.slots.len() == 1 {
             return Err(SlotError::LastSlot(id));
+        }
+        let recovers = |slot: &Slot| matches!(slot.method, Method::RecoveryShares { .. });
+        if recovers(&self.0.slots[at]) && self.0.slots.iter().filter(|slot| recovers(slot)).count() == 1 {
+            return Err(SlotError::LastRecovery(id));
         }
         self.0.slots.remove(at);
         Ok(())
@@ -380,6 +410,11 @@ impl KeySlots {
                 &whole_key(bytes)?,
                 random,
             ),
+            NewSlot::Kept { keeper, key } => {
+                keeper.check()?;
+                let method = Method::Kept((*keeper).clone());
+                self.wrap(root, id, label, method, &whole_key(key)?, random)
+            }
         }
     }
 
@@ -453,7 +488,9 @@ impl KeySlots {
                 }
                 Err(SlotError::WrongSecret(secret.kind()))
             }
-            SlotSecret::KeyFile(bytes) | SlotSecret::SystemdCredential(bytes) => {
+            SlotSecret::KeyFile(bytes)
+            | SlotSecret::SystemdCredential(bytes)
+            | SlotSecret::Kept { key: bytes, .. } => {
                 let key = whole_key(bytes)?;
                 for slot in slots {
                     if let Some(root) = self.try_slot(slot, &key)? {
@@ -501,6 +538,7 @@ impl SlotSecret<'_> {
             SlotSecret::KeyFile(_) => "key-file",
             SlotSecret::SystemdCredential(_) => "systemd-credential",
             SlotSecret::RecoveryShares(_) => "recovery-shares",
+            SlotSecret::Kept { keeper, .. } => keeper.kind(),
         }
     }
 
@@ -544,7 +582,7 @@ fn combine<'s>(
                 threshold,
                 count,
             } => Some((slot, SetId(set.0), threshold, count)),
-            Method::Passphrase { .. } | Method::KeyFile {} | Method::SystemdCredential {} => None,
+            _ => None,
         })
         .max_by_key(|(_, set, _, _)| belonging(set));
     let Some((slot, set, threshold, count)) = slot else {

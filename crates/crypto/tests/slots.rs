@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use crypto::slot::{
-    Argon2Cost, Initialisation, KeySlots, NewSlot, RecoveryShare, SharePolicy, SlotError, SlotSecret,
+    Argon2Cost, Initialisation, KEPT_BYTES_MAX, Keeper, Kept, KeySlots, KmsKeeper, NewSlot, Pkcs11Keeper,
+    RecoveryShare, SLOTS_MAX, SharePolicy, SlotError, SlotSecret, Tpm2Keeper,
 };
 use crypto::{Random, RootKey};
 use proptest::prelude::*;
@@ -318,6 +319,7 @@ fn slots_come_and_go() {
     };
     assert!(matches!(reason, SlotError::TooFewShares { have: 2, need: 3, .. }));
     let old = slots.slots().find(|slot| slot.label == "safe").unwrap().id;
+    assert_eq!(slots.remove(old), Err(SlotError::LastRecovery(old)));
     let Ok(new) = slots.confirm_recovery(pending, &[&fresh[4], &fresh[1], &fresh[3]]) else {
         panic!("three shares are enough");
     };
@@ -337,6 +339,110 @@ fn slots_come_and_go() {
     slots.remove(ops).unwrap();
     assert_eq!(slots.remove(new), Err(SlotError::LastSlot(new)));
     assert_eq!(slots.remove(ops), Err(SlotError::NoSuchSlot(ops.to_string())));
+}
+
+fn kept(bytes: &[u8]) -> Kept {
+    Kept::new(bytes).unwrap()
+}
+
+fn kms(key_id: &str) -> Keeper {
+    Keeper::Kms(KmsKeeper {
+        endpoint: "https://kms.example".to_owned(),
+        region: "eu-west-1".to_owned(),
+        key_id: key_id.to_owned(),
+        ciphertext: kept(b"ciphertext"),
+    })
+}
+
+#[test]
+fn a_kept_key_opens_its_slot_and_no_other() {
+    let random = Random::seeded(6);
+    let (root, mut slots, _) = store(6);
+    let keepers = [
+        kms("alias/seal"),
+        Keeper::Pkcs11(Pkcs11Keeper {
+            token: "palisade".to_owned(),
+            key: "seal".to_owned(),
+            ciphertext: kept(&[0; KEPT_BYTES_MAX]),
+        }),
+        Keeper::Tpm2(Tpm2Keeper {
+            pcrs: Some("sha256:7".to_owned()),
+            public: kept(&[1]),
+            private: kept(&[2]),
+        }),
+    ];
+    for (fill, keeper) in (1..).zip(&keepers) {
+        let key = &[fill; 32];
+        slots
+            .add(&root, keeper.kind(), &NewSlot::Kept { keeper, key }, &random)
+            .unwrap();
+    }
+    let slots = KeySlots::parse(slots.to_json().as_bytes()).unwrap();
+    let found: Vec<Keeper> = slots.slots().filter_map(|slot| slot.keeper.cloned()).collect();
+    assert_eq!(found, keepers);
+    for (fill, keeper) in (1..).zip(&keepers) {
+        let right = SlotSecret::Kept {
+            keeper,
+            key: &[fill; 32],
+        };
+        assert_eq!(open(&slots, &right), Ok(root.check_value("any")));
+        let wrong = SlotSecret::Kept {
+            keeper,
+            key: &[fill + 1; 32],
+        };
+        assert_eq!(open(&slots, &wrong), Err(SlotError::WrongSecret(keeper.kind())));
+    }
+    // A key file's bytes do not pass for those a keeper gave.
+    assert!(open(&slots, &SlotSecret::KeyFile(&[1; 32])).is_err());
+}
+
+#[test]
+fn a_keeper_cannot_be_exchanged_unnoticed() {
+    let random = Random::seeded(7);
+    let (root, mut slots, _) = store(7);
+    let new = NewSlot::Kept {
+        keeper: &kms("alias/seal"),
+        key: &[9; 32],
+    };
+    slots.add(&root, "kms", &new, &random).unwrap();
+    let changed = slots.to_json().replace("alias/seal", "alias/evil");
+    assert_eq!(
+        KeySlots::parse(changed.as_bytes()).err(),
+        Some(SlotError::Damaged)
+    );
+}
+
+#[test]
+fn keepers_have_bounds_and_a_full_document_still_fits() {
+    let random = Random::seeded(8);
+    assert!(Kept::new(&[]).is_err());
+    assert!(Kept::new(&[0; KEPT_BYTES_MAX + 1]).is_err());
+    let (root, mut slots, _) = store(8);
+    for wrong in ["", &"k".repeat(257)] {
+        let new = NewSlot::Kept {
+            keeper: &kms(wrong),
+            key: &[9; 32],
+        };
+        let refused = slots.add(&root, "kms", &new, &random);
+        assert!(matches!(refused, Err(SlotError::OutOfBounds { .. })));
+    }
+    let Keeper::Kms(longest) = kms(&"k".repeat(256)) else {
+        panic!("it is one of a KMS");
+    };
+    let longest = Keeper::Kms(KmsKeeper {
+        endpoint: "e".repeat(256),
+        region: "r".repeat(256),
+        ciphertext: kept(&[0; KEPT_BYTES_MAX]),
+        ..longest
+    });
+    while slots.slots().count() < SLOTS_MAX {
+        let new = NewSlot::Kept {
+            keeper: &longest,
+            key: &[9; 32],
+        };
+        slots.add(&root, &"l".repeat(128), &new, &random).unwrap();
+    }
+    assert!(KeySlots::parse(slots.to_json().as_bytes()).is_ok());
 }
 
 #[test]
@@ -366,7 +472,7 @@ fn everything_has_a_limit() {
         &NewSlot::KeyFile(&KEY_FILE),
         &random
     )));
-    while slots.slots().count() < crypto::slot::SLOTS_MAX {
+    while slots.slots().count() < SLOTS_MAX {
         slots
             .add(&root, "file", &NewSlot::KeyFile(&KEY_FILE), &random)
             .unwrap();

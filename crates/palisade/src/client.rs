@@ -1,5 +1,7 @@
-//! A small signed client for our own operator paths.
+//! A small signed client for our own operator paths, and for the KMS that
+//! keeps the key of a slot.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -31,7 +33,7 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 ///
 /// If the server cannot be reached or does not answer JSON.
 pub(crate) fn get(endpoint: &str, path: &str, signed_by: Option<&ClientSettings>) -> Result<Reply> {
-    run(endpoint, "GET", path, Bytes::new(), signed_by)
+    run(endpoint, &Call::own("GET", path, Bytes::new()), signed_by)
 }
 
 /// Sends `POST path` with a JSON document, as [`get`] does.
@@ -45,35 +47,82 @@ pub(crate) fn post(
     document: &serde_json::Value,
     signed_by: Option<&ClientSettings>,
 ) -> Result<Reply> {
-    run(endpoint, "POST", path, document.to_string().into(), signed_by)
+    run(
+        endpoint,
+        &Call::own("POST", path, document.to_string().into()),
+        signed_by,
+    )
 }
 
-fn run(
-    endpoint: &str,
-    method: &str,
-    path: &str,
+/// Calls an operation of a KMS. Plain HTTP goes to this machine alone: the
+/// answer may be a key.
+///
+/// # Errors
+///
+/// If the endpoint is plain HTTP elsewhere, cannot be reached, or does not
+/// answer JSON within half a minute.
+pub(crate) fn kms(settings: &ClientSettings, operation: &str, document: &serde_json::Value) -> Result<Reply> {
+    let uri: Uri = settings
+        .endpoint
+        .parse()
+        .with_context(|| format!("{} is not an endpoint URL", settings.endpoint))?;
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match uri.scheme_str() {
+        Some("https") => {}
+        Some("http") if here => {}
+        _ => bail!(
+            "{} is not https; plain http is for this machine alone",
+            settings.endpoint
+        ),
+    }
+    let call = Call {
+        method: "POST",
+        path: "/",
+        body: document.to_string().into(),
+        service: "kms",
+        target: Some(format!("TrentService.{operation}")),
+    };
+    run(&settings.endpoint, &call, Some(settings))
+}
+
+/// What is sent.
+struct Call<'a> {
+    method: &'a str,
+    path: &'a str,
     body: Bytes,
-    signed_by: Option<&ClientSettings>,
-) -> Result<Reply> {
+    /// The service that the signature names.
+    service: &'static str,
+    /// The operation, in the JSON protocol of AWS.
+    target: Option<String>,
+}
+
+impl<'a> Call<'a> {
+    fn own(method: &'a str, path: &'a str, body: Bytes) -> Call<'a> {
+        Call {
+            method,
+            path,
+            body,
+            service: gate::SIGNING_NAME,
+            target: None,
+        }
+    }
+}
+
+fn run(endpoint: &str, call: &Call<'_>, signed_by: Option<&ClientSettings>) -> Result<Reply> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         tokio::time::timeout(
             std::time::Duration::from_secs(30),
-            send(endpoint, method, path, body, signed_by),
+            send(endpoint, call, signed_by),
         )
         .await
     })?
 }
 
-async fn send(
-    endpoint: &str,
-    method: &str,
-    path: &str,
-    body: Bytes,
-    signed_by: Option<&ClientSettings>,
-) -> Result<Reply> {
+async fn send(endpoint: &str, call: &Call<'_>, signed_by: Option<&ClientSettings>) -> Result<Reply> {
     let uri: Uri = endpoint
         .parse()
         .with_context(|| format!("{endpoint} is not an endpoint URL"))?;
@@ -89,10 +138,14 @@ async fn send(
             .as_str()
             .parse()?,
     );
+    if let Some(target) = &call.target {
+        headers.insert(http::header::CONTENT_TYPE, "application/x-amz-json-1.1".parse()?);
+        headers.insert("x-amz-target", target.parse()?);
+    }
     if let Some(settings) = signed_by {
         let parts = RequestParts {
-            method,
-            path,
+            method: call.method,
+            path: call.path,
             query: "",
             headers: &headers,
         };
@@ -104,16 +157,16 @@ async fn send(
         let target = Target {
             algorithm: Algorithm::V4,
             region: &settings.region,
-            service: gate::SIGNING_NAME,
+            service: call.service,
         };
-        let payload = Payload::Hash(crypto::sha256(&[&body]));
+        let payload = Payload::Hash(crypto::sha256(&[&call.body]));
         let signed = sign_request(&parts, payload, &credentials, &target, Clock::system().now())?;
         headers.extend(signed);
     }
     let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .body(Full::new(body))?;
+        .method(call.method)
+        .uri(call.path)
+        .body(Full::new(call.body.clone()))?;
     *request.headers_mut() = headers;
 
     let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))

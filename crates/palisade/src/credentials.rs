@@ -1,10 +1,12 @@
 //! The credentials and endpoint that the environment gives a client, found as
 //! the AWS SDKs find them: variables first, then the profile files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use ground::Secret;
+
+use crate::files;
 
 /// What a client needs to sign and send.
 pub(crate) struct ClientSettings {
@@ -51,6 +53,38 @@ impl ClientSettings {
             access_key_id: key.context(hint)?,
             secret_access_key: Secret::new(secret.context(hint)?),
             session_token: token,
+        })
+    }
+}
+
+impl ClientSettings {
+    /// Reads the credentials of a file like `~/.aws/credentials`, from its
+    /// section `default`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, others may read it, or it names no credentials.
+    pub(crate) fn from_file(path: &Path) -> Result<ClientSettings> {
+        let bytes = files::read_secret(path)?;
+        let text = std::str::from_utf8(bytes.expose()).context("the credentials are not text")?;
+        let file = ini::Ini::load_from_str(text)
+            .ok()
+            .with_context(|| format!("{} is not a credentials file", path.display()))?;
+        let section = file
+            .section(Some("default"))
+            .with_context(|| format!("{} has no section [default]", path.display()))?;
+        let needed = |name: &str| {
+            section
+                .get(name)
+                .map(str::to_owned)
+                .with_context(|| format!("{} does not say {name}", path.display()))
+        };
+        Ok(ClientSettings {
+            endpoint: DEFAULT_ENDPOINT.to_owned(),
+            region: "us-east-1".to_owned(),
+            access_key_id: needed("aws_access_key_id")?,
+            secret_access_key: Secret::new(needed("aws_secret_access_key")?),
+            session_token: section.get("aws_session_token").map(str::to_owned),
         })
     }
 }

@@ -17,15 +17,24 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 ///
 /// If it cannot be read, or is longer than a mebibyte.
-#[expect(clippy::disallowed_methods, reason = "the roof reads its own configuration")]
 pub(crate) fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read_bytes(path)?).with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+/// Reads a file of reasonable size.
+///
+/// # Errors
+///
+/// As [`read_text`].
+#[expect(clippy::disallowed_methods, reason = "the roof reads its own configuration")]
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let length = fs::metadata(path)
         .with_context(|| format!("cannot read {}", path.display()))?
         .len();
     if length > FILE_BYTES_MAX {
         bail!("{} is longer than {FILE_BYTES_MAX} bytes", path.display());
     }
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// What a file is known by, and a copy of it is not: it stays the same however

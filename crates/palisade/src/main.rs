@@ -7,6 +7,7 @@ mod command;
 mod credentials;
 mod federation;
 mod files;
+mod keeper;
 mod seed;
 mod settings;
 mod world;

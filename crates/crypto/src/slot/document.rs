@@ -15,6 +15,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::SlotError;
+use super::keeper::Keeper;
 use super::passphrase::{self, Argon2Cost};
 use crate::canonical::parts;
 use crate::hash::{constant_time_eq, sha256};
@@ -78,6 +79,9 @@ pub(super) enum Method {
         threshold: u8,
         count: u8,
     },
+    /// Everything kept elsewhere, each under its keeper's own kind.
+    #[serde(untagged)]
+    Kept(Keeper),
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -221,6 +225,7 @@ impl Method {
             Method::KeyFile {} => "key-file",
             Method::SystemdCredential {} => "systemd-credential",
             Method::RecoveryShares { .. } => "recovery-shares",
+            Method::Kept(keeper) => keeper.kind(),
         }
     }
 
@@ -245,6 +250,7 @@ impl Method {
                 threshold,
                 count,
             } => parts(&[&set.0, &[*threshold], &[*count]]),
+            Method::Kept(keeper) => keeper.parameters(),
         }
     }
 
@@ -260,6 +266,7 @@ impl Method {
             Method::RecoveryShares { threshold, count, .. } => {
                 SharePolicy::new(*threshold, *count).map(|_| ())
             }
+            Method::Kept(keeper) => keeper.check(),
         }
     }
 }
@@ -311,7 +318,7 @@ pub(super) fn check_label(label: &str) -> Result<(), SlotError> {
     check_length("the length of the label in bytes", label, LABEL_BYTES_MAX)
 }
 
-fn check_length(what: &'static str, text: &str, max: usize) -> Result<(), SlotError> {
+pub(super) fn check_length(what: &'static str, text: &str, max: usize) -> Result<(), SlotError> {
     if (1..=max).contains(&text.len()) {
         Ok(())
     } else {
@@ -355,7 +362,7 @@ impl<const N: usize> Hex<N> {
     }
 }
 
-fn digit(letter: u8) -> Option<u8> {
+pub(super) fn digit(letter: u8) -> Option<u8> {
     match letter {
         b'0'..=b'9' => Some(letter - b'0'),
         b'a'..=b'f' => Some(letter - b'a' + 10),

@@ -50,6 +50,10 @@ pub enum SlotError {
         /// The length given in bytes.
         given: usize,
     },
+    /// The last recovery slot cannot go: when all else is lost, nothing could
+    /// open the store again.
+    #[error("slot {0} is the last one with recovery shares; issue new ones before it is removed")]
+    LastRecovery(SlotId),
     /// The last slot cannot go: nothing could open the store again.
     #[error("slot {0} is the last one and cannot be removed")]
     LastSlot(SlotId),

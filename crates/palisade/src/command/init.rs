@@ -1,23 +1,22 @@
 //! `palisade init`.
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use crypto::Random;
-use crypto::slot::{
-    Initialisation, RecoveryShare, SharePolicy, TestedInitialisation, UntestedInitialisation,
-};
+use crypto::slot::{Initialisation, UntestedInitialisation};
 use gate::Mode;
 use ground::{AccountId, Clock, id};
 use iam::RootCredential;
 
 use super::Output;
-use super::seal::{NewSlotArguments, parse_shares};
+use super::recovery::RecoveryArguments;
+use super::seal::NewSlotArguments;
 use crate::files;
+use crate::keeper::Means;
 use crate::settings::{Settings, parse_account};
 use crate::world::{Layout, World};
 
@@ -32,13 +31,10 @@ pub(crate) struct Init {
     data: Option<PathBuf>,
     #[command(flatten)]
     slot: NewSlotArguments,
-    /// Recovery shares, THRESHOLDofCOUNT: so many of them open the root key when all else is lost.
-    #[arg(long, default_value = "2of3", value_parser = parse_shares)]
-    shares: SharePolicy,
-    /// Writes the shares to this file instead of the terminal, and takes them
-    /// as kept. Move them to their keepers and remove the file.
-    #[arg(long, value_name = "FILE")]
-    shares_file: Option<PathBuf>,
+    #[command(flatten)]
+    recovery: RecoveryArguments,
+    #[command(flatten)]
+    means: Means,
     /// The first account.
     #[arg(long, default_value = "123456789012", value_parser = parse_account)]
     account: AccountId,
@@ -64,14 +60,17 @@ impl Init {
         let store = settings.store.config(&layout)?;
         let random = Random::system();
         files::private_directory(&data)?;
-        let secret = self.slot.secret(&random)?;
-        let mut fresh = Initialisation::begin(&id::uuid(random.bytes()), &random)?;
+        let store_id = id::uuid(random.bytes());
+        let secret = self.slot.secret(&random, &self.means, &store_id)?;
+        let mut fresh = Initialisation::begin(&store_id, &random)?;
         fresh.add(&self.slot.label, &secret.as_slot(), &random)?;
-        let (untested, shares) = fresh.issue_recovery("recovery", self.shares, &random)?;
-        let tested = match &self.shares_file {
-            Some(path) => shares_to_file(untested, &shares, path)?,
-            None => shares_at_terminal(untested, &shares, self.shares, output)?,
+        let (untested, shares) = fresh.issue_recovery("recovery", self.recovery.shares, &random)?;
+        let typed_back = |untested: UntestedInitialisation, typed: &[&str]| {
+            untested
+                .confirm_recovery(typed)
+                .map_err(|unconfirmed| Box::new((*unconfirmed.initialisation, unconfirmed.reason)))
         };
+        let tested = self.recovery.hand_out(untested, &shares, output, typed_back)?;
         let (root_key, slots) = tested.finish();
 
         let root = RootCredential::generate(self.account, &random);
@@ -116,65 +115,5 @@ impl Init {
             )
         });
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Writes the shares to a file and confirms them by reading that file back.
-fn shares_to_file(
-    untested: UntestedInitialisation,
-    shares: &[RecoveryShare],
-    path: &std::path::Path,
-) -> Result<TestedInitialisation> {
-    if path.exists() {
-        bail!("{} exists already; shares never overwrite a file", path.display());
-    }
-    let mut text = String::new();
-    for share in shares {
-        text.push_str(share.to_text().expose());
-        text.push('\n');
-    }
-    files::write_private(path, text.as_bytes())?;
-    let written = files::read_secret(path)?;
-    let lines: Vec<&str> = std::str::from_utf8(written.expose())?.lines().collect();
-    untested
-        .confirm_recovery(&lines)
-        .map_err(|unconfirmed| unconfirmed.reason.into())
-}
-
-/// Shows the shares and asks for enough of them to be typed back.
-fn shares_at_terminal(
-    mut untested: UntestedInitialisation,
-    shares: &[RecoveryShare],
-    policy: SharePolicy,
-    output: Output,
-) -> Result<TestedInitialisation> {
-    if !std::io::stdin().is_terminal() {
-        bail!(
-            "recovery shares must be tested, and there is no terminal to type them at: use --shares-file FILE"
-        );
-    }
-    output.progress("Recovery shares. Give each to another keeper; they are not shown again.\n");
-    for share in shares {
-        output.progress(&format!("  {}. {}", share.number(), share.to_text().expose()));
-    }
-    loop {
-        output.progress(&format!(
-            "\nType {} of them back, one a line:",
-            policy.threshold()
-        ));
-        let typed: Vec<String> = std::io::stdin()
-            .lock()
-            .lines()
-            .take(usize::from(policy.threshold()))
-            .collect::<Result<_, _>>()
-            .context("nothing was typed")?;
-        let typed: Vec<&str> = typed.iter().map(|line| line.trim()).collect();
-        match untested.confirm_recovery(&typed) {
-            Ok(tested) => return Ok(tested),
-            Err(unconfirmed) => {
-                output.progress(&format!("They do not work: {}.", unconfirmed.reason));
-                untested = *unconfirmed.initialisation;
-            }
-        }
     }
 }

@@ -8,6 +8,7 @@ mod doctor;
 mod env;
 mod init;
 mod policy;
+mod recovery;
 mod restore;
 mod seal;
 mod serve;
@@ -79,6 +80,9 @@ enum Command {
     /// Prints a completion script for a shell.
     #[command(after_help = "Example: palisade completions bash > /etc/bash_completion.d/palisade")]
     Completions(completions::Completions),
+    /// Asks the keeper of a slot's key, for a process that holds keys.
+    #[command(name = crate::keeper::HELPER, hide = true)]
+    KeeperHelper,
 }
 
 /// Where a command's result goes.
@@ -136,5 +140,6 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Backup(backup) => backup.run(output),
         Command::Restore(restore) => restore.run(output),
         Command::Completions(completions) => Ok(completions.run()),
+        Command::KeeperHelper => crate::keeper::help().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -8,11 +8,15 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use crypto::Random;
 use crypto::hierarchy::RootKey;
-use crypto::slot::{Argon2Cost, KEY_FILE_BYTES, KeySlots, NewSlot, SharePolicy, SlotId, SlotSecret};
+use crypto::slot::{
+    Argon2Cost, KEY_FILE_BYTES, Keeper, KeySlots, NewSlot, SharePolicy, SlotId, SlotInfo, SlotSecret,
+};
 use ground::Secret;
 
 use super::Output;
+use super::recovery::{RecoveryArguments, parse_shares};
 use crate::files;
+use crate::keeper::{Means, Order, Place};
 use crate::world::Layout;
 
 /// The name under which systemd hands over the key (`LoadCredential=`).
@@ -33,7 +37,8 @@ enum Action {
     /// Lists the slots.
     #[command(after_help = "Example: palisade seal status --data /var/lib/palisade")]
     Status,
-    /// Proves that a secret still opens the root key, and changes nothing.
+    /// Proves that slots still open the root key, and changes nothing: those whose secrets
+    /// are given, and those that need nobody.
     #[command(after_help = "Example: palisade seal verify --data /var/lib/palisade --shares-file shares")]
     Verify(Unseal),
     /// Adds a slot; opens the root key with an existing one first.
@@ -56,7 +61,25 @@ enum Action {
         #[command(flatten)]
         new: NewSlotArguments,
     },
-    /// Removes a slot; never the last one.
+    /// Issues new recovery shares, tests them and enters their slot. Remove the slot of the
+    /// old ones afterwards.
+    #[command(
+        after_help = "Example: palisade seal recovery --data /var/lib/palisade --shares 3of5 --new-shares-file shares"
+    )]
+    Recovery {
+        #[command(flatten)]
+        unseal: Unseal,
+        /// THRESHOLDofCOUNT: so many of the shares open the root key.
+        #[arg(long, default_value = "2of3", value_parser = parse_shares)]
+        shares: SharePolicy,
+        /// Writes the shares to this file instead of the terminal, and takes them as kept.
+        #[arg(long, value_name = "FILE")]
+        new_shares_file: Option<PathBuf>,
+        /// What to call the slot.
+        #[arg(long, default_value = "recovery")]
+        label: String,
+    },
+    /// Removes a slot; never the last one, nor the last with recovery shares.
     #[command(after_help = "Example: palisade seal remove 3f2a91c4 --data /var/lib/palisade")]
     Remove {
         /// The slot's id, from `palisade seal status`.
@@ -64,19 +87,22 @@ enum Action {
     },
 }
 
-/// How to open the root key. Without any of these: the systemd credential if
-/// there is one, else a passphrase typed at the terminal.
+/// How to open the root key. Of those given, each is tried in turn. Without any: the
+/// systemd credential if there is one, then every slot whose key is kept elsewhere, then
+/// a passphrase typed at the terminal.
 #[derive(Args, Default)]
 pub(crate) struct Unseal {
     /// Opens the root key with a key file.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "shares_file"])]
+    #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Opens the root key with the passphrase on the first line of a file.
-    #[arg(long, value_name = "FILE", conflicts_with = "shares_file")]
+    #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// Opens the root key with recovery shares, one a line.
     #[arg(long, value_name = "FILE")]
     shares_file: Option<PathBuf>,
+    #[command(flatten)]
+    means: Means,
 }
 
 /// What the new slot is to be.
@@ -94,6 +120,24 @@ pub(crate) struct NewSlotArguments {
     /// What to call the slot.
     #[arg(long, default_value = "operator")]
     pub(crate) label: String,
+    /// Where the KMS is that keeps the key, https unless on this machine (for `--slot kms`).
+    #[arg(long, value_name = "URL")]
+    kms_endpoint: Option<String>,
+    /// The region to sign for (for `--slot kms`).
+    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    kms_region: String,
+    /// The id or ARN of the KMS key that wraps (for `--slot kms`).
+    #[arg(long, value_name = "ID")]
+    kms_key_id: Option<String>,
+    /// The label of the PKCS#11 token (for `--slot pkcs11`).
+    #[arg(long, value_name = "LABEL")]
+    pkcs11_token: Option<String>,
+    /// The label of the AES key on it, made if it is not there (for `--slot pkcs11`).
+    #[arg(long, value_name = "LABEL", default_value = "palisade-seal")]
+    pkcs11_key: String,
+    /// The registers that must stay as they are now, such as `sha256:7` (for `--slot tpm2`).
+    #[arg(long, value_name = "BANK:LIST")]
+    tpm_pcrs: Option<String>,
 }
 
 /// The kinds of slot that can be made.
@@ -105,6 +149,12 @@ pub(crate) enum SlotKind {
     File,
     /// The same, handed over by systemd as credential `palisade-root-key`.
     Systemd,
+    /// A key that another AWS-compatible KMS wraps.
+    Kms,
+    /// A key that a PKCS#11 token wraps.
+    Pkcs11,
+    /// A key that this machine's TPM 2.0 seals.
+    Tpm2,
 }
 
 /// A new slot's secret, owned.
@@ -112,6 +162,7 @@ pub(crate) enum NewSecret {
     Passphrase(Secret<String>),
     KeyFile(Secret<[u8; KEY_FILE_BYTES]>),
     Systemd(Secret<[u8; KEY_FILE_BYTES]>),
+    Kept(Keeper, Secret<[u8; KEY_FILE_BYTES]>),
 }
 
 impl NewSecret {
@@ -123,13 +174,22 @@ impl NewSecret {
             },
             NewSecret::KeyFile(bytes) => NewSlot::KeyFile(bytes.expose()),
             NewSecret::Systemd(bytes) => NewSlot::SystemdCredential(bytes.expose()),
+            NewSecret::Kept(keeper, key) => NewSlot::Kept {
+                keeper,
+                key: key.expose(),
+            },
         }
     }
 }
 
 impl NewSlotArguments {
-    /// Asks for or makes the new secret; a key file is written at once.
-    pub(crate) fn secret(&self, random: &Random) -> Result<NewSecret> {
+    /// Asks for or makes the new secret; a key file is written at once, and a
+    /// keeper has given the key back once.
+    pub(crate) fn secret(&self, random: &Random, means: &Means, store_id: &str) -> Result<NewSecret> {
+        let kept = |place: Place| -> Result<NewSecret> {
+            let (keeper, key) = Order::wrap(means, store_id, place)?;
+            Ok(NewSecret::Kept(keeper, key))
+        };
         let write_key = || -> Result<Secret<[u8; KEY_FILE_BYTES]>> {
             let path = self
                 .new_key_file
@@ -152,6 +212,27 @@ impl NewSlotArguments {
             }),
             SlotKind::File => NewSecret::KeyFile(write_key()?),
             SlotKind::Systemd => NewSecret::Systemd(write_key()?),
+            SlotKind::Kms => kept(Place::Kms {
+                endpoint: self
+                    .kms_endpoint
+                    .clone()
+                    .context("say where the KMS is: --kms-endpoint URL")?,
+                region: self.kms_region.clone(),
+                key_id: self
+                    .kms_key_id
+                    .clone()
+                    .context("say which key of it wraps: --kms-key-id ID")?,
+            })?,
+            SlotKind::Pkcs11 => kept(Place::Pkcs11 {
+                token: self
+                    .pkcs11_token
+                    .clone()
+                    .context("say which token: --pkcs11-token LABEL")?,
+                key: self.pkcs11_key.clone(),
+            })?,
+            SlotKind::Tpm2 => kept(Place::Tpm2 {
+                pcrs: self.tpm_pcrs.clone(),
+            })?,
         })
     }
 }
@@ -168,45 +249,129 @@ impl Unseal {
         }
         let slots = KeySlots::parse(files::read_text(&path)?.as_bytes())
             .with_context(|| format!("{} cannot be read", path.display()))?;
-        self.unlock(&slots)
-            .with_context(|| format!("the root key of {} stays sealed", layout.0.display()))
+        let root_key = self
+            .unlock(&slots)
+            .with_context(|| format!("the root key of {} stays sealed", layout.0.display()))?;
+        if !root_key.is_locked() {
+            tracing::warn!(
+                "the system lets the root key be swapped out; raise RLIMIT_MEMLOCK (LimitMEMLOCK)"
+            );
+        }
+        Ok(root_key)
     }
 
     fn unlock(&self, slots: &KeySlots) -> Result<RootKey> {
-        if let Some(path) = &self.key_file {
-            let bytes = files::read_secret(path)?;
-            return Ok(slots.unlock(&SlotSecret::KeyFile(bytes.expose()))?.0);
-        }
-        if let Some(path) = &self.passphrase_file {
-            let passphrase = first_line(&files::read_secret(path)?)?;
-            return Ok(slots
-                .unlock(&SlotSecret::Passphrase(passphrase.expose().as_bytes()))?
-                .0);
-        }
-        if let Some(path) = &self.shares_file {
-            let bytes = files::read_secret(path)?;
-            let text = std::str::from_utf8(bytes.expose()).context("the shares are not text")?;
-            let shares: Vec<&str> = text
-                .lines()
-                .map(str::trim)
-                .filter(|line| !line.is_empty())
-                .collect();
-            return Ok(slots.unlock(&SlotSecret::RecoveryShares(&shares))?.0);
-        }
-        if let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") {
-            let path = PathBuf::from(directory).join(CREDENTIAL_NAME);
-            if path.exists() {
-                let bytes = files::read_secret(&path)?;
-                return Ok(slots.unlock(&SlotSecret::SystemdCredential(bytes.expose()))?.0);
+        let named = self.named();
+        let alone = named.is_empty();
+        let ways = if alone { unattended(slots) } else { named };
+        let mut problems = Vec::new();
+        for way in &ways {
+            match way.open(slots, &self.means) {
+                Ok((root_key, _)) => return Ok(root_key),
+                Err(problem) => problems.push(format!("{problem:#}")),
             }
         }
-        if !std::io::stdin().is_terminal() {
+        if alone && std::io::stdin().is_terminal() {
+            return Ok(Way::Terminal.open(slots, &self.means)?.0);
+        }
+        if problems.is_empty() {
             bail!("say how to open it: --key-file, --passphrase-file, --shares-file or a systemd credential");
         }
-        let passphrase = Secret::new(rpassword::prompt_password("Passphrase: ")?);
-        Ok(slots
-            .unlock(&SlotSecret::Passphrase(passphrase.expose().as_bytes()))?
-            .0)
+        bail!("{}", problems.join("; "))
+    }
+
+    /// Proves every slot whose secret is given, and every one that needs nobody.
+    fn verify(&self, slots: &KeySlots) -> Result<Vec<SlotId>> {
+        let mut ways = self.named();
+        ways.extend(unattended(slots));
+        if ways.is_empty() {
+            if !std::io::stdin().is_terminal() {
+                bail!("say what is to be proven: --key-file, --passphrase-file or --shares-file");
+            }
+            ways.push(Way::Terminal);
+        }
+        let (mut open, mut problems) = (Vec::new(), Vec::new());
+        for way in &ways {
+            match (way.open(slots, &self.means), way) {
+                (Ok((_, id)), _) => open.push(id),
+                (Err(problem), Way::Keeper(id, _)) => problems.push(format!("slot {id}: {problem:#}")),
+                (Err(problem), _) => problems.push(format!("{problem:#}")),
+            }
+        }
+        if problems.is_empty() {
+            return Ok(open);
+        }
+        let proven: String = open.iter().map(|id| format!("; slot {id} opens")).collect();
+        bail!("{}{proven}", problems.join("; "))
+    }
+
+    fn named(&self) -> Vec<Way<'static>> {
+        [
+            self.key_file.clone().map(Way::KeyFile),
+            self.passphrase_file.clone().map(Way::Passphrase),
+            self.shares_file.clone().map(Way::Shares),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// The ways that need nobody: a start by these is unattended.
+fn unattended(slots: &KeySlots) -> Vec<Way<'_>> {
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .map(|directory| PathBuf::from(directory).join(CREDENTIAL_NAME))
+        .filter(|path| path.exists())
+        .map(Way::Systemd);
+    let keepers = slots
+        .slots()
+        .filter_map(|slot| Some(Way::Keeper(slot.id, slot.keeper?)));
+    credential.into_iter().chain(keepers).collect()
+}
+
+/// One way to open the root key.
+enum Way<'a> {
+    KeyFile(PathBuf),
+    Keeper(SlotId, &'a Keeper),
+    Passphrase(PathBuf),
+    Shares(PathBuf),
+    Systemd(PathBuf),
+    Terminal,
+}
+
+impl Way<'_> {
+    fn open(&self, slots: &KeySlots, means: &Means) -> Result<(RootKey, SlotId)> {
+        Ok(match self {
+            Way::KeyFile(path) => slots.unlock(&SlotSecret::KeyFile(files::read_secret(path)?.expose()))?,
+            Way::Keeper(_, keeper) => {
+                let key = Order::unwrap(means, slots.store_id(), keeper)?;
+                slots.unlock(&SlotSecret::Kept {
+                    keeper,
+                    key: key.expose(),
+                })?
+            }
+            Way::Passphrase(path) => {
+                let passphrase = first_line(&files::read_secret(path)?)?;
+                slots.unlock(&SlotSecret::Passphrase(passphrase.expose().as_bytes()))?
+            }
+            Way::Shares(path) => {
+                let bytes = files::read_secret(path)?;
+                let text = std::str::from_utf8(bytes.expose()).context("the shares are not text")?;
+                let shares: Vec<&str> = text
+                    .lines()
+                    .map(str::trim)
+                    .filter(|line| !line.is_empty())
+                    .collect();
+                slots.unlock(&SlotSecret::RecoveryShares(&shares))?
+            }
+            Way::Systemd(path) => {
+                slots.unlock(&SlotSecret::SystemdCredential(files::read_secret(path)?.expose()))?
+            }
+            Way::Terminal => {
+                let passphrase = Secret::new(rpassword::prompt_password("Passphrase: ")?);
+                slots.unlock(&SlotSecret::Passphrase(passphrase.expose().as_bytes()))?
+            }
+        })
     }
 }
 
@@ -224,24 +389,46 @@ impl Seal {
         match self.action {
             Action::Status => {}
             Action::Verify(unseal) => {
-                unseal.open(&layout)?;
-                output.show(&serde_json::json!({"opens": true}), || {
-                    "The secret opens the root key.\n".to_owned()
+                let open = unseal.verify(&slots).context("not every slot opens")?;
+                let ids: Vec<String> = open.iter().map(SlotId::to_string).collect();
+                output.show(&serde_json::json!({"opens": true, "slots": ids}), || {
+                    format!(
+                        "The root key opens by {}. Slots whose secrets were not given were not tried.\n",
+                        ids.join(", ")
+                    )
                 });
                 return Ok(ExitCode::SUCCESS);
             }
             Action::Add { unseal, new } => {
                 let root_key = unseal.open(&layout)?;
-                slots.add(&root_key, &new.label, &new.secret(&random)?.as_slot(), &random)?;
+                let secret = new.secret(&random, &unseal.means, slots.store_id())?;
+                slots.add(&root_key, &new.label, &secret.as_slot(), &random)?;
                 save(&slots)?;
             }
             Action::Rotate { slot, unseal, new } => {
                 let root_key = unseal.open(&layout)?;
-                slots.rotate(
-                    &root_key,
-                    slot_id(&slot)?,
-                    &new.secret(&random)?.as_slot(),
-                    &random,
+                let id = slot_id(&slot)?;
+                let secret = new.secret(&random, &unseal.means, slots.store_id())?;
+                slots.rotate(&root_key, id, &secret.as_slot(), &random)?;
+                save(&slots)?;
+            }
+            Action::Recovery {
+                unseal,
+                shares,
+                new_shares_file: file,
+                label,
+            } => {
+                let root_key = unseal.open(&layout)?;
+                let (pending, issued) = slots.issue_recovery(&root_key, &label, shares, &random)?;
+                let recovery = RecoveryArguments { shares, file };
+                slots = recovery.hand_out(
+                    (slots, pending),
+                    &issued,
+                    output,
+                    |(mut slots, pending), typed| match slots.confirm_recovery(pending, typed) {
+                        Ok(_) => Ok(slots),
+                        Err((pending, reason)) => Err(Box::new(((slots, pending), reason))),
+                    },
                 )?;
                 save(&slots)?;
             }
@@ -262,7 +449,15 @@ fn slot_id(text: &str) -> Result<SlotId> {
 fn status_json(slots: &KeySlots) -> serde_json::Value {
     let listed: Vec<_> = slots
         .slots()
-        .map(|slot| serde_json::json!({"id": slot.id.to_string(), "kind": slot.kind, "label": slot.label}))
+        .map(|slot| {
+            serde_json::json!({
+                "id": slot.id.to_string(),
+                "kind": slot.kind,
+                "label": slot.label,
+                "details": details(&slot),
+                "tested_recovery": slot.recovery.is_some(),
+            })
+        })
         .collect();
     serde_json::json!({"store": slots.store_id(), "slots": listed})
 }
@@ -270,17 +465,34 @@ fn status_json(slots: &KeySlots) -> serde_json::Value {
 fn status_text(slots: &KeySlots) -> String {
     let mut text = format!("Store {}\n", slots.store_id());
     for slot in slots.slots() {
-        let more = match (&slot.recovery, &slot.cost) {
-            (Some((set, policy)), _) => format!("set {set}, {} of {}", policy.threshold(), policy.count()),
-            (None, Some(cost)) => format!("{} MiB, {} passes", cost.memory_kib() / 1024, cost.passes()),
-            (None, None) => String::new(),
-        };
         text.push_str(&format!(
-            "  {}  {:<18}  {:<16}  {more}\n",
-            slot.id, slot.kind, slot.label
+            "  {}  {:<18}  {:<16}  {}\n",
+            slot.id,
+            slot.kind,
+            slot.label,
+            details(&slot)
         ));
     }
     text
+}
+
+/// What may be said of how a slot opens.
+fn details(slot: &SlotInfo<'_>) -> String {
+    if let Some((set, policy)) = &slot.recovery {
+        return format!("set {set}, {} of {}", policy.threshold(), policy.count());
+    }
+    if let Some(cost) = &slot.cost {
+        return format!("{} MiB, {} passes", cost.memory_kib() / 1024, cost.passes());
+    }
+    match slot.keeper {
+        Some(Keeper::Kms(kms)) => format!("{} at {} ({})", kms.key_id, kms.endpoint, kms.region),
+        Some(Keeper::Pkcs11(pkcs11)) => format!("key {} on token {}", pkcs11.key, pkcs11.token),
+        Some(Keeper::Tpm2(tpm2)) => match &tpm2.pcrs {
+            Some(pcrs) => format!("while {pcrs} are as they were"),
+            None => "whatever was started".to_owned(),
+        },
+        None => String::new(),
+    }
 }
 
 /// The first line of a secret file, without its line end.
@@ -300,12 +512,4 @@ fn typed_twice() -> Result<Secret<String>> {
         bail!("the two passphrases differ; nothing was changed");
     }
     Ok(first)
-}
-
-/// The recovery policy typed as `3of5`.
-pub(crate) fn parse_shares(text: &str) -> Result<SharePolicy, String> {
-    let form = "must be THRESHOLDofCOUNT, such as 2of3";
-    let (threshold, count) = text.split_once("of").ok_or(form)?;
-    let number = |text: &str| text.parse::<u8>().map_err(|_| form.to_owned());
-    SharePolicy::new(number(threshold)?, number(count)?).map_err(|error| error.to_string())
 }
