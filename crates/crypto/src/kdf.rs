@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `palisade domain key v1` | root key | the key of one account, region and purpose |
 //! | `palisade root key check v1` | root key | the check value in the slot document |
+//! | `palisade journal seal v1` | root key | the key that signs the journal's seals |
 //! | `palisade sealed message v1` | domain key | the AES key of one sealed value |
 //! | `palisade kms message v1` | backing key | the AES key of one KMS ciphertext |
 //! | `palisade slot key v1` | a slot's secret | the AES key that wraps the root key |
