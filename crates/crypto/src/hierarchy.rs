@@ -7,8 +7,9 @@
 //! cannot open what another sealed.
 //!
 //! A sealed value is bound to where it belongs by associated data, so that rows
-//! of the store cannot be swapped or rolled back unnoticed by whoever can write
-//! to the disk but has no key.
+//! of the store cannot be swapped unnoticed by whoever can write to the disk but
+//! has no key. An older row in its own place is told from the newest only where
+//! the caller binds a count of changes; KMS binds the version of its layout.
 //!
 //! | bytes of a sealed value | what |
 //! |---|---|
