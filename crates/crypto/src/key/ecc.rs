@@ -85,6 +85,9 @@ impl EccPrivate {
             KeySpec::EccNistP521 => &agreement::ECDH_P521,
             other => return Err(Error::BadKey(other)),
         };
+        if !names_its_curve(spec, peer) {
+            return Err(Error::BadKey(spec));
+        }
         let own = self.to_pkcs8()?;
         let own = agreement::PrivateKey::from_private_key_der(algorithm, own.expose())
             .map_err(|_| Error::Provider("elliptic curve private key for agreement"))?;
@@ -93,6 +96,27 @@ impl EccPrivate {
             Ok(Secret::new(secret.to_vec()))
         })
     }
+}
+
+/// Whether a SubjectPublicKeyInfo names its curve, and this one. The provider
+/// also takes one that spells out the curve's parameters, and compares not all
+/// of them.
+///
+/// Source: RFC 5480, 2.1.1: `specifiedCurve` must not be used.
+fn names_its_curve(spec: KeySpec, der: &[u8]) -> bool {
+    let identifier: &[u8] = match spec {
+        KeySpec::EccNistP256 => {
+            b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
+        }
+        KeySpec::EccNistP384 => b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22",
+        KeySpec::EccNistP521 => b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23",
+        _ => return false,
+    };
+    // The outer length takes one byte, or two of which the first is 81.
+    let ([0x30, 0x81, _, rest @ ..] | [0x30, _, rest @ ..]) = der else {
+        return false;
+    };
+    rest.starts_with(identifier)
 }
 
 /// A public key made ready.

@@ -15,7 +15,9 @@ mod grants;
 mod import;
 mod multi_region;
 mod rotation;
+mod scale;
 mod states;
+mod vectors;
 mod world;
 
 use conversation::check;

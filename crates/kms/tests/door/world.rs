@@ -282,6 +282,12 @@ impl World {
         &self.door
     }
 
+    /// Records and pages that were read so far, from memory or from the engine.
+    pub(crate) fn reads(&self) -> u64 {
+        let stats = self.door.store().stats();
+        stats.cache_hits + stats.cache_misses
+    }
+
     /// Calls an operation.
     pub(crate) async fn call(&self, who: Who, operation: &str, body: Value) -> Answer {
         self.call_in(REGION, who, operation, body).await
