@@ -98,9 +98,20 @@ def test_apply_plan_change_plan_destroy(server, tmp_path):
     assert (changed["KeyState"], changed["Description"]) == ("Disabled", "changed")
     assert iam.get_role(RoleName="app")["Role"]["MaxSessionDuration"] == 7200
 
+    [provider] = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    provider = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider["Arn"])
+    assert sorted(provider["ClientIDList"]) == ["deploy", "sts.amazonaws.com"]
+    assert provider["ThumbprintList"] == ["2" * 40]
+    [provider] = iam.list_saml_providers()["SAMLProviderList"]
+    provider = iam.get_saml_provider(SAMLProviderArn=provider["Arn"])
+    assert "https://idp.example.com/later" in provider["SAMLMetadataDocument"]
+    assert {"Key": "Team", "Value": "blue"} in provider["Tags"]
+
     terraform.run("destroy", "-auto-approve", "-parallelism=30", "-var=generation=2")
     assert iam.list_users()["Users"] == iam.list_groups()["Groups"] == iam.list_roles()["Roles"] == []
     assert iam.list_policies(Scope="Local")["Policies"] == []
+    assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+    assert iam.list_saml_providers()["SAMLProviderList"] == []
     assert kms.list_aliases()["Aliases"] == []
     keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
     # The primary of a replica waits for that first.

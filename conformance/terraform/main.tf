@@ -354,6 +354,30 @@ resource "aws_iam_group_policy_attachments_exclusive" "team" {
   policy_arns = [aws_iam_group_policy_attachment.use.policy_arn]
 }
 
+# The issuer of other tokens: its clients, thumbprints and tags change in place.
+resource "aws_iam_openid_connect_provider" "builds" {
+  url             = "https://tokens.builds.example"
+  client_id_list  = local.second ? ["sts.amazonaws.com", "deploy"] : ["sts.amazonaws.com"]
+  thumbprint_list = [local.second ? "2222222222222222222222222222222222222222" : "1111111111111111111111111111111111111111"]
+  tags            = local.second ? { Team = "blue" } : { Team = "red" }
+}
+
+# A provider that signs responses; who holds the key of this certificate is nobody.
+resource "aws_iam_saml_provider" "staff" {
+  name                   = "staff"
+  saml_metadata_document = <<-METADATA
+    <EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="https://idp.example.com/${local.second ? "later" : "first"}">
+      <IDPSSODescriptor WantAuthnRequestsSigned="false" protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">
+        <KeyDescriptor use="signing"><KeyInfo xmlns="http://www.w3.org/2000/09/xmldsig#"><X509Data><X509Certificate>
+          MIIBczCCARmgAwIBAgIUZiFfl0fTEqlsICr6xw617BZAJEgwCgYIKoZIzj0EAwIwDjEMMAoGA1UEAwwDaWRwMCAXDTI2MTEyODE3NTY1NFoYDzIxMjYxMTA0MTc1NjU0WjAOMQwwCgYDVQQDDANpZHAwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAREjtZ/VurQusyl73Bl/eFQn7qX7lTbf07JGH4W2eqBjJs6B0AufiVWrQP+/9qA/OHJeI1VVkc7p15VBAjrgng/o1MwUTAdBgNVHQ4EFgQUwte4kK1uAjtWtR7Rg2NfjArWHrwwHwYDVR0jBBgwFoAUwte4kK1uAjtWtR7Rg2NfjArWHrwwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiABUY0b4japy+iDQi9ML/cbxaM6AK+UsO3qdaHD9PZl+QIhANpoo4ev5gQwpo7AS+Q38LZi+5aqtzHhivgbE5h/aTLI
+        </X509Certificate></X509Data></KeyInfo></KeyDescriptor>
+        <SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="https://idp.example.com/saml"/>
+      </IDPSSODescriptor>
+    </EntityDescriptor>
+  METADATA
+  tags                   = local.second ? { Team = "blue" } : { Team = "red" }
+}
+
 # The account.
 
 resource "aws_iam_security_token_service_preferences" "preferences" {
