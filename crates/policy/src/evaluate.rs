@@ -177,6 +177,7 @@ pub(crate) fn evaluate<'a, O: Observer<'a>>(
             principal: request.principal,
             context: request.context,
         },
+        bounded: policies.boundary.is_some(),
     };
     let relation = match request.principal.account() {
         None => Relation::Outside,

@@ -219,17 +219,21 @@ impl NamedClause {
     ///
     /// `NotPrincipal` is never to the caller's benefit in doubt. With Deny it
     /// spares a caller only if the caller itself and all that stands behind
-    /// it (role, account) are listed; with Allow it lets a caller in only if
-    /// none of them is.
+    /// it (role, account) are listed, and never one that is `bounded`: that has
+    /// a permissions boundary. With Allow it lets a caller in only if none of
+    /// them is listed.
     ///
-    /// Source: IAM User Guide, "IAM JSON policy elements: NotPrincipal".
-    pub(crate) fn names(&self, caller: &Principal, denies: bool) -> Option<Naming> {
+    /// Source: IAM User Guide, "IAM JSON policy elements: NotPrincipal";
+    /// "Permissions boundaries for IAM entities", of boundaries.
+    pub(crate) fn names(&self, caller: &Principal, denies: bool, bounded: bool) -> Option<Naming> {
         match self {
             NamedClause::Absent => None,
             NamedClause::Principal(named) => named.iter().filter_map(|one| one.names(caller)).max(),
             NamedClause::NotPrincipal(named) => {
                 let listed = |naming: Naming| named.iter().any(|one| one.names(caller) == Some(naming));
-                let spared = if listed(Naming::Everyone) {
+                let spared = if denies && bounded {
+                    false
+                } else if listed(Naming::Everyone) {
                     true
                 } else if denies {
                     layers(caller).iter().all(|layer| listed(*layer)) && !layers(caller).is_empty()
@@ -363,15 +367,42 @@ mod tests {
         let root = "arn:aws:iam::123456789012:root";
         assert!(
             clause(&[session_arn, role_arn, root])
-                .names(&session(), true)
+                .names(&session(), true, false)
                 .is_none()
         );
-        assert!(clause(&[session_arn, role_arn]).names(&session(), true).is_some());
-        assert!(clause(&[role_arn, root]).names(&session(), true).is_some());
-        assert!(clause(&[root]).names(&Principal::root(account()), true).is_none());
-        assert!(clause(&[root]).names(&Principal::anonymous(), true).is_some());
-        assert!(clause(&["*"]).names(&Principal::anonymous(), true).is_none());
-        assert!(clause(&[root]).names(&session(), false).is_none());
-        assert!(clause(&[root]).names(&Principal::anonymous(), false).is_some());
+        assert!(
+            clause(&[session_arn, role_arn])
+                .names(&session(), true, false)
+                .is_some()
+        );
+        assert!(clause(&[role_arn, root]).names(&session(), true, false).is_some());
+        assert!(
+            clause(&[root])
+                .names(&Principal::root(account()), true, false)
+                .is_none()
+        );
+        assert!(
+            clause(&[root])
+                .names(&Principal::anonymous(), true, false)
+                .is_some()
+        );
+        assert!(
+            clause(&["*"])
+                .names(&Principal::anonymous(), true, false)
+                .is_none()
+        );
+        assert!(clause(&[root]).names(&session(), false, false).is_none());
+        assert!(
+            clause(&[root])
+                .names(&Principal::anonymous(), false, false)
+                .is_some()
+        );
+        // Whatever is listed, nobody with a boundary is spared; an Allow is none the worse for it.
+        assert!(
+            clause(&[session_arn, role_arn, root, "*"])
+                .names(&session(), true, true)
+                .is_some()
+        );
+        assert!(clause(&[root]).names(&session(), false, true).is_none());
     }
 }

@@ -86,6 +86,8 @@ pub(crate) struct Asked<'s, 'a> {
     pub(crate) resource: AskedArn<'a>,
     pub(crate) principal: &'a Principal,
     pub(crate) scope: Scope<'a>,
+    /// Whether the caller has a permissions boundary.
+    pub(crate) bounded: bool,
 }
 
 impl Statement {
@@ -170,7 +172,7 @@ impl Statement {
             (NamedClause::Absent, true) => return Err(Miss::Principal),
             (named, _) => Some(
                 named
-                    .names(asked.principal, self.effect == Effect::Deny)
+                    .names(asked.principal, self.effect == Effect::Deny, asked.bounded)
                     .ok_or(Miss::Principal)?,
             ),
         };

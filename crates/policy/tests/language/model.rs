@@ -323,7 +323,9 @@ fn naming(world: &World, statement: &Json) -> u8 {
     }
     let texts = texts(&statement["NotPrincipal"]);
     let listed = |names: &[String]| names.iter().any(|name| texts.contains(name));
-    let spared = if texts.iter().any(|text| text == "*") {
+    let spared = if statement["Effect"] == "Deny" && world.boundary.is_some() {
+        false
+    } else if texts.iter().any(|text| text == "*") {
         true
     } else if statement["Effect"] == "Deny" {
         !layers.is_empty() && layers.iter().all(|(_, names)| listed(names))

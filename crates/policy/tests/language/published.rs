@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use policy::{
-    Attached, Context, Document, DocumentKind, Holder, Level, Policies, Request, ResourcePolicy,
+    Attached, Context, Document, DocumentKind, Holder, Level, Policies, Principal, Request, ResourcePolicy,
     ResourcePolicyKind, Value, explain,
 };
 
 use crate::scenario::{CALLER, OWNER, account, caller};
 
-const PLACES: [(&str, DocumentKind); 7] = [
+const PLACES: [(&str, DocumentKind); 9] = [
     ("identity:", DocumentKind::Identity),
+    ("added:", DocumentKind::Identity),
     ("boundary:", DocumentKind::Boundary),
+    ("session:", DocumentKind::Session),
     ("resource:", DocumentKind::Resource),
     ("key:", DocumentKind::KmsKey),
     ("trust:", DocumentKind::RoleTrust),
@@ -40,7 +42,7 @@ fn published_examples_answer_as_published() {
             }
         }
     }
-    assert!(questions > 70, "the file was read");
+    assert!(questions > 140, "the file was read");
 }
 
 /// The policies of a case by the word they begin with.
@@ -74,9 +76,19 @@ fn documents(case: &str) -> HashMap<&'static str, Attached> {
     documents
 }
 
+/// A caller by kind, a user by `user/NAME`, or a session by `role/ROLE/SESSION`.
+fn asker(name: &str) -> Principal {
+    let own = account(CALLER);
+    match name.split('/').collect::<Vec<_>>()[..] {
+        ["user", name] => Principal::user(own, "AIDAEXAMPLENAMED12345", "/", name),
+        ["role", role, session] => Principal::assumed_role(own, "AROAEXAMPLENAMED12345", "/", role, session),
+        _ => caller(name),
+    }
+}
+
 fn ask(title: &str, documents: &HashMap<&'static str, Attached>, question: &str, expected: bool) {
     let mut words = question.split_whitespace();
-    let principal = caller(words.next().unwrap());
+    let principal = asker(words.next().unwrap());
     let (action, resource) = (words.next().unwrap(), words.next().unwrap());
     let mut owner = CALLER;
     let mut context = Context::new();
@@ -121,11 +133,15 @@ fn ask(title: &str, documents: &HashMap<&'static str, Attached>, question: &str,
             Attached::inline("RCPFullAWSAccess", Holder::Resource, full),
         ])
     });
-    let identity: Vec<Attached> = documents.get("identity:").cloned().into_iter().collect();
+    let identity: Vec<Attached> = ["identity:", "added:"]
+        .iter()
+        .filter_map(|place| documents.get(place).cloned())
+        .collect();
     let request = Request::new(&principal, action, resource, Some(account(owner)), &context);
     let policies = Policies {
         identity: &identity,
         boundary: documents.get("boundary:"),
+        session: documents.get("session:").map(std::slice::from_ref),
         resource: resource_policy,
         service_control: service_control.as_deref(),
         resource_control: resource_control.as_deref(),
