@@ -197,6 +197,15 @@ fn keys() {
             &format!("{spec}_private"),
             &[&[pick + 1], private.expose().as_slice()].concat(),
         );
+        if *spec == KeySpec::Rsa2048 {
+            // The first algorithm, the first spec, a moment.
+            let head = [&[0, 0], NOW.0.to_be_bytes().as_slice()].concat();
+            write(
+                "import_token",
+                "RSA_2048",
+                &[&head, private.expose().as_slice()].concat(),
+            );
+        }
         if let Some(der) = key.public_key_der() {
             write(
                 "key_material",

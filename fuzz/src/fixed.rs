@@ -4,7 +4,8 @@
 use std::sync::{Arc, LazyLock};
 
 use crypto::key::SymmetricKey;
-use ground::{Secret, Timestamp};
+use crypto::{DomainKey, Random, RootKey};
+use ground::{AccountId, Region, Secret, Timestamp};
 use http::{HeaderMap, HeaderValue};
 use wire::sigv4::{Algorithm, Claim, Credentials, Payload, RequestParts, SigningKey, Target, sign_request};
 
@@ -37,6 +38,17 @@ pub fn credentials() -> Credentials {
 /// The key of all sealed seeds.
 pub fn envelope_key() -> SymmetricKey {
     SymmetricKey::from_bytes(&[7; 32]).expect("a symmetric key is 32 bytes")
+}
+
+/// The account of all sealed seeds.
+pub fn account() -> AccountId {
+    AccountId::parse("123456789012").expect("an account has twelve digits")
+}
+
+/// The key that seals `purpose` in [`account`].
+pub fn domain_key(purpose: &str) -> DomainKey {
+    static ROOT: LazyLock<RootKey> = LazyLock::new(|| RootKey::generate(&Random::seeded(7)));
+    ROOT.domain(account(), &Region::us_east_1(), purpose)
 }
 
 /// The claim of an upload in signed chunks, and the key it was signed with.

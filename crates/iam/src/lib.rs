@@ -41,6 +41,8 @@ pub use directory::Identities;
 pub use error::Error;
 pub use last_used::LastUses;
 pub use sts::issuers::Issuers;
+#[doc(hidden)]
+pub use sts::token::claims_of_token;
 
 /// The state that IAM's handlers share; all else is in the store.
 pub struct Iam {

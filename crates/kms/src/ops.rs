@@ -16,8 +16,10 @@ pub mod enable_key;
 pub mod encrypt;
 pub mod generate_random;
 pub mod get_public_key;
+pub mod grant_token;
 pub mod grants;
 pub mod import;
+pub mod import_token;
 pub mod key_deletion;
 pub mod key_policy;
 pub mod list_aliases;
@@ -32,7 +34,6 @@ pub mod update_alias;
 pub mod update_key_description;
 
 mod cipher;
-mod grant_token;
 mod metadata;
 mod page;
 

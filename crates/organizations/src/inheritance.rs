@@ -9,7 +9,8 @@
 //! "Understanding policy inheritance", "Policy syntax and inheritance for
 //! management policy types").
 //!
-//! Policies of one level are taken in the order of their ids. Pure.
+//! Policies of one level are taken in the order of their ids. Pure, and public
+//! for its fuzz target.
 //! Absent by design: enforcement; a tag policy is kept and computed here.
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 /// The text is no tag policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub struct Malformed;
 
 const ASSIGN: &str = "@@assign";
 const APPEND: &str = "@@append";
@@ -98,7 +99,7 @@ struct Read {
 /// # Errors
 ///
 /// [`Malformed`] if it is none.
-pub(crate) fn check(content: &str) -> Result<(), Malformed> {
+pub fn check(content: &str) -> Result<(), Malformed> {
     read(content).map(|_| ())
 }
 
@@ -167,8 +168,12 @@ fn words(value: &Value) -> Result<Vec<&str>, Malformed> {
 }
 
 /// What the policies of `levels`, from the root down, say together; `None` if
-/// there is no policy, [`Malformed`] if one is none.
-pub(crate) fn effective(levels: &[Vec<&str>]) -> Result<Option<Value>, Malformed> {
+/// there is no policy.
+///
+/// # Errors
+///
+/// [`Malformed`] if one is no tag policy.
+pub fn effective(levels: &[Vec<&str>]) -> Result<Option<Value>, Malformed> {
     if levels.iter().all(Vec::is_empty) {
         return Ok(None);
     }

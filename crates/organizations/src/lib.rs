@@ -21,7 +21,7 @@
 mod access;
 mod error;
 mod guardrails;
-mod inheritance;
+pub mod inheritance;
 mod jobs;
 mod limits;
 mod model;

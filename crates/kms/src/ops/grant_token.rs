@@ -3,9 +3,12 @@
 //! A token names a grant, sealed so that nobody else can make one. Grants count
 //! at once, so a token gives its bearer nothing beyond the grant; it is checked
 //! for being ours, and `RetireGrant` finds the grant by it.
+//!
+//! Public for the fuzz targets, which seal what strangers cannot.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use crypto::{DomainKey, Random};
 use gate::Cx;
 use ground::AccountId;
 
@@ -20,10 +23,14 @@ const PURPOSE: &str = "kms/grant-token";
 const ACCOUNT_DIGITS: usize = 12;
 
 /// The grant that a token names.
-pub(super) struct Named {
-    pub(super) owner: AccountId,
-    pub(super) key: KeyId,
-    pub(super) grant: GrantId,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The account that the key belongs to.
+    pub owner: AccountId,
+    /// The key.
+    pub key: KeyId,
+    /// The grant on it.
+    pub grant: GrantId,
 }
 
 /// A fresh token for a grant on `key`.
@@ -32,12 +39,9 @@ pub(super) struct Named {
 ///
 /// [`Error::Crypto`] if the provider fails.
 pub(super) fn make(cx: &Cx, key: &Key, grant: &GrantId) -> Result<String, Error> {
-    let account = key.account.to_string();
     let domain = cx.domain_key(key.account, &key.region, PURPOSE);
     let named = format!("{} {grant}", key.id);
-    let sealed = domain.seal(&[account.as_bytes()], named.as_bytes(), cx.random());
-    let sealed = sealed.map_err(Error::Crypto)?;
-    Ok(STANDARD.encode([account.as_bytes(), &sealed].concat()))
+    seal(&domain, key.account, named.as_bytes(), cx.random()).map_err(Error::Crypto)
 }
 
 /// Reads a token of this region.
@@ -46,15 +50,31 @@ pub(super) fn make(cx: &Cx, key: &Key, grant: &GrantId) -> Result<String, Error>
 ///
 /// [`Error::GrantToken`] for anything that [`make`] did not make.
 pub(super) fn read(cx: &Cx, token: &str) -> Result<Named, Error> {
-    open(cx, token).ok_or(Error::GrantToken)
+    open(token, |owner| cx.domain_key(owner, cx.region(), PURPOSE)).ok_or(Error::GrantToken)
 }
 
-fn open(cx: &Cx, token: &str) -> Option<Named> {
+/// A token that names whatever `named` says.
+///
+/// # Errors
+///
+/// [`crypto::Error::Provider`] if sealing fails.
+pub fn seal(
+    domain: &DomainKey,
+    owner: AccountId,
+    named: &[u8],
+    random: &Random,
+) -> Result<String, crypto::Error> {
+    let account = owner.to_string();
+    let sealed = domain.seal(&[account.as_bytes()], named, random)?;
+    Ok(STANDARD.encode([account.as_bytes(), &sealed].concat()))
+}
+
+/// Reads a token that the `domain` of its account sealed.
+pub fn open(token: &str, domain: impl FnOnce(AccountId) -> DomainKey) -> Option<Named> {
     let bytes = STANDARD.decode(token).ok()?;
     let (account, sealed) = bytes.split_at_checked(ACCOUNT_DIGITS)?;
     let owner = AccountId::parse(std::str::from_utf8(account).ok()?).ok()?;
-    let domain = cx.domain_key(owner, cx.region(), PURPOSE);
-    let named = domain.open(&[account], sealed).ok()?;
+    let named = domain(owner).open(&[account], sealed).ok()?;
     let (key, grant) = std::str::from_utf8(named.expose()).ok()?.split_once(' ')?;
     Some(Named {
         owner,

@@ -15,12 +15,10 @@ use shape::Blob;
 use crate::error::Error;
 use crate::limits::{IMPORT_PARAMETERS_VALID, MATERIAL_VALID_MAX};
 use crate::model::generation::Import;
-use crate::model::{Demand, Key, KeyId, MaterialId};
+use crate::model::{Demand, Key, MaterialId};
 use crate::ops::create_key::make;
+use crate::ops::import_token::ImportToken;
 use crate::{Kms, access, store};
-
-/// Purpose of the domain key that seals import tokens.
-const PURPOSE: &str = "kms/import-token";
 
 /// Gives a public key under which material is to be wrapped, and a token that
 /// holds its private half, sealed. Both serve one key for a day.
@@ -172,77 +170,6 @@ pub async fn delete_imported_key_material(
     Ok(told(Some(id)))
 }
 
-/// What an import token holds.
-///
-/// | bytes | what |
-/// |---|---|
-/// | 1 | the algorithm, by its place among all |
-/// | 1 | the spec of the wrapping key, by its place among [`WRAPPING_SPECS`] |
-/// | 8 | until when it serves, in milliseconds since 1970, big-endian |
-/// | rest | the private key, PKCS #8 |
-struct ImportToken {
-    algorithm: WrappingAlgorithm,
-    valid_to: Timestamp,
-    wrapping_key: BackingKey,
-}
-
-const WRAPPING_SPECS: [KeySpec; 3] = [KeySpec::Rsa2048, KeySpec::Rsa3072, KeySpec::Rsa4096];
-
-impl ImportToken {
-    fn seal(&self, cx: &Cx, key: &Key) -> Result<Vec<u8>, Error> {
-        let place = |at: Option<usize>| at.and_then(|at| u8::try_from(at).ok());
-        let algorithm = place(WrappingAlgorithm::ALL.iter().position(|it| *it == self.algorithm));
-        let spec = place(
-            WRAPPING_SPECS
-                .iter()
-                .position(|it| *it == self.wrapping_key.spec()),
-        );
-        let mut head = vec![
-            algorithm.expect("the algorithm is one of all"),
-            spec.expect("a wrapping key is of a wrapping spec"),
-        ];
-        head.extend_from_slice(&self.valid_to.0.to_be_bytes());
-        let private = self.wrapping_key.to_bytes()?;
-        let mut token = Secret::new(Vec::with_capacity(head.len() + private.expose().len()));
-        token.expose_mut().extend_from_slice(&head);
-        token.expose_mut().extend_from_slice(private.expose());
-        let domain = cx.domain_key(key.account, &key.region, PURPOSE);
-        let sealed = domain.seal(&bound_to(&key.id), token.expose(), cx.random());
-        sealed.map_err(Error::Crypto)
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::ImportToken`] for anything that was not sealed for this key,
-    /// [`Error::ImportTokenExpired`] after its day.
-    fn open(cx: &Cx, key: &Key, sealed: &[u8]) -> Result<ImportToken, Error> {
-        let domain = cx.domain_key(key.account, &key.region, PURPOSE);
-        let token = domain
-            .open(&bound_to(&key.id), sealed)
-            .map_err(|_| Error::ImportToken)?;
-        let token = ImportToken::read(token.expose()).ok_or(Error::ImportToken)?;
-        if token.valid_to <= cx.now() {
-            return Err(Error::ImportTokenExpired);
-        }
-        Ok(token)
-    }
-
-    fn read(bytes: &[u8]) -> Option<ImportToken> {
-        let (&[algorithm, spec], rest) = bytes.split_first_chunk::<2>()?;
-        let (valid_to, private) = rest.split_first_chunk::<8>()?;
-        let spec = *WRAPPING_SPECS.get(usize::from(spec))?;
-        Some(ImportToken {
-            algorithm: *WrappingAlgorithm::ALL.get(usize::from(algorithm))?,
-            valid_to: Timestamp(i64::from_be_bytes(*valid_to)),
-            wrapping_key: BackingKey::from_bytes(spec, private).ok()?,
-        })
-    }
-}
-
-fn bound_to(key: &KeyId) -> [&[u8]; 1] {
-    [key.as_str().as_bytes()]
-}
-
 fn wrapping_algorithm(asked: AlgorithmSpec) -> Result<WrappingAlgorithm, Error> {
     WrappingAlgorithm::parse(asked.as_str()).ok_or(Error::Unsupported(asked.as_str()))
 }
@@ -297,13 +224,6 @@ mod tests {
             let done = wrapping_algorithm(*asked);
             let refused = matches!(asked, AlgorithmSpec::RsaesPkcs1V15 | AlgorithmSpec::Sm2pke);
             assert_eq!(matches!(done, Err(Error::Unsupported(_))), refused, "{asked:?}");
-        }
-    }
-
-    #[test]
-    fn reading_a_token_never_panics() {
-        for bytes in [&[][..], &[0], &[0; 9], &[9; 40], &[0; 4000]] {
-            assert!(ImportToken::read(bytes).is_none());
         }
     }
 }

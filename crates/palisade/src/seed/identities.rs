@@ -6,8 +6,8 @@ use anyhow::Result;
 use iam_api as api;
 use toml::Spanned;
 
+use super::document::{AccountSeed, GroupSeed, PolicySeed, RoleSeed, UserSeed};
 use super::item::{Item, same_document};
-use super::{AccountSeed, GroupSeed, PolicySeed, RoleSeed, UserSeed};
 
 /// Who has policies: the three sorts that have operations of their own for it.
 #[derive(Clone, Copy)]

@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use ground::Secret;
 use kms_api as api;
 
+use super::document::{AccountSeed, KeySeed};
 use super::item::{Item, same_document};
-use super::{AccountSeed, KeySeed};
 
 /// The account's keys, each with its tags, aliases and policy.
 pub(super) async fn keys(account: &Item<'_>, seed: &AccountSeed) -> Result<()> {
