@@ -247,6 +247,158 @@ async fn what_is_foretold_of_a_key_is_what_the_call_gets() {
     assert!(stage.server.stop().success());
 }
 
+/// Does what the explanation of a refusal advises, by the calls that a person would make.
+async fn lift(stage: &Stage, told: &Value) {
+    let (server, root) = (&stage.server, &stage.root);
+    for change in told["decisions"][0]["trace"]["changes"].as_array().unwrap() {
+        let statement = &change["statement"];
+        if change["change"] == "except" {
+            let gone = json!({"UserName": "bob", "PolicyName": change["policy"]});
+            ok(server, root, "iam:DeleteUserPolicy", gone).await;
+            continue;
+        }
+        let target = &change["attach_to"];
+        match change["policy_type"].as_str().unwrap() {
+            "identity" => stage.put("advised", statement.clone()).await,
+            "boundary" => {
+                let document = json!({"Version": "2012-10-17", "Statement": [allow("s3:*", "*"), statement]});
+                let version = json!({"PolicyArn": target, "PolicyDocument": document.to_string(),
+                    "SetAsDefault": true});
+                ok(server, root, "iam:CreatePolicyVersion", version).await;
+            }
+            "resource" => {
+                let named = json!({"KeyId": target, "PolicyName": "default"});
+                let known = ok(server, root, "kms:GetKeyPolicy", named).await;
+                let mut document: Value = serde_json::from_str(&leaf(&known, "Policy")).unwrap();
+                document["Statement"]
+                    .as_array_mut()
+                    .unwrap()
+                    .push(statement.clone());
+                let put = json!({"KeyId": target, "PolicyName": "default", "Policy": document.to_string()});
+                ok(server, root, "kms:PutKeyPolicy", put).await;
+            }
+            "role_trust" => {
+                let document = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+                let role = target.as_str().unwrap().rsplit('/').next().unwrap();
+                let put = json!({"RoleName": role, "PolicyDocument": document});
+                ok(server, root, "iam:UpdateAssumeRolePolicy", put).await;
+            }
+            other => panic!("nobody here changes a policy of type {other}"),
+        }
+    }
+}
+
+/// What is advised is done to the letter, and the call that was refused passes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_refusal_is_lifted_by_the_changes_it_names() {
+    let stage = Stage::new().await;
+    let (server, root) = (&stage.server, &stage.root);
+    let key = leaf(&ok(server, root, "kms:CreateKey", json!({})).await, "Arn");
+    let encrypt = (
+        "kms:Encrypt",
+        json!({"KeyId": key, "Plaintext": "cGxhaW4="}),
+        key.clone(),
+    );
+
+    let elsewhere = key.replace("us-east-1", "eu-west-1");
+    let tagged = json!({"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+        "Condition": {"StringEquals": {"aws:ResourceTag/team": "red"}}});
+    let all = allow("kms:*", "*");
+    let never = json!({"Sid": "Never", "Effect": "Deny", "Action": "kms:Enc*", "Resource": "*"});
+    let second_factor = json!({"Effect": "Deny", "NotAction": "iam:*", "Resource": "*",
+        "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}});
+    for (own, denies, decided_by, words) in [
+        (None, None, "identity", "no identity-based policy allows it"),
+        (
+            Some(allow("kms:*", &elsewhere)),
+            None,
+            "identity",
+            "its Resource is ",
+        ),
+        (
+            Some(tagged),
+            None,
+            "identity",
+            "wants red of aws:ResourceTag/team",
+        ),
+        (
+            Some(all.clone()),
+            Some(never),
+            "identity, explicit",
+            "(Never), Deny: matches",
+        ),
+        (
+            Some(all.clone()),
+            Some(second_factor),
+            "identity, explicit",
+            "aws:MultiFactorAuthPresent is absent",
+        ),
+    ] {
+        for (name, statement) in [("own", own), ("denies", denies)] {
+            if let Some(statement) = statement {
+                stage.put(name, statement).await;
+            }
+        }
+        refused_then_lifted(&stage, &encrypt, decided_by, words).await;
+        for name in ["own", "advised"] {
+            let gone = json!({"UserName": "bob", "PolicyName": name});
+            call(server, root, "iam:DeleteUserPolicy", gone).await;
+        }
+    }
+
+    // A key policy that delegates to nobody: the account's root user alone, by name of an operation.
+    stage.put("own", all).await;
+    let closed = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*",
+        "Principal": {"AWS": format!("arn:aws:iam::{OWN}:root")}, "Action": ["kms:PutKeyPolicy", "kms:GetKeyPolicy"]}]});
+    let put = json!({"KeyId": key, "PolicyName": "default", "Policy": closed.to_string()});
+    ok(server, root, "kms:PutKeyPolicy", put).await;
+    refused_then_lifted(&stage, &encrypt, "resource", "no resource-based policy allows it").await;
+
+    // A boundary. It does not keep from a key whose policy names the user, so of what has no policy.
+    let document = json!({"Version": "2012-10-17", "Statement": allow("s3:*", "*")}).to_string();
+    let made = json!({"PolicyName": "narrow", "PolicyDocument": document});
+    let narrow = leaf(&ok(server, root, "iam:CreatePolicy", made).await, "Arn");
+    let bound = json!({"UserName": "bob", "PermissionsBoundary": narrow});
+    ok(server, root, "iam:PutUserPermissionsBoundary", bound).await;
+    let list = ("kms:ListKeys", json!({}), "*".to_owned());
+    refused_then_lifted(&stage, &list, "boundary", "permissions boundary").await;
+    let unbound = json!({"UserName": "bob"});
+    ok(server, root, "iam:DeleteUserPermissionsBoundary", unbound).await;
+
+    // A role that trusts somebody else.
+    let trust = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"Service": "ec2.amazonaws.com"}}});
+    let made = json!({"RoleName": "Work", "AssumeRolePolicyDocument": trust.to_string()});
+    let role = leaf(&ok(server, root, "iam:CreateRole", made).await, "Arn");
+    let input = json!({"RoleArn": role, "RoleSessionName": "work"});
+    let assume = ("sts:AssumeRole", input, role.clone());
+    refused_then_lifted(&stage, &assume, "role_trust", "no role trust policy allows it").await;
+    assert!(stage.server.stop().success());
+}
+
+/// The call is refused as foretold, is told of in `words`, and passes once it is done as told.
+async fn refused_then_lifted(
+    stage: &Stage,
+    (name, input, resource): &(&str, Value, String),
+    decided_by: &str,
+    words: &str,
+) {
+    let same = async || stage.same(&stage.bob, name, input.clone(), resource, &[]).await;
+    assert_eq!(same().await.unwrap(), decided_by, "{words}");
+    let question = [
+        "--principal",
+        &bob_arn(),
+        "--action",
+        name,
+        "--resource",
+        resource,
+    ];
+    let told = stage.ask(&stage.root, &question);
+    assert!(told.stdout.contains(words), "no {words} in:\n{told:?}");
+    lift(stage, &stage.told(&stage.root, &bob_arn(), name, resource, &[])).await;
+    assert_eq!(same().await, None, "{words}");
+}
+
 fn allow_to_bob() -> Value {
     json!({"Effect": "Allow", "Principal": {"AWS": bob_arn()}, "Action": "kms:Encrypt", "Resource": "*"})
 }

@@ -13,3 +13,5 @@ mod random;
 mod scenario;
 mod tables;
 mod trace;
+mod why;
+mod written;
