@@ -1,6 +1,10 @@
 //! Many of a kind: pages, and callers at the same time.
 
-use crate::world::{World, leaf};
+use ground::AccountId;
+use serde_json::{Value as Json, json};
+use store::{Scope, Store, Table};
+
+use crate::world::{HOME, World, leaf};
 
 /// The texts of every element of that name.
 fn leaves(xml: &str, name: &str) -> Vec<String> {
@@ -139,7 +143,7 @@ async fn quotas_hold() {
                 &[("PolicyName", &name), ("PolicyDocument", document)],
             )
             .await;
-        let arn = format!("arn:aws:iam::{}:policy/{name}", crate::world::HOME);
+        let arn = format!("arn:aws:iam::{HOME}:policy/{name}");
         let parameters = [("UserName", "bob"), ("PolicyArn", arn.as_str())];
         let answer = world.call("root", "iam", "AttachUserPolicy", &parameters).await;
         if number < 10 {
@@ -225,24 +229,73 @@ async fn an_acknowledged_change_binds_the_very_next_call() {
     reading.await.unwrap();
 }
 
-/// How many users share the account: `PALISADE_SCALE_USERS`, with half as many roles.
+/// How many users and roles the crowd has.
 ///
-/// At most 2,000: more roles than 1,000 the account's quota refuses, so the
-/// goal's 10,000 users and 5,000 roles cannot be made through the API yet.
-fn scale_users() -> usize {
-    match std::env::var("PALISADE_SCALE_USERS") {
-        Ok(wanted) => wanted.parse().expect("PALISADE_SCALE_USERS is a number"),
-        Err(_) => 100,
+/// Source: IAM User Guide, "IAM and AWS STS quotas": users can be raised to
+/// 5,000 and roles to 5,000; twice as many users as any account may have.
+const CROWD: (u32, u32) = (10_000, 5_000);
+
+/// The rows of many users and roles, each with an inline policy, written as the
+/// crate writes them: the quota of roles keeps the API from it.
+async fn crowd(store: &Store) {
+    const USERS: Table<String, Json> = Table::new("iam/user", 1);
+    const ROLES: Table<String, Json> = Table::new("iam/role", 1);
+    const NAMES: Table<String, Json> = Table::new("iam/name", 1);
+    const INLINE: Table<(String, String), Json> = Table::new("iam/inline-policy", 1);
+    const SUMMARY: Table<(), Json> = Table::new("iam/summary", 1);
+    const GENERATION: Table<(), Json> = Table::new("iam/generation", 1);
+    let scope = Scope::regionless(AccountId::parse(HOME).unwrap());
+    let view = store.view(scope.clone());
+    let user = view.get(&USERS, &"bob".to_owned()).await.unwrap().unwrap();
+    let role = view.get(&ROLES, &"work".to_owned()).await.unwrap().unwrap();
+    let id = |of: &Json| of["id"].as_str().unwrap().to_owned();
+    let policy = view.get(&INLINE, &(id(&user), "p".to_owned())).await.unwrap();
+    let policy = policy.unwrap();
+    let (users, roles) = CROWD;
+    for (table, template, count) in [(&USERS, &user, users), (&ROLES, &role, roles)] {
+        let named = view.get(&NAMES, &id(template)).await.unwrap().unwrap();
+        let mut tx = view.begin();
+        for number in 0..count {
+            let name = format!("{}{number}", template["name"].as_str().unwrap());
+            let id = format!("{}{number:05}", id(template));
+            let (mut entity, mut named) = (Json::clone(template), Json::clone(&named));
+            entity["id"] = json!(id);
+            entity["name"] = json!(name);
+            named["folded_name"] = json!(name);
+            tx.put(table, &name, &entity);
+            tx.put(&NAMES, &id, &named);
+            tx.put(&INLINE, &(id, "p".to_owned()), &policy);
+            if number % 1_000 == 999 {
+                store
+                    .commit(std::mem::replace(&mut tx, view.begin()))
+                    .await
+                    .unwrap();
+            }
+        }
+        store.commit(tx).await.unwrap();
     }
+    let tx = view.begin();
+    let mut summary = Json::clone(&tx.get(&SUMMARY, &()).await.unwrap().unwrap());
+    summary["users"] = json!(summary["users"].as_u64().unwrap() + u64::from(users));
+    summary["roles"] = json!(summary["roles"].as_u64().unwrap() + u64::from(roles));
+    tx.put(&SUMMARY, &(), &summary);
+    let mut generation = Json::clone(&tx.get(&GENERATION, &()).await.unwrap().unwrap());
+    generation.as_array_mut().unwrap().rotate_left(1);
+    tx.put(&GENERATION, &(), &generation);
+    store.commit(tx).await.unwrap();
 }
 
-/// A decision costs what its caller's own policies cost, whoever else is in the account.
+/// A decision costs what its caller's own policies cost, whoever else is in
+/// the account; so does a start, and the first decision after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_decision_reads_does_not_grow_with_the_account() {
-    const DOCUMENT: &str =
-        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:GetUser","Resource":"*"}}"#;
-    const TRUST: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}}"#;
-    let mut world = World::new().await;
+async fn neither_a_decision_nor_a_start_grows_with_the_account() {
+    const DOCUMENT: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["iam:GetUser","sts:AssumeRole"],"Resource":"*"}}"#;
+    let trust = format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{{"AWS":"{HOME}"}},"Action":"sts:AssumeRole"}}}}"#
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store");
+    let mut world = World::in_file(&file).await;
     world.user("root", "bob").await;
     let policy = [
         ("UserName", "bob"),
@@ -250,28 +303,60 @@ async fn what_a_decision_reads_does_not_grow_with_the_account() {
         ("PolicyDocument", DOCUMENT),
     ];
     world.ok("root", "iam", "PutUserPolicy", &policy).await;
-    let costs = async |world: &World| {
-        // The first call fills the memory; what it costs depends on what was read before.
-        world.ok("bob", "iam", "GetUser", &[("UserName", "bob")]).await;
-        let before = world.reads();
-        for _ in 0..5 {
-            world.ok("bob", "iam", "GetUser", &[("UserName", "bob")]).await;
-            world.fails("bob", "iam", "ListUsers", &[], "AccessDenied").await;
-        }
-        world.reads() - before
-    };
-    let alone = costs(&world).await;
-    assert!(alone > 0, "nothing was counted");
-    for number in 0..scale_users() {
-        let name = format!("user{number}");
-        world
-            .ok("root", "iam", "CreateUser", &[("UserName", &name)])
-            .await;
-        if number % 2 == 0 {
-            let name = format!("role{number}");
-            let role = [("RoleName", name.as_str()), ("AssumeRolePolicyDocument", TRUST)];
-            world.ok("root", "iam", "CreateRole", &role).await;
-        }
+    let role = [("RoleName", "work"), ("AssumeRolePolicyDocument", trust.as_str())];
+    world.ok("root", "iam", "CreateRole", &role).await;
+
+    // Once for what the first use of a credential writes down.
+    costs(&mut world).await;
+    let mut world = world.restart(&file, async |_| {}).await;
+    let alone = costs(&mut world).await;
+    assert!(alone.start.0 > 0 && alone.decisions > 0, "nothing was counted");
+    let mut world = world.restart(&file, crowd).await;
+    assert_eq!(costs(&mut world).await, alone);
+    // The rows are real: the API sees the last of them.
+    for (action, name, value) in [
+        ("GetUser", "UserName", "bob9999"),
+        ("GetRole", "RoleName", "work4999"),
+    ] {
+        world.ok("root", "iam", action, &[(name, value)]).await;
     }
-    assert_eq!(costs(&world).await, alone);
+    let summary = world.ok("root", "iam", "GetAccountSummary", &[]).await;
+    let users = summary.split_once("<key>Users</key>").unwrap().1;
+    assert_eq!(leaf(users, "value"), "10001");
+}
+
+/// What was read; decisions by number, the rest also by bytes kept.
+#[derive(Debug, PartialEq)]
+struct Costs {
+    start: (u64, u64),
+    first_decision: (u64, u64),
+    decisions: u64,
+}
+
+/// Of a world that has just started.
+async fn costs(world: &mut World) -> Costs {
+    let get = async |world: &World| world.ok("bob", "iam", "GetUser", &[("UserName", "bob")]).await;
+    let start = world.fetched();
+    get(world).await;
+    let first_decision = world.fetched();
+    // One session each of a role and of a user, and refusals.
+    let arn = format!("arn:aws:iam::{HOME}:role/work");
+    let parameters = [("RoleArn", arn.as_str()), ("RoleSessionName", "once")];
+    let session = world.ok("bob", "sts", "AssumeRole", &parameters).await;
+    world.remember("session", &session);
+    let denied = async |world: &World, who: &str| {
+        world.fails(who, "iam", "ListUsers", &[], "AccessDenied").await;
+    };
+    denied(world, "session").await;
+    let before = world.reads();
+    for _ in 0..5 {
+        get(world).await;
+        denied(world, "bob").await;
+        denied(world, "session").await;
+    }
+    Costs {
+        start,
+        first_decision,
+        decisions: world.reads() - before,
+    }
 }

@@ -42,10 +42,17 @@ fn root_key_id(account: &str) -> String {
 }
 
 impl World {
-    /// Records and pages that were read so far, from memory or from the engine.
+    /// Records and pages that were read since the store was opened, from memory or from the engine.
     pub(crate) fn reads(&self) -> u64 {
         let stats = self.store.stats();
         stats.cache_hits + stats.cache_misses
+    }
+
+    /// Records and pages that were read from the engine since the store was
+    /// opened, and what those that are kept weigh, in bytes.
+    pub(crate) fn fetched(&self) -> (u64, u64) {
+        let stats = self.store.stats();
+        (stats.cache_misses, stats.cache_weight)
     }
 
     /// Two accounts with nothing but their root users.
@@ -55,6 +62,36 @@ impl World {
 
     /// The same, with keys of OpenID Connect issuers.
     pub(crate) async fn with(issuers: iam::Issuers) -> World {
+        World::over(store::Config::memory(), issuers).await
+    }
+
+    /// Two accounts in a file, or whatever is in the file already.
+    pub(crate) async fn in_file(file: &std::path::Path) -> World {
+        let rows = store::Config::redb_throwaway(file);
+        World::over(rows, iam::Issuers::none()).await
+    }
+
+    /// Stops, lets `meanwhile` have the rows in the file, and starts again over them.
+    pub(crate) async fn restart(
+        self,
+        file: &std::path::Path,
+        meanwhile: impl AsyncFnOnce(&store::Store),
+    ) -> World {
+        self.door.close().await.unwrap();
+        self.store.close().await;
+        let rows = store::Store::open(store::Config::redb_throwaway(file))
+            .await
+            .unwrap();
+        meanwhile(&rows).await;
+        rows.close().await;
+        drop(rows);
+        let mut world = World::in_file(file).await;
+        world.signers = self.signers;
+        world.secrets = self.secrets;
+        world
+    }
+
+    async fn over(rows: store::Config, issuers: iam::Issuers) -> World {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::Config {
             durable: false,
@@ -62,7 +99,7 @@ impl World {
         };
         let random = Random::seeded(1);
         let root_key = Arc::new(RootKey::generate(&random));
-        let store = store::Store::open(store::Config::memory()).await.unwrap();
+        let store = store::Store::open(rows).await.unwrap();
         let mut signers = HashMap::new();
         for (name, account) in [("root", HOME), ("away", AWAY)] {
             let credential = RootCredential {
