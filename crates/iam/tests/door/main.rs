@@ -8,6 +8,7 @@ mod credentials;
 mod saml;
 mod scale;
 mod second_factor;
+mod tricks;
 mod web_identity;
 mod world;
 
