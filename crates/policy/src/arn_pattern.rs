@@ -5,6 +5,7 @@
 //! whatever further colons it has.
 
 use crate::context::Scope;
+use crate::memory::{Answers, Slot};
 use crate::pattern::{Glob, Token};
 use crate::variable::{BadVariable, Pattern, Piece, Template, Unresolved, resolve_tokens};
 use crate::word::Word;
@@ -98,7 +99,8 @@ impl Head {
         head
     }
 
-    #[inline]
+    /// Out of line, since it is asked once of many patterns that begin alike.
+    #[inline(never)]
     fn matches(&self, words: &[Word; HEAD], parts: &[&str; HEAD]) -> bool {
         let mut different = 0;
         for ((wanted, matters), word) in self.words.iter().zip(&self.matters).zip(words) {
@@ -125,7 +127,12 @@ pub(crate) struct ResourcePattern {
 #[derive(Debug, Clone, PartialEq)]
 enum ResourceForm {
     Every,
-    Arn { head: Head, tail: Pattern },
+    Arn {
+        head: Head,
+        /// Of statements of one document most begin alike.
+        head_slot: Slot,
+        tail: Pattern,
+    },
 }
 
 /// Why a text is no resource, for the message.
@@ -173,26 +180,59 @@ impl ResourcePattern {
             .map_err(|BadVariable(inside)| BadResource::Variable(inside))?;
         Ok(ResourcePattern {
             text: text.into(),
-            form: ResourceForm::Arn { head, tail },
+            form: ResourceForm::Arn {
+                head,
+                head_slot: Slot::NONE,
+                tail,
+            },
         })
     }
 
+    /// `heads` are those of this document and this resource that are known.
+    #[inline]
     pub(crate) fn matches<'a>(
         &'a self,
         resource: &AskedArn<'_>,
         scope: Scope<'a>,
+        heads: &mut Answers,
     ) -> Result<bool, Unresolved<'a>> {
         match &self.form {
             ResourceForm::Every => Ok(true),
-            ResourceForm::Arn { head, tail } => {
+            ResourceForm::Arn {
+                head,
+                head_slot,
+                tail,
+            } => {
                 let Some((parts, rest)) = &resource.parts else {
                     return Ok(false);
                 };
-                if !head.matches(&resource.words, parts) {
+                let fits = match heads.known(*head_slot) {
+                    Some(fits) => fits,
+                    None => heads.learn(*head_slot, head.matches(&resource.words, parts)),
+                };
+                if !fits {
                     return Ok(false);
                 }
                 tail.matches(rest, scope)
             }
+        }
+    }
+
+    /// What it says before the fifth colon; `None` if it has none of its own.
+    pub(crate) fn head(&self) -> Option<&str> {
+        match &self.form {
+            ResourceForm::Every => None,
+            ResourceForm::Arn { .. } => {
+                let end = self.text.match_indices(':').nth(FIELDS - 2);
+                Some(end.map_or(&*self.text, |(end, _)| &self.text[..end]))
+            }
+        }
+    }
+
+    /// Has what it says before the fifth colon remembered in this slot.
+    pub(crate) fn remember_head(&mut self, slot: Slot) {
+        if let ResourceForm::Arn { head_slot, .. } = &mut self.form {
+            *head_slot = slot;
         }
     }
 
@@ -289,7 +329,7 @@ mod tests {
         };
         ResourcePattern::new(pattern, true)
             .unwrap()
-            .matches(&AskedArn::new(text), scope)
+            .matches(&AskedArn::new(text), scope, &mut Answers::default())
             .ok()
     }
 

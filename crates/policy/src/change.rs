@@ -254,7 +254,7 @@ fn fulfilled(statement: &Statement, scope: Scope<'_>) -> Vec<String> {
             condition.operator_name, condition.key.text
         )
     };
-    statement.conditions.iter().map(one).collect()
+    statement.conditions_as_written().into_iter().map(one).collect()
 }
 
 /// The statement with its elements in the order in which people write them.

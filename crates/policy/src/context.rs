@@ -333,8 +333,9 @@ pub(crate) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// What was said of a key that does not follow from who asks.
-    #[inline]
+    /// What was said of a key that does not follow from who asks. Out of line:
+    /// what is asked again and again is remembered.
+    #[inline(never)]
     pub(crate) fn said(self, key: &Key) -> Option<&'a Value<'a>> {
         if key.own.is_some() {
             return None;

@@ -172,7 +172,6 @@ impl Document {
                 patterns: Box::new([resource]),
             }),
             conditions: Box::default(),
-            cheapest_first: Box::default(),
             start: position,
             end: position,
         };
@@ -308,7 +307,7 @@ impl Document {
                     keys.extend(variable_keys(pattern.pieces()).filter(|key| add(key)));
                 }
             }
-            for condition in &statement.conditions {
+            for condition in statement.conditions_as_written() {
                 if add(&condition.key.text) {
                     keys.push(&*condition.key.text);
                 }

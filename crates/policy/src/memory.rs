@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use crate::arn_pattern::ResourcePattern;
 use crate::condition::Condition;
 use crate::context::{Scope, Value};
 use crate::statement::{Resources, Statement};
@@ -39,10 +40,12 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// What was answered before, if anything was.
+    #[inline]
     pub(crate) fn known(&self, slot: Slot) -> Option<bool> {
         (self.known & slot.0 != 0).then_some(self.yes & slot.0 != 0)
     }
 
+    #[inline]
     pub(crate) fn learn(&mut self, slot: Slot, answer: bool) -> bool {
         self.known |= slot.0;
         if answer {
@@ -57,6 +60,8 @@ impl Answers {
 pub(crate) struct Memory<'a> {
     pub(crate) actions: Answers,
     pub(crate) resources: Answers,
+    /// Of single resources, what stands before the fifth colon.
+    pub(crate) heads: Answers,
     pub(crate) conditions: Answers,
     keys: [Option<&'a Value<'a>>; KEYS],
 }
@@ -98,6 +103,12 @@ pub(crate) fn share(statements: &mut [Statement]) {
                 Resources::Implied | Resources::Missing => None,
             }),
     );
+    let heads = slots(
+        statements
+            .iter()
+            .flat_map(listed)
+            .filter_map(|resource| Some(resource.head()?.to_owned())),
+    );
     let conditions = slots(statements.iter().flat_map(|statement| {
         statement.conditions.iter().map(|condition| {
             (
@@ -108,19 +119,33 @@ pub(crate) fn share(statements: &mut [Statement]) {
         })
     }));
     share_keys(statements);
-    let (mut actions, mut resources, mut conditions) =
-        (actions.into_iter(), resources.into_iter(), conditions.into_iter());
+    let (mut actions, mut resources, mut heads, mut conditions) = (
+        actions.into_iter(),
+        resources.into_iter(),
+        heads.into_iter(),
+        conditions.into_iter(),
+    );
     let next = |from: &mut std::vec::IntoIter<Slot>| from.next().unwrap_or(Slot::NONE);
     for statement in statements {
         if statement.actions.is_some() {
             statement.actions_slot = next(&mut actions);
         }
-        if matches!(statement.resources, Resources::Listed(_)) {
+        if let Resources::Listed(clause) = &mut statement.resources {
             statement.resources_slot = next(&mut resources);
+            for resource in clause.patterns.iter_mut().filter(|it| it.head().is_some()) {
+                resource.remember_head(next(&mut heads));
+            }
         }
         for condition in &mut statement.conditions {
             condition.slot = next(&mut conditions);
         }
+    }
+}
+
+fn listed(statement: &Statement) -> &[ResourcePattern] {
+    match &statement.resources {
+        Resources::Listed(clause) => &clause.patterns,
+        Resources::Implied | Resources::Missing => &[],
     }
 }
 

@@ -8,7 +8,7 @@ use crate::document::DocumentKind;
 use crate::json::{Json, Object};
 use crate::limits::VALUES_MAX;
 use crate::malformed::{Malformed, Reason, Refusal};
-use crate::memory::{Memory, Slot};
+use crate::memory::{Answers, Memory, Slot};
 use crate::named::{Named, NamedClause, Naming};
 use crate::principal::Principal;
 use crate::variable::{BadVariable, Unresolved};
@@ -43,10 +43,8 @@ pub struct Statement {
     pub(crate) actions_slot: Slot,
     pub(crate) resources: Resources,
     pub(crate) resources_slot: Slot,
-    /// As written.
+    /// In the order in which they are asked: what costs least comes first.
     pub(crate) conditions: Box<[Condition]>,
-    /// Their places in the order in which they are asked: what costs least comes first.
-    pub(crate) cheapest_first: Box<[u16]>,
     pub(crate) start: Position,
     pub(crate) end: Position,
 }
@@ -139,11 +137,19 @@ impl Statement {
         (negated, self.named.all().iter().map(Named::text).collect())
     }
 
+    /// Its conditions in the order in which they are written.
+    pub(crate) fn conditions_as_written(&self) -> Vec<&Condition> {
+        let mut conditions: Vec<&Condition> = self.conditions.iter().collect();
+        conditions.sort_by_key(|condition| condition.place);
+        conditions
+    }
+
     /// Whether it applies to the request, and how closely it names the caller if it names anyone.
     ///
     /// `memory` is of this document and this request, and of no other.
     /// `about_principals` says whether the policy stands where callers must be
     /// named, `about_action` that it is known to be about the action.
+    #[inline]
     pub(crate) fn judge<'a>(
         &'a self,
         asked: &Asked<'_, 'a>,
@@ -158,7 +164,7 @@ impl Statement {
             Some(true) => {}
             Some(false) => return Err(Miss::Resource),
             None => {
-                let judged = self.judge_resource(asked);
+                let judged = self.judge_resource(asked, &mut memory.heads);
                 if self.resources_slot != Slot::NONE
                     && let Ok(()) | Err(Miss::Resource) = judged
                 {
@@ -176,8 +182,7 @@ impl Statement {
                     .ok_or(Miss::Principal)?,
             ),
         };
-        for place in &self.cheapest_first {
-            let condition = &self.conditions[usize::from(*place)];
+        for condition in &self.conditions {
             if let Some(holds) = memory.conditions.known(condition.slot) {
                 if !holds {
                     return Err(Miss::Condition);
@@ -185,20 +190,22 @@ impl Statement {
                 continue;
             }
             let said = memory.said(condition, asked.scope);
-            match condition.check(said, asked.scope) {
-                Ok(()) => {
-                    memory.conditions.learn(condition.slot, true);
-                }
-                Err(Unmet::NotSatisfied) => {
-                    memory.conditions.learn(condition.slot, false);
-                    return Err(Miss::Condition);
-                }
+            let checked = condition.check(said, asked.scope);
+            if condition.slot != Slot::NONE
+                && let Ok(()) | Err(Unmet::NotSatisfied) = checked
+            {
+                memory.conditions.learn(condition.slot, checked.is_ok());
+            }
+            match checked {
+                Ok(()) => {}
+                Err(Unmet::NotSatisfied) => return Err(Miss::Condition),
                 Err(Unmet::Unresolved(variable)) => return Err(Miss::Unresolved(variable)),
             }
         }
         Ok(naming)
     }
 
+    #[inline(never)]
     fn judge_action<'a>(&self, asked: &Asked<'_, '_>, memory: &mut Memory<'_>) -> Result<(), Miss<'a>> {
         let actions = self.actions.as_ref().ok_or(Miss::Inert)?;
         let fits = memory.actions.known(self.actions_slot).unwrap_or_else(|| {
@@ -209,7 +216,8 @@ impl Statement {
         if fits { Ok(()) } else { Err(Miss::Action) }
     }
 
-    fn judge_resource<'a>(&'a self, asked: &Asked<'_, 'a>) -> Result<(), Miss<'a>> {
+    #[inline]
+    fn judge_resource<'a>(&'a self, asked: &Asked<'_, 'a>, heads: &mut Answers) -> Result<(), Miss<'a>> {
         let clause = match &self.resources {
             Resources::Implied => return Ok(()),
             Resources::Missing => return Err(Miss::Inert),
@@ -217,7 +225,7 @@ impl Statement {
         };
         let mut unresolved = None;
         for pattern in &clause.patterns {
-            match pattern.matches(&asked.resource, asked.scope) {
+            match pattern.matches(&asked.resource, asked.scope, heads) {
                 Ok(true) if clause.negated => return Err(Miss::Resource),
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
@@ -264,7 +272,11 @@ impl StatementReader {
         }
         let effect = self.effect(elements.effect, refuse)?;
         let actions = self.actions(&elements, refuse)?;
-        let conditions = self.conditions(elements.condition, refuse)?;
+        let mut conditions = self.conditions(elements.condition, refuse)?;
+        for (place, condition) in (0..).zip(&mut conditions) {
+            condition.place = place;
+        }
+        conditions.sort_by_key(Condition::cost);
         if self.kind == DocumentKind::ResourceControl && effect == Effect::Allow {
             return Err(refuse.because(Reason::Effect, "", "a resource control policy can only deny"));
         }
@@ -277,7 +289,6 @@ impl StatementReader {
             actions_slot: Slot::NONE,
             resources: self.resources(&elements, refuse)?,
             resources_slot: Slot::NONE,
-            cheapest_first: cheapest_first(&conditions),
             conditions,
             start: place(object.start),
             end: place(object.end),
@@ -560,14 +571,6 @@ impl StatementReader {
             )),
         }
     }
-}
-
-/// The places of `conditions`, by what asking them costs, else as written.
-fn cheapest_first(conditions: &[Condition]) -> Box<[u16]> {
-    // A document has no room for 65,536.
-    let mut places: Vec<u16> = (0u16..).take(conditions.len()).collect();
-    places.sort_by_key(|place| conditions[usize::from(*place)].cost());
-    places.into()
 }
 
 /// The elements of one statement as they stand in the text.

@@ -343,8 +343,8 @@ fn statement_trace(
         naming: judged.ok().flatten(),
         mismatch,
         warnings: statement
-            .conditions
-            .iter()
+            .conditions_as_written()
+            .into_iter()
             .flat_map(|condition| warnings(condition, judged, scope))
             .collect(),
         start: statement.start,
@@ -371,7 +371,8 @@ pub(crate) fn unmet(statement: &Statement, scope: Scope<'_>) -> Vec<UnmetConditi
             unresolved,
         })
     };
-    statement.conditions.iter().filter_map(one).collect()
+    let conditions = statement.conditions_as_written().into_iter();
+    conditions.filter_map(one).collect()
 }
 
 /// What in a condition is likely not what its author meant, or is easily overlooked.

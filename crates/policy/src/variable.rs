@@ -162,7 +162,7 @@ impl Pattern {
     pub(crate) fn matches<'a>(&'a self, text: &str, scope: Scope<'a>) -> Result<bool, Unresolved<'a>> {
         match self {
             Pattern::Fixed(glob) => Ok(glob.matches(text)),
-            Pattern::Varying(pieces) => Ok(Glob::from_tokens(resolve_tokens(pieces, scope)?).matches(text)),
+            Pattern::Varying(pieces) => matches_resolved(pieces, text, scope),
         }
     }
 
@@ -172,6 +172,12 @@ impl Pattern {
             Pattern::Varying(pieces) => pieces,
         }
     }
+}
+
+/// Out of line, so that patterns without variables are compared in place.
+#[inline(never)]
+fn matches_resolved<'a>(pieces: &'a [Piece], text: &str, scope: Scope<'a>) -> Result<bool, Unresolved<'a>> {
+    Ok(Glob::from_tokens(resolve_tokens(pieces, scope)?).matches(text))
 }
 
 /// A text without wildcards, and with variables if the version has them.

@@ -37,6 +37,8 @@ pub(crate) struct Condition {
     pub(crate) texts: Box<[Box<str>]>,
     values: Values,
     negated: bool,
+    /// Among those of its statement, as written.
+    pub(crate) place: u16,
     pub(crate) slot: Slot,
     /// Where [`Memory`](crate::memory::Memory) keeps what is said of the key.
     pub(crate) key_place: u8,
@@ -67,6 +69,7 @@ impl Condition {
             texts,
             values,
             negated: operator.test.negated(),
+            place: 0,
             slot: Slot::NONE,
             key_place: KEY_ALONE,
         })

@@ -106,7 +106,8 @@ fn condition_path(condition: &Condition) -> String {
 
 fn conditions(statement: &Statement, report: &mut Report) {
     let code = ("impossible-condition", Severity::Warning);
-    for condition in &statement.conditions {
+    let written = statement.conditions_as_written();
+    for condition in &written {
         if let Some(why) = never_holds(condition) {
             report.add(
                 code,
@@ -141,7 +142,7 @@ fn conditions(statement: &Statement, report: &mut Report) {
         }
     }
     // Sixty-four conditions in one statement are past any real one.
-    let few = &statement.conditions[..statement.conditions.len().min(64)];
+    let few = &written[..written.len().min(64)];
     for one in few {
         if let Some(other) = few.iter().find(|other| contradict(one, other)) {
             report.add(
@@ -242,8 +243,8 @@ fn old_variables(document: &Document, statement: &Statement, report: &mut Report
     let (_, resources) = statement.resources();
     let in_resource = resources.iter().any(|text| text.contains("${"));
     let in_condition = statement
-        .conditions
-        .iter()
+        .conditions_as_written()
+        .into_iter()
         .find(|condition| condition.texts.iter().any(|text| text.contains("${")));
     let path = match (in_resource, in_condition) {
         (true, _) => "Resource".to_owned(),
