@@ -26,7 +26,7 @@ use crate::decision::{Question, Weighed};
 use crate::directory::{Caller, CallerPolicies};
 use crate::door::{Door, Peer};
 use crate::fault::{Fault, FaultKind};
-use crate::guardrails::Standing;
+use crate::guardrails::{ServiceAccess, Standing};
 use crate::intent::Intent;
 use crate::record::{self, Record, Touched};
 
@@ -212,6 +212,20 @@ impl Cx {
     /// [`StoreError`] if it cannot be read.
     pub async fn account_standing(&self, account: AccountId) -> Result<Arc<Standing>, StoreError> {
         self.door.parts.guardrails.over(account).get().await
+    }
+
+    /// How the organisation of `account` lets a service in, by the name of its
+    /// principal: `iam.amazonaws.com`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be read.
+    pub async fn service_access(
+        &self,
+        account: AccountId,
+        service: &str,
+    ) -> Result<ServiceAccess, StoreError> {
+        self.door.parts.guardrails.service_access(account, service).await
     }
 
     /// Adds to `tx` that no credential of `account` is accepted any more.

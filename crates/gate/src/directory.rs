@@ -306,6 +306,11 @@ impl Caller {
         }
     }
 
+    /// Whether this is the root user by a session from `AssumeRoot`.
+    pub fn is_assumed_root(&self) -> bool {
+        self.session.is_some() && self.principal.keys().get("aws:AssumedRoot").is_some()
+    }
+
     /// The record's `userIdentity` (CloudTrail, "userIdentity element").
     pub(crate) fn identity_json(&self) -> &str {
         self.identity.get_or_init(|| crate::record::user_identity(self))

@@ -57,7 +57,7 @@ pub use directory::{
 };
 pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
 pub use fault::Fault;
-pub use guardrails::{Guardrails, Membership, NoGuardrails, Standing};
+pub use guardrails::{Guardrails, Membership, NoGuardrails, ServiceAccess, Standing};
 pub use jobs::{Event, Job, JobCx, JobError};
 pub use limits::Limits;
 pub use listen::{allow_open_files, serve, serve_within};
