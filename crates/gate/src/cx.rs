@@ -25,6 +25,7 @@ use crate::copies::{self, Copies};
 use crate::decision::{Question, Weighed};
 use crate::directory::{Caller, CallerPolicies};
 use crate::door::{Door, Peer};
+use crate::encoded;
 use crate::fault::{Fault, FaultKind};
 use crate::guardrails::{ServiceAccess, Standing};
 use crate::intent::Intent;
@@ -258,7 +259,7 @@ impl Cx {
         let Access { resource, asked } = access;
         let hidden = asked.hidden;
         let weighed = Weighed::new(self.question(asked).await?, hidden);
-        let denied = weighed.denied().map(str::to_owned);
+        let denied = weighed.denied().map(|text| self.worded(text, &weighed, hidden));
         let asked = match weighed.asked_owner() {
             Some(owner) if self.account_exists(owner).await? => Some(owner),
             Some(_) | None => None,
@@ -276,6 +277,30 @@ impl Cx {
                 Ok(Permit(resource))
             }
         }
+    }
+
+    /// A refusal in the manner of the operation's service. EC2 and its like put
+    /// a sentence before it, and an encoded message behind.
+    fn worded(&self, text: &str, weighed: &Weighed, hidden: bool) -> String {
+        if !self.door.encodes_refusals(self.operation.service) {
+            return text.to_owned();
+        }
+        let words = format!("You are not authorized to perform this operation. {text}");
+        let domain = self.domain_key(self.account(), &Region::us_east_1(), encoded::SEALED_FOR);
+        match encoded::seal(&domain, self.random(), &weighed.authorization_message(hidden)) {
+            Ok(sealed) => format!("{words}. Encoded authorization failure message: {sealed}"),
+            Err(error) => {
+                tracing::error!(request_id = &*self.request_id, %error, "a refusal cannot be encoded");
+                words
+            }
+        }
+    }
+
+    /// What an encoded message tells of a refusal that a caller of this account
+    /// met; `None` of anything else.
+    pub fn decoded_refusal(&self, encoded: &str) -> Option<String> {
+        let domain = self.domain_key(self.account(), &Region::us_east_1(), encoded::SEALED_FOR);
+        encoded::open(&domain, encoded)
     }
 
     /// Whether the caller would be allowed; leaves no trace in the record and

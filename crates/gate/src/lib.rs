@@ -28,6 +28,7 @@ mod cx;
 mod decision;
 mod directory;
 mod door;
+mod encoded;
 mod fault;
 mod first_bytes;
 mod generate;
