@@ -482,7 +482,7 @@ async fn session_principal(
     let mut issuer = None;
     let mut own_tags: Vec<Tag> = Vec::new();
     let principal = match &claims.who {
-        token::Who::Root => Principal::root(account),
+        token::Who::AssumedRoot | token::Who::Root => Principal::root(account),
         token::Who::User { id } => {
             let Some(user) = rows.user_by_id(id).await? else {
                 return Ok(None);
@@ -541,6 +541,9 @@ async fn session_principal(
     let mut keys = principal_tags(own_tags.iter().filter(overridden).chain(&claims.tags));
     keys.insert("aws:TokenIssueTime", claims.issued);
     keys.insert_if_known("aws:SourceIdentity", claims.source_identity.clone());
+    if claims.who == token::Who::AssumedRoot {
+        keys.insert("aws:AssumedRoot", true);
+    }
     if let Some(federated) = &claims.federated {
         keys.insert("aws:FederatedProvider", federated.provider.clone());
         for (key, value) in &federated.keys {
@@ -561,7 +564,8 @@ async fn session_principal(
 }
 
 /// The policies passed to a session. A managed one that was deleted since
-/// allows nothing any more.
+/// allows nothing any more. Those of root's tasks only deny: what they leave is
+/// root's.
 async fn session_policies(rows: &Rows<'_>, claims: &Claims) -> Result<Option<Vec<Attached>>, StoreError> {
     let Some(passed) = &claims.policies else {
         return Ok(None);
@@ -583,6 +587,14 @@ async fn session_policies(rows: &Rows<'_>, claims: &Claims) -> Result<Option<Vec
         if let Some(document) = rows.policy_document(arn).await? {
             policies.push(Attached::managed(arn, Holder::Session, document));
         }
+    }
+    if claims.who == token::Who::AssumedRoot {
+        let everything = aws_policy("AdministratorAccess")?.parsed()?;
+        policies.push(Attached::inline(
+            "whatever root may do",
+            Holder::Session,
+            everything,
+        ));
     }
     Ok(Some(policies))
 }

@@ -15,6 +15,15 @@ pub enum Error {
     /// The access key does not exist, or belongs to someone else.
     #[error("The Access Key with id {0} cannot be found.")]
     AccessKeyMissing(String),
+    /// The account is neither the management account nor a delegated administrator.
+    #[error(
+        "The account making the request is not the management account or delegated administrator account for \
+             centralized root access."
+    )]
+    AccountNotEntitled,
+    /// The account is a delegated administrator, and the operation the management account's.
+    #[error("The account making the request is not the management account for the organization.")]
+    AccountNotManagement,
     /// A policy refuses.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
@@ -79,6 +88,9 @@ pub enum Error {
         /// As the caller spelled it.
         name: String,
     },
+    /// The account belongs to no organisation.
+    #[error("No organization is associated with your account.")]
+    OutsideOrganization,
     /// Session policies and tags take more room than there is.
     #[error("Packed size of session {what} consumes {percent}% of allotted space.")]
     PackedPolicyTooLarge {
@@ -123,6 +135,9 @@ pub enum Error {
     /// No credential report was ever made.
     #[error("No report exists. Please generate a report.")]
     ReportMissing,
+    /// The organisation does not trust IAM.
+    #[error("Trusted access is not enabled for iam.amazonaws.com in your organization.")]
+    ServiceNotTrusted,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -165,6 +180,10 @@ impl From<&Error> for Fault {
             | Error::PolicyNotAttachable(_)
             | Error::PolicyNotAttached(_)
             | Error::VersionMissing { .. } => ("NoSuchEntity", 404),
+            Error::AccountNotEntitled => ("AccountNotManagementOrDelegatedAdministratorException", 400),
+            Error::AccountNotManagement => ("CallerIsNotManagementAccountException", 400),
+            Error::OutsideOrganization => ("OrganizationNotFoundException", 400),
+            Error::ServiceNotTrusted => ("ServiceAccessNotEnabledException", 400),
             Error::DeleteConflict(_) => ("DeleteConflict", 409),
             Error::Exists { .. } | Error::PolicyExists(_) | Error::Taken(_) => ("EntityAlreadyExists", 409),
             Error::ExpiredIdentityToken(_) => ("ExpiredTokenException", 400),

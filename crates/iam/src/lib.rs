@@ -256,6 +256,20 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::SimulatePrincipalPolicy>(ops::simulate::simulate_principal_policy)
         .on::<iam_api::GetContextKeysForCustomPolicy>(ops::simulate::get_context_keys_for_custom_policy)
         .on::<iam_api::GetContextKeysForPrincipalPolicy>(ops::simulate::get_context_keys_for_principal_policy)
+        // Root access to the accounts of an organisation.
+        .on::<iam_api::EnableOrganizationsRootCredentialsManagement>(
+            ops::organization_features::enable_organizations_root_credentials_management,
+        )
+        .on::<iam_api::EnableOrganizationsRootSessions>(
+            ops::organization_features::enable_organizations_root_sessions,
+        )
+        .on::<iam_api::DisableOrganizationsRootCredentialsManagement>(
+            ops::organization_features::disable_organizations_root_credentials_management,
+        )
+        .on::<iam_api::DisableOrganizationsRootSessions>(
+            ops::organization_features::disable_organizations_root_sessions,
+        )
+        .on::<iam_api::ListOrganizationsFeatures>(ops::organization_features::list_organizations_features)
         // The account.
         .on::<iam_api::GetAccountSummary>(ops::account::get_account_summary)
         .on::<iam_api::SetSecurityTokenServicePreferences>(
@@ -289,6 +303,7 @@ pub fn sts_service(issuers: Issuers) -> Service {
         .on::<sts_api::AssumeRole>(sts::assume_role::assume_role)
         .on::<sts_api::AssumeRoleWithSAML>(sts::saml::assume_role_with_saml)
         .on::<sts_api::AssumeRoleWithWebIdentity>(sts::web_identity::assume_role_with_web_identity)
+        .on::<sts_api::AssumeRoot>(sts::assume_root::assume_root)
         .on::<sts_api::GetAccessKeyInfo>(sts::caller::get_access_key_info)
         .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)
         .on::<sts_api::GetFederationToken>(sts::federation_token::get_federation_token)

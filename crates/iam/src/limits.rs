@@ -71,6 +71,10 @@ pub(crate) const SESSION_TOKEN_DEFAULT_SECONDS: u32 = 43_200;
 /// Longest session from `GetSessionToken` or `GetFederationToken` for the root user; more is cut, not refused.
 pub(crate) const ROOT_SESSION_MAX_SECONDS: u32 = 3_600;
 
+/// Longest session of a member's root user, and how long one lasts when nothing
+/// is asked, in seconds (STS API Reference, AssumeRoot).
+pub(crate) const ASSUMED_ROOT_SECONDS_MAX: u64 = 900;
+
 /// Characters of inline session policy and managed policy ARNs together (STS API Reference, AssumeRole).
 pub(crate) const SESSION_POLICY_PLAIN_MAX: usize = 2_048;
 /// Managed policies passed to one session (STS API Reference, `PolicyArns`).

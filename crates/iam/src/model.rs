@@ -13,6 +13,7 @@ pub(crate) mod mfa_device;
 mod name;
 pub(crate) mod password_policy;
 pub(crate) mod provider;
+pub(crate) mod root_access;
 pub(crate) mod service_linked;
 mod tags;
 mod trust;
@@ -29,6 +30,7 @@ pub(crate) use mfa_device::{Assigned, Counter, MfaDevice};
 pub(crate) use name::{PolicyArn, fold};
 pub(crate) use password_policy::PasswordPolicy;
 pub(crate) use provider::{OidcProvider, SamlProvider};
+pub(crate) use root_access::{RootAccess, RootTask};
 pub(crate) use tags::{CaseOfKeys, Tag, Tags};
 pub(crate) use trust::TrustPolicy;
 

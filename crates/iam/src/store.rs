@@ -20,6 +20,7 @@ mod instance_profile;
 mod login_profile;
 mod mfa;
 mod provider;
+mod root_access;
 mod service_linked;
 
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub(crate) use provider::{
     OIDC_PROVIDERS, SAML_PROVIDERS, delete_oidc_provider, delete_saml_provider, put_oidc_provider,
     put_saml_provider,
 };
+pub(crate) use root_access::put_root_access;
 pub(crate) use service_linked::{DeletionTask, put_deletion_tasks};
 
 /// The account itself.

@@ -18,6 +18,7 @@ pub(crate) mod login_profile;
 pub(crate) mod managed_policy;
 pub(crate) mod mfa_device;
 pub(crate) mod oidc_provider;
+pub(crate) mod organization_features;
 pub(crate) mod page;
 pub(crate) mod password_policy;
 pub(crate) mod policy_document;

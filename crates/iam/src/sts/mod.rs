@@ -1,6 +1,7 @@
 //! The operations of the Security Token Service, and the tokens it makes.
 
 pub(crate) mod assume_role;
+pub(crate) mod assume_root;
 pub(crate) mod caller;
 pub(crate) mod federation_token;
 pub(crate) mod issuers;

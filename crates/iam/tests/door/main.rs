@@ -5,6 +5,7 @@
 mod bootstrap;
 mod conversation;
 mod credentials;
+mod root_access;
 mod saml;
 mod scale;
 mod second_factor;

@@ -55,6 +55,11 @@ impl World {
 
     /// The same, with keys of OpenID Connect issuers.
     pub(crate) async fn with(issuers: iam::Issuers) -> World {
+        World::under(issuers, Arc::new(gate::NoGuardrails)).await
+    }
+
+    /// The same, with this over the accounts.
+    pub(crate) async fn under(issuers: iam::Issuers, guardrails: Arc<dyn gate::Guardrails>) -> World {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::Config {
             durable: false,
@@ -83,7 +88,7 @@ impl World {
         let door = Door::open(Parts {
             services: vec![iam::service(identities.last_uses()), iam::sts_service(issuers)],
             directory: identities,
-            guardrails: Arc::new(gate::NoGuardrails),
+            guardrails,
             store: store.clone(),
             journal: journal::Journal::open(journal).unwrap().0,
             root_key,

@@ -51,8 +51,11 @@ fn has(operation: &OperationShape, member: &str) -> bool {
 }
 
 async fn iam(world: &World, operation: &'static OperationShape) -> Given {
-    let mut given = Given::new();
     let name = operation.name;
+    if name.contains("Organizations") {
+        return crate::stage_organizations::root_access(world, operation).await;
+    }
+    let mut given = Given::new();
     for (member, noun, create) in [
         ("UserName", "user", "CreateUser"),
         ("GroupName", "group", "CreateGroup"),
@@ -476,6 +479,7 @@ async fn sts(world: &World, operation: &'static OperationShape) -> Given {
             let arn = leaf(&world.ok("iam:CreateRole", input).await, "Arn");
             given.insert("RoleArn".into(), json!(arn));
         }
+        "AssumeRoot" => return crate::stage_organizations::root_access(world, operation).await,
         "GetAccessKeyInfo" => {
             given.insert("AccessKeyId".into(), json!("ASIAY34FZKBOKMUTVV7A"));
         }

@@ -110,6 +110,7 @@ const NOT_THERE: &[&str] = &[
     "MasterCannotLeaveOrganizationException",
     "NoSuchEntity",
     "NotFoundException",
+    "OrganizationNotFoundException",
 ];
 
 fn missing_token(protocol: Protocol) -> (u16, &'static str) {
