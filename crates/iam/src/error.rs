@@ -56,6 +56,9 @@ pub enum Error {
     /// Codes do not prove a device.
     #[error("Authentication code for device is not valid.")]
     InvalidAuthenticationCode,
+    /// What is to be decoded was not encoded here, for this account.
+    #[error("Message is not valid")]
+    InvalidAuthorizationMessage,
     /// An argument makes no sense for a reason the model does not tell.
     #[error("{0}")]
     InvalidInput(String),
@@ -193,6 +196,7 @@ impl From<&Error> for Fault {
             Error::InvalidInput(_) => ("InvalidInput", 400),
             Error::InvalidParameterValue(_) => ("InvalidParameterValue", 400),
             Error::InvalidAuthenticationCode => ("InvalidAuthenticationCode", 403),
+            Error::InvalidAuthorizationMessage => ("InvalidAuthorizationMessageException", 400),
             Error::InvalidUserType => ("InvalidUserType", 400),
             Error::PasswordPolicyViolation(_) => ("PasswordPolicyViolation", 400),
             Error::InvalidToken => ("InvalidClientTokenId", 403),

@@ -304,6 +304,7 @@ pub fn sts_service(issuers: Issuers) -> Service {
         .on::<sts_api::AssumeRoleWithSAML>(sts::saml::assume_role_with_saml)
         .on::<sts_api::AssumeRoleWithWebIdentity>(sts::web_identity::assume_role_with_web_identity)
         .on::<sts_api::AssumeRoot>(sts::assume_root::assume_root)
+        .on::<sts_api::DecodeAuthorizationMessage>(sts::authorization_message::decode_authorization_message)
         .on::<sts_api::GetAccessKeyInfo>(sts::caller::get_access_key_info)
         .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)
         .on::<sts_api::GetFederationToken>(sts::federation_token::get_federation_token)

@@ -4,7 +4,7 @@
 //! for IAM may have one, if the organisation enabled the feature that the task
 //! belongs to, and the caller's own policies allow it. The session is root's,
 //! and what is over the account binds it; the policy of its task denies all
-//! else, and a session that none was meant for cannot be made.
+//! else, and there is no session without a task.
 //!
 //! A member's root user is weighed as a resource of the member's that lets
 //! those accounts in: so the member's resource control policies bind, and it

@@ -2,6 +2,7 @@
 
 pub(crate) mod assume_role;
 pub(crate) mod assume_root;
+pub(crate) mod authorization_message;
 pub(crate) mod caller;
 pub(crate) mod federation_token;
 pub(crate) mod issuers;

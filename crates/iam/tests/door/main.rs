@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod authorization_message;
 mod bootstrap;
 mod conversation;
 mod credentials;
@@ -9,6 +10,7 @@ mod root_access;
 mod saml;
 mod scale;
 mod second_factor;
+mod volumes;
 mod web_identity;
 mod world;
 

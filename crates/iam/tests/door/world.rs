@@ -1,4 +1,4 @@
-//! A door with IAM and STS behind it, two accounts before it, and a clock that
+//! A door with IAM, STS and a little of EC2 behind it, two accounts before it, and a clock that
 //! moves when told to.
 
 use std::collections::HashMap;
@@ -12,6 +12,8 @@ use ground::{AccountId, Clock, Region, Secret, Timestamp};
 use iam::{Identities, RootCredential, bootstrap_account};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use testkit::client::{Answer, Signer, post, query_call};
+
+use crate::volumes;
 
 /// The account that cases begin in; its root user is `root`.
 pub(crate) const HOME: &str = "111122223333";
@@ -60,12 +62,21 @@ impl World {
 
     /// The same, with this over the accounts.
     pub(crate) async fn under(issuers: iam::Issuers, guardrails: Arc<dyn gate::Guardrails>) -> World {
+        World::made(issuers, guardrails, 1).await
+    }
+
+    /// Another installation, with a root key of its own.
+    pub(crate) async fn of_seed(seed: u64) -> World {
+        World::made(iam::Issuers::none(), Arc::new(gate::NoGuardrails), seed).await
+    }
+
+    async fn made(issuers: iam::Issuers, guardrails: Arc<dyn gate::Guardrails>, seed: u64) -> World {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::Config {
             durable: false,
             ..journal::Config::new(directory.path().join("journal"))
         };
-        let random = Random::seeded(1);
+        let random = Random::seeded(seed);
         let root_key = Arc::new(RootKey::generate(&random));
         let store = store::Store::open(store::Config::memory()).await.unwrap();
         let mut signers = HashMap::new();
@@ -86,7 +97,11 @@ impl World {
         let clock = Clock::virtual_from(START);
         let identities = Arc::new(Identities::new(store.clone(), Arc::clone(&root_key)));
         let door = Door::open(Parts {
-            services: vec![iam::service(identities.last_uses()), iam::sts_service(issuers)],
+            services: vec![
+                iam::service(identities.last_uses()),
+                iam::sts_service(issuers),
+                volumes::service(),
+            ],
             directory: identities,
             guardrails,
             store: store.clone(),
@@ -137,10 +152,10 @@ impl World {
         action: &str,
         parameters: &[(&str, &str)],
     ) -> Answer {
-        let version = if service == "iam" {
-            "2010-05-08"
-        } else {
-            "2011-06-15"
+        let version = match service {
+            "iam" => "2010-05-08",
+            "ec2" => "2016-11-15",
+            _ => "2011-06-15",
         };
         let mut form = format!("Action={action}&Version={version}");
         for (name, value) in parameters {

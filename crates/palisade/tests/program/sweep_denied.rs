@@ -36,10 +36,18 @@ const FIND_NOTHING: &[(&str, &str)] = &[
         "organizations:EnableAllFeatures",
         "every organisation has them from the beginning",
     ),
+    (
+        "sts:DecodeAuthorizationMessage",
+        "no service of the program encodes its refusals yet",
+    ),
 ];
 
 /// How they say so.
-const NOTHING_FOUND: [&str; 2] = ["HandshakeConstraintViolationException", "NoSuchEntity"];
+const NOTHING_FOUND: [&str; 3] = [
+    "HandshakeConstraintViolationException",
+    "InvalidAuthorizationMessageException",
+    "NoSuchEntity",
+];
 
 /// Whether this is the answer for one who may.
 fn is_done(name: &str, answer: &Answer) -> bool {
@@ -104,6 +112,8 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
 const NOT_THERE: &[&str] = &[
     "AWSOrganizationsNotInUseException",
     "HandshakeNotFoundException",
+    // Another account's message, or none.
+    "InvalidAuthorizationMessageException",
     // A root user has no password to change.
     "InvalidUserType",
     // It has an organisation of its own, and is its management account.
