@@ -26,6 +26,7 @@ pub mod error;
 pub mod foreign;
 pub mod hash;
 pub mod hierarchy;
+pub mod jose;
 pub mod kdf;
 pub mod key;
 pub mod password;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crypto::Random;
 use crypto::hierarchy::DomainKey;
 use ground::{AccountId, Region, Timestamp, id};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use policy::{Context, Who};
 use shape::{OperationShape, Structure, Violations};
 use store::{Scope, StoreError, View, WriteTx};
@@ -49,6 +49,8 @@ pub struct Cx {
     user_agent: Option<Arc<str>>,
     /// As sent; a caller may say anything.
     referer: Option<Arc<str>>,
+    /// By which name the caller reached the server, as it signed.
+    host: Option<HeaderValue>,
     view: View,
     /// Whether the handler asked for permission, and got it, at least once.
     authorized: AtomicBool,
@@ -102,6 +104,7 @@ impl Cx {
             peer: Arc::clone(peer),
             user_agent: said(http::header::USER_AGENT).map(Arc::from),
             referer: said(http::header::REFERER).map(Arc::from),
+            host: headers.get(http::header::HOST).cloned(),
             authorized: AtomicBool::new(false),
             policies: OnceLock::new(),
             via: None,
@@ -160,6 +163,15 @@ impl Cx {
     /// The id the caller will find in the answer's headers.
     pub fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    /// The address by which the caller reached the server, as it signed:
+    /// `https://palisade.example:8443`. `None` of calls inside the process.
+    pub fn reached_at(&self) -> Option<String> {
+        let host = self.host.as_ref()?.to_str().ok()?;
+        let host: http::uri::Authority = host.parse().ok()?;
+        let scheme = if self.peer.tls.is_some() { "https" } else { "http" };
+        Some(format!("{scheme}://{host}"))
     }
 
     /// The operation being run.

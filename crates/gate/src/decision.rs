@@ -175,12 +175,11 @@ impl Weighed {
         let policies = self.question.policies(&grants);
         let request = self.question.request();
         let ground = match policy::decide(&request, &policies) {
-            Decision::Deny(Denial::Explicit { policy_type, ground })
-                if !hidden && !(self.question.is_foreign() && is_owners(policy_type)) =>
-            {
-                Some(ground)
+            Decision::Deny(Denial::Explicit { policy_type, ground }) => {
+                let is_others = self.question.is_foreign() && is_owners(policy_type);
+                (!hidden && !is_others).then_some(ground)
             }
-            Decision::Deny(_) | Decision::Allow(_) => None,
+            Decision::Deny(Denial::Implicit { .. }) | Decision::Allow(_) => None,
         };
         let refused = Refused {
             principal: &self.question.caller.principal,

@@ -97,6 +97,9 @@ pub(crate) const RECORD_MESSAGE_BYTES_MAX: usize = 1 << 10;
 /// DecodeAuthorizationMessage, `EncodedMessage`).
 pub(crate) const ENCODED_MESSAGE_CHARACTERS_MAX: usize = 10_240;
 
+/// Characters of a token issuer's id that are looked at; a UUID has 36.
+pub(crate) const TOKEN_ISSUER_ID_CHARACTERS_MAX: usize = 36;
+
 /// CloudTrail record contents: `userAgent` is at most 1 KB.
 pub(crate) const RECORD_USER_AGENT_BYTES_MAX: usize = 1 << 10;
 

@@ -17,7 +17,7 @@ use crypto::RootKey;
 use futures_util::future::BoxFuture;
 use gate::{
     AtHand, Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
-    SessionIssuer, Use, WebIdentity,
+    SessionIssuer, TokenIssuer, Use, WebIdentity,
 };
 use ground::{AccountId, Arn, Region, Timestamp, id};
 use policy::{Attached, Context, Document, DocumentKind, Holder, Parent, Principal, Who};
@@ -30,9 +30,11 @@ use crate::limits::{CREDENTIALS_CACHED, PRINCIPALS_CACHED, ROLE_SESSION_DEFAULT_
 use crate::model::{CaseOfKeys, Generation, Tag};
 use crate::new_account;
 use crate::ops::access_key;
+use crate::ops::outbound_federation;
 use crate::ops::simulate::of_entity;
 use crate::store::{
-    ACCESS_KEYS, ACCOUNT, ATTACHED, Entity, GENERATION, INLINE, Rows, cross_account_key_owner, rows_of,
+    ACCESS_KEYS, ACCOUNT, ATTACHED, Entity, GENERATION, INLINE, Rows, cross_account_key_owner,
+    cross_account_token_issuer, rows_of,
 };
 use crate::sts::token::{self, Claims};
 
@@ -425,6 +427,24 @@ impl Directory for Identities {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Option<Caller>, StoreError>> {
         Box::pin(self.supposed_caller(arn, now))
+    }
+
+    fn token_issuer<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<TokenIssuer>, StoreError>> {
+        Box::pin(async move {
+            let shared = self.store.view(Scope::global());
+            let Some(account) = cross_account_token_issuer(&shared, id).await? else {
+                return Ok(None);
+            };
+            let view = self.view(account);
+            let Some(outbound) = rows_of(&view, account).outbound().await? else {
+                return Ok(None);
+            };
+            let published = outbound_federation::published(&outbound);
+            published.map(Some).map_err(|error| StoreError::BadRecord {
+                table: "iam/outbound-federation",
+                reason: error.to_string(),
+            })
+        })
     }
 
     fn used(&self, credential: &Credential, at: Use<'_>) {

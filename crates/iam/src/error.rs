@@ -36,6 +36,12 @@ pub enum Error {
     /// A foreign provider's token is out of date.
     #[error("{0}")]
     ExpiredIdentityToken(String),
+    /// Outbound federation is off.
+    #[error("Outbound web identity federation is not enabled for your account.")]
+    FeatureDisabled,
+    /// Outbound federation is on.
+    #[error("Outbound web identity federation is already enabled for your account.")]
+    FeatureEnabled,
     /// A foreign provider cannot be reached.
     #[error("The identity provider could not be reached, or did not answer in time.")]
     IdpCommunication,
@@ -91,6 +97,9 @@ pub enum Error {
         /// As the caller spelled it.
         name: String,
     },
+    /// Nobody in the account gets tokens for others.
+    #[error("Outbound web identity federation is not enabled for your account.")]
+    OutboundDisabled,
     /// The account belongs to no organisation.
     #[error("No organization is associated with your account.")]
     OutsideOrganization,
@@ -141,6 +150,9 @@ pub enum Error {
     /// The organisation does not trust IAM.
     #[error("Trusted access is not enabled for iam.amazonaws.com in your organization.")]
     ServiceNotTrusted,
+    /// A token would outlive the session that asks for it.
+    #[error("The requested token would be valid beyond the end of the session that requests it.")]
+    SessionEscalation,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -150,6 +162,9 @@ pub enum Error {
     /// The service has no role that an account could have.
     #[error("Cannot find Service Linked Role template for {0}")]
     TemplateMissing(String),
+    /// A token's claims are too many.
+    #[error("The claims of the token exceed its maximum size.")]
+    TokenTooLarge,
     /// The role belongs to a service.
     #[error("Cannot perform the operation on the protected role '{0}' - this role is only modifiable by AWS")]
     Unmodifiable(String),
@@ -190,6 +205,11 @@ impl From<&Error> for Fault {
             Error::DeleteConflict(_) => ("DeleteConflict", 409),
             Error::Exists { .. } | Error::PolicyExists(_) | Error::Taken(_) => ("EntityAlreadyExists", 409),
             Error::ExpiredIdentityToken(_) => ("ExpiredTokenException", 400),
+            Error::FeatureDisabled => ("FeatureDisabled", 404),
+            Error::FeatureEnabled => ("FeatureEnabled", 409),
+            Error::OutboundDisabled => ("OutboundWebIdentityFederationDisabledException", 403),
+            Error::SessionEscalation => ("SessionDurationEscalationException", 403),
+            Error::TokenTooLarge => ("JWTPayloadSizeExceededException", 400),
             Error::IdpCommunication => ("IDPCommunicationError", 400),
             Error::IdpRejectedClaim(_) => ("IDPRejectedClaim", 403),
             Error::InvalidIdentityToken(_) => ("InvalidIdentityToken", 400),

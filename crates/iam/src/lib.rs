@@ -46,7 +46,7 @@ pub use sts::issuers::Issuers;
 pub struct Iam {
     /// What this node has seen used and not yet written down.
     uses: Arc<LastUses>,
-    /// Turns at digesting passwords.
+    /// Turns at digesting passwords and making keys.
     password_turns: Arc<Semaphore>,
     /// Wrong one-time codes and passwords of late.
     guesses: mfa::Guesses,
@@ -236,6 +236,16 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::TagSAMLProvider>(ops::saml_provider::tag_saml_provider)
         .on::<iam_api::UntagSAMLProvider>(ops::saml_provider::untag_saml_provider)
         .on::<iam_api::ListSAMLProviderTags>(ops::saml_provider::list_saml_provider_tags)
+        // The account as an identity provider.
+        .on::<iam_api::EnableOutboundWebIdentityFederation>(
+            ops::outbound_federation::enable_outbound_web_identity_federation,
+        )
+        .on::<iam_api::DisableOutboundWebIdentityFederation>(
+            ops::outbound_federation::disable_outbound_web_identity_federation,
+        )
+        .on::<iam_api::GetOutboundWebIdentityFederationInfo>(
+            ops::outbound_federation::get_outbound_web_identity_federation_info,
+        )
         // What cannot be created here, and is told to be missing.
         .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
@@ -309,6 +319,7 @@ pub fn sts_service(issuers: Issuers) -> Service {
         .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)
         .on::<sts_api::GetFederationToken>(sts::federation_token::get_federation_token)
         .on::<sts_api::GetSessionToken>(sts::session_token::get_session_token)
+        .on::<sts_api::GetWebIdentityToken>(sts::web_identity_token::get_web_identity_token)
         .describes(sts::assume_role::described)
         .done()
 }

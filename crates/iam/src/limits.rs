@@ -93,7 +93,7 @@ pub(crate) const SESSION_TOKEN_MAX: usize = 16 * 1024;
 /// Reference, UpdateAccountPasswordPolicy).
 pub(crate) const PASSWORD_LENGTH_MIN: u32 = 6;
 
-/// Digests of passwords made at once; others wait. Ours: each takes 19 MiB.
+/// Digests of passwords and pairs of keys made at once; others wait. Ours: each takes 19 MiB.
 pub(crate) const PASSWORDS_AT_ONCE_MAX: usize = 2;
 /// Earlier passwords that are remembered (IAM API Reference, `PasswordReusePrevention`).
 pub(crate) const PASSWORDS_REMEMBERED_MAX: usize = 24;
@@ -140,6 +140,13 @@ pub(crate) const SESSION_TAGS_MAX: usize = 50;
 pub(crate) const SAML_PROVIDERS_MAX: u32 = 100;
 /// For how long metadata without `validUntil` may be used: a hundred years, as AWS shows.
 pub(crate) const SAML_PROVIDER_DEFAULT_VALIDITY: Duration = Duration::from_secs(36_525 * 86_400);
+
+/// Characters of the address that an issuer's is made of. Ours: longer than any name with a port.
+pub(crate) const ISSUER_CHARACTERS_MAX: usize = 300;
+/// Seconds a web identity token is good for when nothing is asked (STS API Reference, GetWebIdentityToken).
+pub(crate) const WEB_IDENTITY_TOKEN_DEFAULT_SECONDS: i64 = 300;
+/// Bytes of a web identity token's claims. AWS's bound is not published.
+pub(crate) const WEB_IDENTITY_CLAIMS_BYTES_MAX: usize = 8 * 1024;
 
 /// Virtual MFA devices in an account, assigned or not: as many as users.
 pub(crate) const MFA_DEVICES_MAX: u32 = USERS_MAX;

@@ -19,6 +19,7 @@ mod credential_report;
 mod instance_profile;
 mod login_profile;
 mod mfa;
+mod outbound;
 mod provider;
 mod root_access;
 mod service_linked;
@@ -56,6 +57,7 @@ pub(crate) use mfa::{
     MFA_COUNTERS, MFA_DEVICES, delete_mfa_device, mfa_row, put_assigned_mfa_device, put_mfa_counter,
     put_mfa_device, put_released_mfa_device,
 };
+pub(crate) use outbound::{cross_account_token_issuer, put_outbound};
 pub(crate) use provider::{
     OIDC_PROVIDERS, SAML_PROVIDERS, delete_oidc_provider, delete_saml_provider, put_oidc_provider,
     put_saml_provider,

@@ -86,8 +86,8 @@ fn opened(cx: &Cx, user: &User, sealed: &str) -> Result<PasswordDigest, Error> {
     Ok(serde_json::from_slice(text.expose()).map_err(|_| crypto::Error::BadCiphertext)?)
 }
 
-/// Does slow work with passwords on the blocking pool, in its turn.
-async fn slowly<T: Send + 'static>(
+/// Does slow work with passwords and keys on the blocking pool, in its turn.
+pub(crate) async fn slowly<T: Send + 'static>(
     iam: &Iam,
     work: impl FnOnce() -> Result<T, crypto::Error> + Send + 'static,
 ) -> Result<T, Error> {

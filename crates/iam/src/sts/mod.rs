@@ -12,3 +12,4 @@ pub(crate) mod session_policy;
 pub(crate) mod session_token;
 pub(crate) mod token;
 pub(crate) mod web_identity;
+pub(crate) mod web_identity_token;

@@ -12,6 +12,7 @@ mod scale;
 mod second_factor;
 mod volumes;
 mod web_identity;
+mod web_identity_token;
 mod world;
 
 use conversation::check;

@@ -11,7 +11,7 @@ use gate::{Door, Mode, Parts};
 use ground::{AccountId, Clock, Region, Secret, Timestamp};
 use iam::{Identities, RootCredential, bootstrap_account};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use testkit::client::{Answer, Signer, post, query_call};
+use testkit::client::{Answer, Signer, post, query_call, send};
 
 use crate::volumes;
 
@@ -174,6 +174,16 @@ impl World {
             .clone();
         signer.time = Some(self.clock.now());
         post(self.address, service, Some(&signer), query_call(&form)).await
+    }
+
+    /// What anybody gets who asks for a path.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.address, "GET", path, "", None, (Vec::new(), Vec::new())).await
+    }
+
+    /// The address of the door as clients spell it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// As [`World::call`]; the call must succeed.

@@ -12,7 +12,7 @@ use shape::OperationShape;
 use std::sync::OnceLock;
 use testkit::saml::SamlProvider;
 
-use crate::world::{HOME, World, leaf, message};
+use crate::world::{HOME, World, leaf, message, operation};
 
 type Given = Map<String, Value>;
 
@@ -54,6 +54,10 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
     let name = operation.name;
     if name.contains("Organizations") {
         return crate::stage_organizations::root_access(world, operation).await;
+    }
+    if name.contains("OutboundWebIdentityFederation") {
+        outbound_federation(world, !name.starts_with("Enable")).await;
+        return Given::new();
     }
     let mut given = Given::new();
     for (member, noun, create) in [
@@ -319,6 +323,18 @@ async fn providers(world: &World, operation: &'static OperationShape, given: &mu
     }
 }
 
+/// Outbound federation of this account, on or off; of the other account off.
+async fn outbound_federation(world: &World, on: bool) {
+    let disable = operation("iam:DisableOutboundWebIdentityFederation");
+    for actor in [&world.root, &world.away] {
+        let answer = world.call(actor, disable, &json!({})).await;
+        assert!(answer.status == 200 || answer.code() == "FeatureDisabled");
+    }
+    if on {
+        world.ok("iam:EnableOutboundWebIdentityFederation", json!({})).await;
+    }
+}
+
 async fn simulation(world: &World, operation: &'static OperationShape, given: &mut Given) {
     if has(operation, "PolicySourceArn") {
         let input = json!({"UserName": world.name("user")});
@@ -480,6 +496,10 @@ async fn sts(world: &World, operation: &'static OperationShape) -> Given {
             given.insert("RoleArn".into(), json!(arn));
         }
         "AssumeRoot" => return crate::stage_organizations::root_access(world, operation).await,
+        "GetWebIdentityToken" => {
+            outbound_federation(world, true).await;
+            given.insert("SigningAlgorithm".into(), json!("ES384"));
+        }
         "GetAccessKeyInfo" => {
             given.insert("AccessKeyId".into(), json!("ASIAY34FZKBOKMUTVV7A"));
         }

@@ -83,6 +83,10 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:CreateUser", "makes a user of its own"),
     ("iam:CreateVirtualMFADevice", "makes a device of its own"),
     ("iam:DeleteAccountPasswordPolicy", "deletes its own"),
+    (
+        "iam:EnableOutboundWebIdentityFederation",
+        "makes an issuer of its own",
+    ),
     ("iam:GenerateCredentialReport", "makes a report of its own"),
     ("iam:GetAccountAuthorizationDetails", "lists its own"),
     ("iam:GetAccountSummary", "counts its own"),
@@ -111,6 +115,7 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
 /// Codes that tell another account that there is nothing for it.
 const NOT_THERE: &[&str] = &[
     "AWSOrganizationsNotInUseException",
+    "FeatureDisabled",
     "HandshakeNotFoundException",
     // Another account's message, or none.
     "InvalidAuthorizationMessageException",
@@ -121,6 +126,7 @@ const NOT_THERE: &[&str] = &[
     "NoSuchEntity",
     "NotFoundException",
     "OrganizationNotFoundException",
+    "OutboundWebIdentityFederationDisabledException",
 ];
 
 fn missing_token(protocol: Protocol) -> (u16, &'static str) {
