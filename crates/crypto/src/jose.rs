@@ -5,14 +5,11 @@
 //! compose, and the reading of other people's.
 
 use crate::Error;
+use crate::der::{BIT_STRING, SEQUENCE, element, number};
 use crate::key::{BackingKey, KeySpec, MessageType, PublicKey, SigningAlgorithm};
 
 /// Bytes of a coordinate on P-384, and of half a signature.
 const P384_BYTES: usize = 48;
-
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const SEQUENCE: u8 = 0x30;
 
 /// What a JSON Web Key says of a public key, as big-endian numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,29 +28,6 @@ pub enum JwkNumbers {
         /// `e`
         exponent: Vec<u8>,
     },
-}
-
-/// Takes one element of DER with this tag: what is in it, and what is behind it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (found, rest) = der.split_first()?;
-    let (length, rest) = rest.split_first()?;
-    let (length, rest) = match length {
-        0..=0x7f => (usize::from(*length), rest),
-        0x81 => (usize::from(*rest.first()?), &rest[1..]),
-        0x82 => {
-            let (bytes, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_be_bytes(*bytes)), rest)
-        }
-        _ => return None,
-    };
-    (*found == tag && length <= rest.len()).then(|| rest.split_at(length))
-}
-
-/// A positive number, without the zero that keeps it from looking negative.
-fn number(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (bytes, rest) = element(der, INTEGER)?;
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    Some((&bytes[zeros..], rest))
 }
 
 /// A number in so many bytes.
@@ -132,6 +106,7 @@ mod tests {
 
     use super::*;
     use crate::Random;
+    use crate::der::INTEGER;
 
     #[test]
     fn numbers_and_signatures_have_the_lengths_they_must() {

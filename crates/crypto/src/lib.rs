@@ -33,9 +33,11 @@ pub mod password;
 pub mod random;
 pub mod sigv4a;
 pub mod slot;
+pub mod ssh;
 pub mod totp;
 
 mod canonical;
+mod der;
 mod locked;
 mod message;
 

@@ -138,6 +138,15 @@ pub enum Error {
     /// A trust policy names a unique id that nobody has.
     #[error("Invalid principal in policy: \"AWS\":\"{0}\"")]
     PrincipalUnknown(String),
+    /// A public key is in no form that is known.
+    #[error("The public key encoding format is unsupported or unrecognized.")]
+    PublicKeyEncoding,
+    /// A public key is unsound, or too short.
+    #[error("The public key is malformed or otherwise invalid.")]
+    PublicKeyInvalid,
+    /// The user has that public key.
+    #[error("The SSH public key is already associated with the specified IAM user.")]
+    PublicKeyTaken,
     /// The credential report is older than it serves.
     #[error("Credential report has expired. Please generate a new report.")]
     ReportExpired,
@@ -224,6 +233,9 @@ impl From<&Error> for Fault {
             Error::Malformed(_) | Error::PrincipalUnknown(_) => ("MalformedPolicyDocument", 400),
             Error::PolicyForService => ("PolicyNotAttachable", 400),
             Error::PackedPolicyTooLarge { .. } => ("PackedPolicyTooLarge", 400),
+            Error::PublicKeyEncoding => ("UnrecognizedPublicKeyEncoding", 400),
+            Error::PublicKeyInvalid => ("InvalidPublicKey", 400),
+            Error::PublicKeyTaken => ("DuplicateSSHPublicKey", 400),
             Error::ReportExpired => ("ReportExpired", 410),
             Error::ReportInProgress => ("ReportInProgress", 404),
             Error::ReportMissing => ("ReportNotPresent", 410),

@@ -109,6 +109,12 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::UpdateAccessKey>(ops::access_key::update_access_key)
         .on::<iam_api::DeleteAccessKey>(ops::access_key::delete_access_key)
         .on::<iam_api::GetAccessKeyLastUsed>(ops::access_key::get_access_key_last_used)
+        // SSH public keys.
+        .on::<iam_api::UploadSSHPublicKey>(ops::ssh_public_key::upload_ssh_public_key)
+        .on::<iam_api::GetSSHPublicKey>(ops::ssh_public_key::get_ssh_public_key)
+        .on::<iam_api::ListSSHPublicKeys>(ops::ssh_public_key::list_ssh_public_keys)
+        .on::<iam_api::UpdateSSHPublicKey>(ops::ssh_public_key::update_ssh_public_key)
+        .on::<iam_api::DeleteSSHPublicKey>(ops::ssh_public_key::delete_ssh_public_key)
         // Passwords.
         .on::<iam_api::CreateLoginProfile>(ops::login_profile::create_login_profile)
         .on::<iam_api::GetLoginProfile>(ops::login_profile::get_login_profile)
@@ -247,7 +253,6 @@ pub fn service(uses: Arc<LastUses>) -> Service {
             ops::outbound_federation::get_outbound_web_identity_federation_info,
         )
         // What cannot be created here, and is told to be missing.
-        .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
         .on::<iam_api::ListSigningCertificates>(ops::uncreatable::list_signing_certificates)
         // What was last accessed, and by which policies.

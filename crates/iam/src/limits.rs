@@ -28,6 +28,8 @@ pub(crate) const ATTACHED_POLICIES_MAX: usize = 10;
 pub(crate) const GROUPS_PER_USER_MAX: usize = 10;
 /// Access keys of a user, active or not.
 pub(crate) const ACCESS_KEYS_PER_USER_MAX: usize = 2;
+/// SSH public keys of a user.
+pub(crate) const SSH_KEYS_PER_USER_MAX: usize = 5;
 /// Versions of a managed policy.
 pub(crate) const VERSIONS_PER_POLICY_MAX: usize = 5;
 /// Tags on one user, role or policy.

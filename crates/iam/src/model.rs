@@ -16,6 +16,7 @@ pub(crate) mod password_policy;
 pub(crate) mod provider;
 pub(crate) mod root_access;
 pub(crate) mod service_linked;
+mod ssh_key;
 mod tags;
 mod trust;
 
@@ -33,6 +34,7 @@ pub(crate) use outbound::{Outbound, TokenAlgorithm, TokenKey};
 pub(crate) use password_policy::PasswordPolicy;
 pub(crate) use provider::{OidcProvider, SamlProvider};
 pub(crate) use root_access::{RootAccess, RootTask};
+pub(crate) use ssh_key::SshKey;
 pub(crate) use tags::{CaseOfKeys, Tag, Tags};
 pub(crate) use trust::TrustPolicy;
 

@@ -27,6 +27,7 @@ pub(crate) mod role;
 pub(crate) mod saml_provider;
 pub(crate) mod service_linked_role;
 pub(crate) mod simulate;
+pub(crate) mod ssh_public_key;
 pub(crate) mod tag;
 pub(crate) mod uncreatable;
 pub(crate) mod user;

@@ -1,5 +1,5 @@
-//! Things of IAM that nothing here can create: SSH keys, signing certificates
-//! and credentials of single services.
+//! Things of IAM that nothing here can create: signing certificates and
+//! credentials of single services.
 //!
 //! Clients look for all of these before they delete a user, and audits look
 //! for them at any time. The lists are empty because there is nothing to list,
@@ -16,8 +16,8 @@ use crate::error::Error;
 use crate::ops::page::Paging;
 use gate::Cx;
 use iam_api::{
-    ListSSHPublicKeysInput, ListSSHPublicKeysOutput, ListServiceSpecificCredentialsInput,
-    ListServiceSpecificCredentialsOutput, ListSigningCertificatesInput, ListSigningCertificatesOutput,
+    ListServiceSpecificCredentialsInput, ListServiceSpecificCredentialsOutput, ListSigningCertificatesInput,
+    ListSigningCertificatesOutput,
 };
 
 /// The list called `list` about a user, or whoever signed: refused where such
@@ -32,20 +32,6 @@ async fn of_user(
     let holder = access::key_holder(cx, user_name).await?;
     Paging::new(list, &holder.owner_id(), marker, max_items)?;
     Ok(())
-}
-
-pub(crate) async fn list_ssh_public_keys(
-    _iam: &Iam,
-    cx: &Cx,
-    input: ListSSHPublicKeysInput,
-) -> Result<ListSSHPublicKeysOutput, Error> {
-    let (name, marker) = (input.user_name.as_deref(), input.marker.as_deref());
-    of_user(cx, "ListSSHPublicKeys", name, marker, input.max_items).await?;
-    Ok(ListSSHPublicKeysOutput {
-        ssh_public_keys: Some(Vec::new()),
-        is_truncated: Some(false),
-        marker: None,
-    })
 }
 
 pub(crate) async fn list_signing_certificates(

@@ -50,4 +50,5 @@ cases!(
     simulate,
     oidc_providers,
     saml_providers,
+    ssh_public_keys,
 );

@@ -5,7 +5,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use crypto::key::{EncryptionAlgorithm, KeySpec, PublicKey};
+use crypto::Random;
+use crypto::key::{BackingKey, EncryptionAlgorithm, KeySpec, PublicKey};
 use crypto::totp::{self, STEP_SECONDS};
 use serde_json::{Map, Value, json};
 use shape::OperationShape;
@@ -117,6 +118,7 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         let made = world.ok("iam:CreateAccessKey", input).await;
         given.insert("AccessKeyId".into(), json!(leaf(&made, "AccessKeyId")));
     }
+    ssh_key(world, operation, &mut given).await;
     service_linked_role(world, operation, &mut given).await;
     account(world, operation, &mut given).await;
     instance_profile(world, operation, &mut given).await;
@@ -151,6 +153,25 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         }
     }
     given
+}
+
+/// A public key of the user, or what one is made of.
+async fn ssh_key(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    static KEY: OnceLock<String> = OnceLock::new();
+    let key = KEY.get_or_init(|| {
+        let key =
+            BackingKey::generate(KeySpec::Rsa2048, &Random::seeded(1)).expect("the provider makes keys");
+        let der = key.public_key_der().expect("an RSA key has a public half");
+        let body = STANDARD.encode(der);
+        format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+    });
+    if operation.name == "UploadSSHPublicKey" {
+        given.insert("SSHPublicKeyBody".into(), json!(key));
+    } else if has(operation, "SSHPublicKeyId") {
+        let input = json!({"UserName": given["UserName"], "SSHPublicKeyBody": key});
+        let made = world.ok("iam:UploadSSHPublicKey", input).await;
+        given.insert("SSHPublicKeyId".into(), json!(leaf(&made, "SSHPublicKeyId")));
+    }
 }
 
 /// Roles of services; those of one service may be told apart by a suffix.
@@ -331,7 +352,9 @@ async fn outbound_federation(world: &World, on: bool) {
         assert!(answer.status == 200 || answer.code() == "FeatureDisabled");
     }
     if on {
-        world.ok("iam:EnableOutboundWebIdentityFederation", json!({})).await;
+        world
+            .ok("iam:EnableOutboundWebIdentityFederation", json!({}))
+            .await;
     }
 }
 
