@@ -7,6 +7,7 @@ import pytest
 from policies import allow, document
 from refusals import refused
 from server import ACCOUNT, OTHER_ACCOUNT, OTHER_KEY
+from test_iam_signing_certificates import certificate
 from test_organizations import Tree, tree  # noqa: F401 (a fixture)
 
 AUDIT = "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials"
@@ -78,12 +79,18 @@ def test_a_session_of_a_members_root_user(family):
 
 
 def test_roots_credentials_are_audited_and_deleted(family):
+    family.server.other_client("iam").upload_signing_certificate(CertificateBody=certificate())
     audit, delete = as_root(family, AUDIT), as_root(family, DELETE)
     (key,) = audit.list_access_keys()["AccessKeyMetadata"]
     assert key["AccessKeyId"] == OTHER_KEY
     assert audit.get_account_summary()["SummaryMap"]["AccountAccessKeysPresent"] == 1
     assert audit.get_user()["User"]["Arn"] == f"arn:aws:iam::{OTHER_ACCOUNT}:root"
-    assert audit.list_mfa_devices()["MFADevices"] == [] and audit.list_signing_certificates()["Certificates"] == []
+    assert audit.list_mfa_devices()["MFADevices"] == []
+    (signing,) = audit.list_signing_certificates()["Certificates"]
+    with refused("AccessDenied", r"explicit deny in a session policy", status=403):
+        audit.delete_signing_certificate(CertificateId=signing["CertificateId"])
+    delete.delete_signing_certificate(CertificateId=signing["CertificateId"])
+    assert audit.get_account_summary()["SummaryMap"]["AccountSigningCertificatesPresent"] == 0
     audit.get_access_key_last_used(AccessKeyId=OTHER_KEY)
     with refused("AccessDenied", r"explicit deny in a session policy: " + AUDIT, status=403):
         audit.delete_access_key(AccessKeyId=OTHER_KEY)

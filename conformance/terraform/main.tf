@@ -234,6 +234,30 @@ resource "aws_iam_user_ssh_key" "person" {
   public_key = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDbstsBhEX/wKDCSlGIK1uxAe0vd4jsKVG+4WYEtzXhtvwJ4kPMTQ5otAPSvY7ZKJP00kIw4X7knM+VHef41Mxo4OxYYEWcRDKQR5U40H0a737QgZnQ7+NlG5toZoUZ0ewcFpCU/1d2lDKUnox35PgnUi3yOnYZdW3UraL/oJ0KtpOGfiftBxVNMS21v2cLbCYLK1ItuHPa/7emE8xLqddbEfjPmqq7mMXJc+oY9uzNDfj7c+hvwzqqQhWABzL+TZ7EFwv9fDLT34Vh2xnVBQCOhgnwuOr2VJi3dyUlpiMpgEJg1cC+VUn74B1sODlqQV2AzgvxEBIpBhLhviB0EBA3 person@example.com"
 }
 
+resource "aws_iam_signing_certificate" "person" {
+  user_name        = aws_iam_user.person.name
+  status           = local.second ? "Inactive" : "Active"
+  certificate_body = <<-EOT
+    -----BEGIN CERTIFICATE-----
+    MIICtDCCAZygAwIBAgICEmcwDQYJKoZIhvcNAQELBQAwHTEbMBkGA1UEAwwSc2ln
+    bmVyLmV4YW1wbGUuY29tMB4XDTI2MDEwMTAwMDAwMFoXDTM2MDEwMTAwMDAwMFow
+    HTEbMBkGA1UEAwwSc2lnbmVyLmV4YW1wbGUuY29tMIIBIjANBgkqhkiG9w0BAQEF
+    AAOCAQ8AMIIBCgKCAQEAvU0yp8FtnsiCRyz1g0b6SK++EbAaL1+f+D3wAKnDWCdC
+    +mywTlUDYN447qnwOtftfK8ZKpMD18cQ1/4wCibSMlKvqxhg6WA92HBHFRsdc0hd
+    i/4J9voNNpciyzRaO1iaFYDxV0JFMra2QeWun2U79sVB8dt90mYqht6SmeSiGe0l
+    76ZublG7y8dj6M1h4lZy1ZJjjb4x/bogmyKlMPUr8zn6P+eI+2BDenM0nDvVD1QO
+    u+nPqkpxRiC5WWSPFPi2f7XUW5M3umHtqiQvuf2c+jEFgm753984OwarQIXk+upS
+    +H0GPVfkeE5tWztyzNAechi4XVpZTFIk99Lskx6KBwIDAQABMA0GCSqGSIb3DQEB
+    CwUAA4IBAQAoHrb5RQ+LsorvEfC4SmWoPrAM9/jmpMWN5vu+tb+ZkzRXEmeDmlfd
+    tNd18Sx1pn8VcwEae8IOj9lRZOVPg4RyK3f/6g9Gc6nppIgLskDSGynimlCuqewz
+    BETuOxXNIiCSQWtcNnj0EcL5pbrw65r8fVUUkm9kGddSYmLacoXBUtpiJ5joH3g4
+    7CX8/2a0uU85CkF7hZv5EAt05f6y2aOfAABfTESl/2Dw5FqZbtdGI1WIkfOX5Jho
+    LnxvOcHKyg0juAN8QXRZhnhZvRHqZ7DB4ph8bKzsbAknTEUU1Ska+kYXBD/fEy40
+    xswhDYkPKFGd3QbdKweeslZ5BiCENM+g
+    -----END CERTIFICATE-----
+  EOT
+}
+
 resource "aws_iam_user" "coder" {
   name = "coder"
 }

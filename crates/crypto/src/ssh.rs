@@ -241,13 +241,7 @@ mod tests {
             exponent: vec![1],
             ..key.clone()
         };
-        for blob in [
-            longer,
-            short.blob(),
-            even.blob(),
-            one.blob(),
-            vec![0xff; 8],
-        ] {
+        for blob in [longer, short.blob(), even.blob(), one.blob(), vec![0xff; 8]] {
             assert_eq!(SshRsaKey::parse(&spelled(&blob)), Err(BadSshKey::Key));
         }
         let pem = PEM.replace("MII", "MIJ");

@@ -30,6 +30,15 @@ pub enum Error {
     /// The blocking pool is going away.
     #[error("the work was called off")]
     CalledOff(#[from] tokio::task::JoinError),
+    /// A certificate is not good now.
+    #[error("The certificate is expired or not yet valid.")]
+    CertificateInvalid,
+    /// What was brought is no certificate.
+    #[error("The certificate is malformed.")]
+    CertificateMalformed,
+    /// Somebody in the account has that certificate.
+    #[error("The certificate is already associated with an IAM user in the account.")]
+    CertificateTaken,
     /// A secret could not be sealed.
     #[error("a secret could not be sealed")]
     Crypto(#[from] crypto::Error),
@@ -211,6 +220,9 @@ impl From<&Error> for Fault {
             Error::AccountNotManagement => ("CallerIsNotManagementAccountException", 400),
             Error::OutsideOrganization => ("OrganizationNotFoundException", 400),
             Error::ServiceNotTrusted => ("ServiceAccessNotEnabledException", 400),
+            Error::CertificateInvalid => ("InvalidCertificate", 400),
+            Error::CertificateMalformed => ("MalformedCertificate", 400),
+            Error::CertificateTaken => ("DuplicateCertificate", 409),
             Error::DeleteConflict(_) => ("DeleteConflict", 409),
             Error::Exists { .. } | Error::PolicyExists(_) | Error::Taken(_) => ("EntityAlreadyExists", 409),
             Error::ExpiredIdentityToken(_) => ("ExpiredTokenException", 400),

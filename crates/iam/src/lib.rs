@@ -115,6 +115,11 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::ListSSHPublicKeys>(ops::ssh_public_key::list_ssh_public_keys)
         .on::<iam_api::UpdateSSHPublicKey>(ops::ssh_public_key::update_ssh_public_key)
         .on::<iam_api::DeleteSSHPublicKey>(ops::ssh_public_key::delete_ssh_public_key)
+        // Signing certificates.
+        .on::<iam_api::UploadSigningCertificate>(ops::signing_certificate::upload_signing_certificate)
+        .on::<iam_api::ListSigningCertificates>(ops::signing_certificate::list_signing_certificates)
+        .on::<iam_api::UpdateSigningCertificate>(ops::signing_certificate::update_signing_certificate)
+        .on::<iam_api::DeleteSigningCertificate>(ops::signing_certificate::delete_signing_certificate)
         // Passwords.
         .on::<iam_api::CreateLoginProfile>(ops::login_profile::create_login_profile)
         .on::<iam_api::GetLoginProfile>(ops::login_profile::get_login_profile)
@@ -254,7 +259,6 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         )
         // What cannot be created here, and is told to be missing.
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
-        .on::<iam_api::ListSigningCertificates>(ops::uncreatable::list_signing_certificates)
         // What was last accessed, and by which policies.
         .on::<iam_api::GenerateServiceLastAccessedDetails>(
             ops::access_report::generate_service_last_accessed_details,

@@ -17,7 +17,7 @@ pub(crate) const POLICIES_MAX: u32 = 1_500;
 pub(crate) const INSTANCE_PROFILES_MAX: u32 = 1_000;
 /// Server certificates in an account; told by `GetAccountSummary`.
 pub(crate) const SERVER_CERTIFICATES_MAX: u32 = 20;
-/// Signing certificates of a user; told by `GetAccountSummary`.
+/// Signing certificates of a user, and of the root user.
 pub(crate) const SIGNING_CERTIFICATES_PER_USER_MAX: u32 = 2;
 /// Policy versions in use in an account; told by `GetAccountSummary`.
 pub(crate) const POLICY_VERSIONS_IN_USE_MAX: u32 = 10_000;

@@ -23,6 +23,7 @@ mod outbound;
 mod provider;
 mod root_access;
 mod service_linked;
+mod signing_certificate;
 mod ssh_key;
 
 use std::sync::Arc;
@@ -65,6 +66,7 @@ pub(crate) use provider::{
 };
 pub(crate) use root_access::put_root_access;
 pub(crate) use service_linked::{DeletionTask, put_deletion_tasks};
+pub(crate) use signing_certificate::{delete_signing_certificate, put_signing_certificate};
 pub(crate) use ssh_key::{delete_ssh_key, put_ssh_key};
 
 /// The account itself.

@@ -26,6 +26,7 @@ pub(crate) mod policy_document;
 pub(crate) mod role;
 pub(crate) mod saml_provider;
 pub(crate) mod service_linked_role;
+pub(crate) mod signing_certificate;
 pub(crate) mod simulate;
 pub(crate) mod ssh_public_key;
 pub(crate) mod tag;

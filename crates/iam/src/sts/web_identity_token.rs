@@ -8,6 +8,7 @@
 //! Absent by design: claims of what is not here, such as the instance or
 //! function that calls.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -176,7 +177,7 @@ async fn principal_tags(cx: &Cx) -> Result<BTreeMap<String, String>, Error> {
         .map(|tag| tag.key.clone())
         .collect();
     if let Some(transitive) = principal.keys().get(TRANSITIVE_TAG_KEYS) {
-        spelled.extend(transitive.texts().map(|key| key.into_owned()));
+        spelled.extend(transitive.texts().map(Cow::into_owned));
     }
     let tags = principal.keys().iter().filter_map(|(key, value)| {
         let folded = key.strip_prefix("aws:principaltag/")?;

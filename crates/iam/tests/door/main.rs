@@ -10,6 +10,7 @@ mod root_access;
 mod saml;
 mod scale;
 mod second_factor;
+mod signing_certificates;
 mod volumes;
 mod web_identity;
 mod web_identity_token;

@@ -119,6 +119,7 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         given.insert("AccessKeyId".into(), json!(leaf(&made, "AccessKeyId")));
     }
     ssh_key(world, operation, &mut given).await;
+    signing_certificate(world, operation, &mut given).await;
     service_linked_role(world, operation, &mut given).await;
     account(world, operation, &mut given).await;
     instance_profile(world, operation, &mut given).await;
@@ -172,6 +173,23 @@ async fn ssh_key(world: &World, operation: &'static OperationShape, given: &mut 
         let made = world.ok("iam:UploadSSHPublicKey", input).await;
         given.insert("SSHPublicKeyId".into(), json!(leaf(&made, "SSHPublicKeyId")));
     }
+}
+
+/// A signing certificate of the user, or what one is.
+async fn signing_certificate(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    let uploads = operation.name == "UploadSigningCertificate";
+    if !uploads && !has(operation, "CertificateId") {
+        return;
+    }
+    let made = rcgen::generate_simple_self_signed(vec!["signer.example.com".to_owned()]);
+    let body = made.expect("the provider makes certificates").cert.pem();
+    if uploads {
+        given.insert("CertificateBody".into(), json!(body));
+        return;
+    }
+    let input = json!({"UserName": given["UserName"], "CertificateBody": body});
+    let made = world.ok("iam:UploadSigningCertificate", input).await;
+    given.insert("CertificateId".into(), json!(leaf(&made, "CertificateId")));
 }
 
 /// Roles of services; those of one service may be told apart by a suffix.
