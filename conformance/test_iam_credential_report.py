@@ -7,6 +7,7 @@ import time
 from policies import allow
 from refusals import refused
 from server import ACCOUNT
+from test_iam_signing_certificates import certificate
 
 HEADER = (
     "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,password_next_rotation,"
@@ -41,6 +42,7 @@ def test_a_report_tells_of_everybody(timed):
     iam.create_login_profile(UserName="full", Password="Conformance-1")
     iam.update_account_password_policy(MaxPasswordAge=90)
     used = iam.create_access_key(UserName="full")["AccessKey"]
+    iam.upload_signing_certificate(UserName="full", CertificateBody=certificate())
     timed.advance(60)
     unused = iam.create_access_key(UserName="full")["AccessKey"]
     iam.update_access_key(UserName="full", AccessKeyId=unused["AccessKeyId"], Status="Inactive")
@@ -65,7 +67,8 @@ def test_a_report_tells_of_everybody(timed):
     assert (full["access_key_1_active"], full["access_key_1_last_used_region"]) == ("true", "eu-west-1")
     assert full["access_key_1_last_used_service"] == "sts"
     assert (full["access_key_2_active"], full["access_key_2_last_used_date"]) == ("false", "N/A")
-    assert (full["mfa_active"], full["cert_1_active"], full["cert_1_last_rotated"]) == ("false", "false", "N/A")
+    assert (full["mfa_active"], full["cert_2_active"], full["cert_2_last_rotated"]) == ("false", "false", "N/A")
+    assert full["cert_1_active"] == "true" and full["cert_1_last_rotated"].endswith("+00:00")
 
     empty = by_user["empty,"]
     assert (empty["password_enabled"], empty["password_last_changed"]) == ("false", "N/A")

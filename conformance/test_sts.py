@@ -390,3 +390,14 @@ def test_the_account_of_a_key_is_read_from_it(sts, new_user):
     assert sts.get_access_key_info(AccessKeyId=user.credentials["AccessKeyId"])["Account"] == ACCOUNT
     # A published example: no such key exists here.
     assert sts.get_access_key_info(AccessKeyId="ASIAY34FZKBOKMUTVV7A")["Account"] == "609629065308"
+
+
+# Encoded authorization messages.
+
+
+def test_what_nobody_encoded_is_not_decoded(sts, new_user):
+    for message in ("x", "A" * 10_240, "nothing of the kind"):
+        with refused("InvalidAuthorizationMessageException", status=400):
+            sts.decode_authorization_message(EncodedMessage=message)
+    with refused("AccessDenied", r"not authorized to perform: sts:DecodeAuthorizationMessage", status=403):
+        new_user(allow("iam:*")).client("sts").decode_authorization_message(EncodedMessage="x")

@@ -226,6 +226,58 @@ resource "aws_iam_access_key" "person" {
   status = local.second ? "Inactive" : "Active"
 }
 
+# The same key in both forms: a user may have it once.
+resource "aws_iam_user_ssh_key" "person" {
+  username   = aws_iam_user.person.name
+  encoding   = "SSH"
+  status     = local.second ? "Inactive" : "Active"
+  public_key = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDbstsBhEX/wKDCSlGIK1uxAe0vd4jsKVG+4WYEtzXhtvwJ4kPMTQ5otAPSvY7ZKJP00kIw4X7knM+VHef41Mxo4OxYYEWcRDKQR5U40H0a737QgZnQ7+NlG5toZoUZ0ewcFpCU/1d2lDKUnox35PgnUi3yOnYZdW3UraL/oJ0KtpOGfiftBxVNMS21v2cLbCYLK1ItuHPa/7emE8xLqddbEfjPmqq7mMXJc+oY9uzNDfj7c+hvwzqqQhWABzL+TZ7EFwv9fDLT34Vh2xnVBQCOhgnwuOr2VJi3dyUlpiMpgEJg1cC+VUn74B1sODlqQV2AzgvxEBIpBhLhviB0EBA3 person@example.com"
+}
+
+resource "aws_iam_signing_certificate" "person" {
+  user_name        = aws_iam_user.person.name
+  status           = local.second ? "Inactive" : "Active"
+  certificate_body = <<-EOT
+    -----BEGIN CERTIFICATE-----
+    MIICtDCCAZygAwIBAgICEmcwDQYJKoZIhvcNAQELBQAwHTEbMBkGA1UEAwwSc2ln
+    bmVyLmV4YW1wbGUuY29tMB4XDTI2MDEwMTAwMDAwMFoXDTM2MDEwMTAwMDAwMFow
+    HTEbMBkGA1UEAwwSc2lnbmVyLmV4YW1wbGUuY29tMIIBIjANBgkqhkiG9w0BAQEF
+    AAOCAQ8AMIIBCgKCAQEAvU0yp8FtnsiCRyz1g0b6SK++EbAaL1+f+D3wAKnDWCdC
+    +mywTlUDYN447qnwOtftfK8ZKpMD18cQ1/4wCibSMlKvqxhg6WA92HBHFRsdc0hd
+    i/4J9voNNpciyzRaO1iaFYDxV0JFMra2QeWun2U79sVB8dt90mYqht6SmeSiGe0l
+    76ZublG7y8dj6M1h4lZy1ZJjjb4x/bogmyKlMPUr8zn6P+eI+2BDenM0nDvVD1QO
+    u+nPqkpxRiC5WWSPFPi2f7XUW5M3umHtqiQvuf2c+jEFgm753984OwarQIXk+upS
+    +H0GPVfkeE5tWztyzNAechi4XVpZTFIk99Lskx6KBwIDAQABMA0GCSqGSIb3DQEB
+    CwUAA4IBAQAoHrb5RQ+LsorvEfC4SmWoPrAM9/jmpMWN5vu+tb+ZkzRXEmeDmlfd
+    tNd18Sx1pn8VcwEae8IOj9lRZOVPg4RyK3f/6g9Gc6nppIgLskDSGynimlCuqewz
+    BETuOxXNIiCSQWtcNnj0EcL5pbrw65r8fVUUkm9kGddSYmLacoXBUtpiJ5joH3g4
+    7CX8/2a0uU85CkF7hZv5EAt05f6y2aOfAABfTESl/2Dw5FqZbtdGI1WIkfOX5Jho
+    LnxvOcHKyg0juAN8QXRZhnhZvRHqZ7DB4ph8bKzsbAknTEUU1Ska+kYXBD/fEy40
+    xswhDYkPKFGd3QbdKweeslZ5BiCENM+g
+    -----END CERTIFICATE-----
+  EOT
+}
+
+resource "aws_iam_user" "coder" {
+  name = "coder"
+}
+
+resource "aws_iam_user_ssh_key" "coder" {
+  username   = aws_iam_user.coder.name
+  encoding   = "PEM"
+  public_key = <<-EOT
+    -----BEGIN PUBLIC KEY-----
+    MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA27LbAYRF/8CgwkpRiCtb
+    sQHtL3eI7ClRvuFmBLc14bb8CeJDzE0OaLQD0r2O2SiT9NJCMOF+5JzPlR3n+NTM
+    aODsWGBFnEQykEeVONB9Gu9+0IGZ0O/jZRubaGaFGdHsHBaQlP9XdpQylJ6Md+T4
+    J1It8jp2GXVt1K2i/6CdCraThn4n7QcVTTEttb9nC2wmCytSLbhz2v+3phPMS6nX
+    WxH4z5qqu5jFyXPqGPbszQ34+3Pob8M6qkIVgAcy/k2exBcL/Xwy09+FYdsZ1QUA
+    joYJ8Ljq9lSYt3clJaYjKYBCYNXAvlVJ++AdbDg5akFdgM4L8RASKQYS4b4gdBAQ
+    NwIDAQAB
+    -----END PUBLIC KEY-----
+  EOT
+}
+
 resource "aws_iam_group" "team" {
   name = local.second ? "team-renamed" : "team"
 }

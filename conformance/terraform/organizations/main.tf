@@ -34,7 +34,7 @@ provider "aws" {
 resource "aws_organizations_organization" "this" {
   feature_set                   = "ALL"
   enabled_policy_types          = ["SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY", "TAG_POLICY"]
-  aws_service_access_principals = ["guardduty.amazonaws.com"]
+  aws_service_access_principals = ["guardduty.amazonaws.com", "iam.amazonaws.com"]
 }
 
 resource "aws_organizations_organizational_unit" "prod" {
@@ -105,6 +105,11 @@ resource "aws_organizations_delegated_administrator" "app" {
   account_id        = aws_organizations_account.app.id
   service_principal = "guardduty.amazonaws.com"
   depends_on        = [aws_organizations_organization.this]
+}
+
+resource "aws_iam_organizations_features" "this" {
+  enabled_features = local.second ? ["RootCredentialsManagement", "RootSessions"] : ["RootSessions"]
+  depends_on       = [aws_organizations_organization.this]
 }
 
 resource "aws_organizations_resource_policy" "this" {

@@ -26,15 +26,18 @@ pub mod error;
 pub mod foreign;
 pub mod hash;
 pub mod hierarchy;
+pub mod jose;
 pub mod kdf;
 pub mod key;
 pub mod password;
 pub mod random;
 pub mod sigv4a;
 pub mod slot;
+pub mod ssh;
 pub mod totp;
 
 mod canonical;
+mod der;
 mod locked;
 mod message;
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crypto::Random;
 use crypto::hierarchy::DomainKey;
 use ground::{AccountId, Region, Timestamp, id};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use policy::{Context, Who};
 use shape::{OperationShape, Structure, Violations};
 use store::{Scope, StoreError, View, WriteTx};
@@ -25,8 +25,9 @@ use crate::copies::{self, Copies};
 use crate::decision::{Question, Weighed};
 use crate::directory::{Caller, CallerPolicies};
 use crate::door::{Door, Peer};
+use crate::encoded;
 use crate::fault::{Fault, FaultKind};
-use crate::guardrails::Standing;
+use crate::guardrails::{ServiceAccess, Standing};
 use crate::intent::Intent;
 use crate::record::{self, Record, Touched};
 
@@ -48,6 +49,8 @@ pub struct Cx {
     user_agent: Option<Arc<str>>,
     /// As sent; a caller may say anything.
     referer: Option<Arc<str>>,
+    /// By which name the caller reached the server, as it signed.
+    host: Option<HeaderValue>,
     view: View,
     /// Whether the handler asked for permission, and got it, at least once.
     authorized: AtomicBool,
@@ -101,6 +104,7 @@ impl Cx {
             peer: Arc::clone(peer),
             user_agent: said(http::header::USER_AGENT).map(Arc::from),
             referer: said(http::header::REFERER).map(Arc::from),
+            host: headers.get(http::header::HOST).cloned(),
             authorized: AtomicBool::new(false),
             policies: OnceLock::new(),
             via: None,
@@ -161,6 +165,15 @@ impl Cx {
         &self.request_id
     }
 
+    /// The address by which the caller reached the server, as it signed:
+    /// `https://palisade.example:8443`. `None` of calls inside the process.
+    pub fn reached_at(&self) -> Option<String> {
+        let host = self.host.as_ref()?.to_str().ok()?;
+        let host: http::uri::Authority = host.parse().ok()?;
+        let scheme = if self.peer.tls.is_some() { "https" } else { "http" };
+        Some(format!("{scheme}://{host}"))
+    }
+
     /// The operation being run.
     pub fn operation(&self) -> &'static OperationShape {
         self.operation
@@ -214,6 +227,20 @@ impl Cx {
         self.door.parts.guardrails.over(account).get().await
     }
 
+    /// How the organisation of `account` lets a service in, by the name of its
+    /// principal: `iam.amazonaws.com`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be read.
+    pub async fn service_access(
+        &self,
+        account: AccountId,
+        service: &str,
+    ) -> Result<ServiceAccess, StoreError> {
+        self.door.parts.guardrails.service_access(account, service).await
+    }
+
     /// Adds to `tx` that no credential of `account` is accepted any more.
     ///
     /// # Errors
@@ -244,7 +271,7 @@ impl Cx {
         let Access { resource, asked } = access;
         let hidden = asked.hidden;
         let weighed = Weighed::new(self.question(asked).await?, hidden);
-        let denied = weighed.denied().map(str::to_owned);
+        let denied = weighed.denied().map(|text| self.worded(text, &weighed, hidden));
         let asked = match weighed.asked_owner() {
             Some(owner) if self.account_exists(owner).await? => Some(owner),
             Some(_) | None => None,
@@ -262,6 +289,30 @@ impl Cx {
                 Ok(Permit(resource))
             }
         }
+    }
+
+    /// A refusal in the manner of the operation's service. EC2 and its like put
+    /// a sentence before it, and an encoded message behind.
+    fn worded(&self, text: &str, weighed: &Weighed, hidden: bool) -> String {
+        if !self.door.encodes_refusals(self.operation.service) {
+            return text.to_owned();
+        }
+        let words = format!("You are not authorized to perform this operation. {text}");
+        let domain = self.domain_key(self.account(), &Region::us_east_1(), encoded::SEALED_FOR);
+        match encoded::seal(&domain, self.random(), &weighed.authorization_message(hidden)) {
+            Ok(sealed) => format!("{words}. Encoded authorization failure message: {sealed}"),
+            Err(error) => {
+                tracing::error!(request_id = &*self.request_id, %error, "a refusal cannot be encoded");
+                words
+            }
+        }
+    }
+
+    /// What an encoded message tells of a refusal that a caller of this account
+    /// met; `None` of anything else.
+    pub fn decoded_refusal(&self, encoded: &str) -> Option<String> {
+        let domain = self.domain_key(self.account(), &Region::us_east_1(), encoded::SEALED_FOR);
+        encoded::open(&domain, encoded)
     }
 
     /// Whether the caller would be allowed; leaves no trace in the record and

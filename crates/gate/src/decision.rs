@@ -13,10 +13,11 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ground::{AccountId, Region};
-use policy::{Allowance, Change, Decision, GrantAllow, Policies, PolicyType, Request, Trace};
+use policy::{Allowance, Change, Decision, Denial, GrantAllow, Policies, PolicyType, Request, Trace};
 
 use crate::access::Asked;
 use crate::directory::{Caller, CallerPolicies};
+use crate::encoded::Refused;
 use crate::guardrails::Standing;
 use crate::limits::DECISIONS_KEPT;
 use crate::record::json_text;
@@ -165,6 +166,29 @@ impl Weighed {
     /// The foreign account whose policies were asked.
     pub(crate) fn asked_owner(&self) -> Option<AccountId> {
         self.told_to_owner.as_ref().and(self.question.asked.owner)
+    }
+
+    /// What an encoded message tells of a refusal. If it is `hidden` why, or a
+    /// foreign owner's doing, no statement is among it.
+    pub(crate) fn authorization_message(&self, hidden: bool) -> String {
+        let grants = self.question.grants();
+        let policies = self.question.policies(&grants);
+        let request = self.question.request();
+        let ground = match policy::decide(&request, &policies) {
+            Decision::Deny(Denial::Explicit { policy_type, ground }) => {
+                let is_others = self.question.is_foreign() && is_owners(policy_type);
+                (!hidden && !is_others).then_some(ground)
+            }
+            Decision::Deny(Denial::Implicit { .. }) | Decision::Allow(_) => None,
+        };
+        let refused = Refused {
+            principal: &self.question.caller.principal,
+            action: self.question.action(),
+            resource: &self.question.asked.arn,
+            keys: &self.question.asked.keys,
+            ground,
+        };
+        refused.message()
     }
 
     /// Every policy and statement weighed, and the smallest change that would allow.

@@ -55,6 +55,12 @@ pub trait Directory: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// What anybody may read of an account that vouches for its principals to
+    /// others, by the id in its issuer's address; `None` if no account has it.
+    fn token_issuer<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<Option<TokenIssuer>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Hears that a signature with this credential was proven: once a minute,
     /// action and region or little more often, so that who asks for the last use can be told, and
     /// the calls between cost nothing. Must not block.
@@ -77,6 +83,17 @@ pub trait Directory: Send + Sync + 'static {
         now: Timestamp,
         generation: [u8; 16],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// An issuer of web identity tokens, as others see it.
+#[derive(Debug, Clone)]
+pub struct TokenIssuer {
+    /// Its address, as tokens name it.
+    pub issuer: String,
+    /// Its keys (RFC 7517).
+    pub keys: serde_json::Value,
+    /// The algorithms of its signatures.
+    pub algorithms: Vec<String>,
 }
 
 /// Where and when a credential was used.
@@ -304,6 +321,11 @@ impl Caller {
             identity: OnceLock::from(identity),
             ..Caller::new(principal, account, String::new(), None)
         }
+    }
+
+    /// Whether this is the root user by a session from `AssumeRoot`.
+    pub fn is_assumed_root(&self) -> bool {
+        self.session.is_some() && self.principal.keys().get("aws:AssumedRoot").is_some()
     }
 
     /// The record's `userIdentity` (CloudTrail, "userIdentity element").

@@ -205,6 +205,12 @@ impl Door {
         Some(self.route(operation)?.row.handler.as_ref())
     }
 
+    /// Whether a service appends encoded messages to its refusals.
+    pub(crate) fn encodes_refusals(&self, shape: &'static ServiceShape) -> bool {
+        let mut services = self.parts.services.iter();
+        services.any(|service| std::ptr::eq(service.shape, shape) && service.encodes_refusals)
+    }
+
     fn route(&self, operation: &'static OperationShape) -> Option<Route<'_>> {
         let (service, row, metrics) = self.rows.get(&key_of(operation))?;
         Some(Route {

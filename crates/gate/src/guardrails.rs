@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use ground::AccountId;
 use policy::{Context, Level, Value};
 use store::StoreError;
@@ -37,6 +38,26 @@ const RESOURCE_CONTROLLED: [&str; 11] = [
 pub trait Guardrails: Send + Sync + 'static {
     /// What is over `account`, as of now.
     fn over(&self, account: AccountId) -> AtHand<'_, Result<Arc<Standing>, StoreError>>;
+
+    /// How the organisation of `account` lets a service in, as of now. `service`
+    /// is the name of its principal: `iam.amazonaws.com`.
+    fn service_access<'a>(
+        &'a self,
+        _account: AccountId,
+        _service: &'a str,
+    ) -> BoxFuture<'a, Result<ServiceAccess, StoreError>> {
+        Box::pin(std::future::ready(Ok(ServiceAccess::default())))
+    }
+}
+
+/// How an organisation lets a service in; the default is not at all, as
+/// outside of organisations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServiceAccess {
+    /// Whether the service has trusted access.
+    pub trusted: bool,
+    /// Whether the account asked about is a delegated administrator for it.
+    pub delegated: bool,
 }
 
 /// A world without organisations: nothing is over anyone.

@@ -28,6 +28,7 @@ mod cx;
 mod decision;
 mod directory;
 mod door;
+mod encoded;
 mod fault;
 mod first_bytes;
 mod generate;
@@ -45,6 +46,7 @@ mod seen;
 mod table;
 mod tell;
 mod tls;
+mod token_issuer;
 mod what_if;
 mod within;
 
@@ -53,11 +55,11 @@ pub use at_hand::AtHand;
 pub use cx::{Cx, OnBehalf};
 pub use directory::{
     Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
-    SessionIssuer, SigningKeys, Use, Vouched, WebIdentity,
+    SessionIssuer, SigningKeys, TokenIssuer, Use, Vouched, WebIdentity,
 };
 pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
 pub use fault::Fault;
-pub use guardrails::{Guardrails, Membership, NoGuardrails, Standing};
+pub use guardrails::{Guardrails, Membership, NoGuardrails, ServiceAccess, Standing};
 pub use jobs::{Event, Job, JobCx, JobError};
 pub use limits::Limits;
 pub use listen::{allow_open_files, serve, serve_within};
@@ -66,3 +68,4 @@ pub use operator::SIGNING_NAME;
 pub use record::Touched;
 pub use table::{Describe, Describing, Handler, Refused, Service, Table};
 pub use tls::{Identity, Tls, TlsError};
+pub use token_issuer::PATH as TOKEN_ISSUER_PATH;

@@ -93,6 +93,13 @@ pub(crate) const RECORD_PARAMETERS_BYTES_MAX: usize = 100 << 10;
 /// CloudTrail record contents: `errorMessage` is at most 1 KB.
 pub(crate) const RECORD_MESSAGE_BYTES_MAX: usize = 1 << 10;
 
+/// Characters of an encoded authorization message (STS API Reference,
+/// DecodeAuthorizationMessage, `EncodedMessage`).
+pub(crate) const ENCODED_MESSAGE_CHARACTERS_MAX: usize = 10_240;
+
+/// Characters of a token issuer's id that are looked at; a UUID has 36.
+pub(crate) const TOKEN_ISSUER_ID_CHARACTERS_MAX: usize = 36;
+
 /// CloudTrail record contents: `userAgent` is at most 1 KB.
 pub(crate) const RECORD_USER_AGENT_BYTES_MAX: usize = 1 << 10;
 

@@ -1,6 +1,7 @@
 //! The operator's paths, beside the AWS APIs on the same listener.
 //!
-//! `GET /_palisade/health` and `/_localstack/health` answer anyone. In dev,
+//! `GET /_palisade/health` and `/_localstack/health` answer anyone, and so do
+//! the issuers of tokens ([`crate::token_issuer`]). In dev,
 //! `GET /_palisade/metrics`, `POST /_palisade/reset` and `POST
 //! /_palisade/clock` do too; elsewhere metrics want a signature that may do
 //! `palisade:GetMetrics`, and the other two do not exist. `GET
@@ -27,6 +28,7 @@ use crate::cx::Cx;
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
 use crate::generate;
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
+use crate::token_issuer;
 use crate::what_if;
 
 /// The action that `why` needs.
@@ -88,6 +90,11 @@ pub(crate) async fn answer(
 ) -> Response<Full<Bytes>> {
     let dev = door.parts.mode == Mode::Dev;
     let path = head.uri.path();
+    if head.method == Method::GET
+        && let Some(answer) = token_issuer::answer(door, path).await
+    {
+        return answer;
+    }
     match (&head.method, path) {
         (&Method::GET, "/_palisade/health") => json(StatusCode::OK, &health(door)),
         (&Method::GET, "/_localstack/health" | "/_localstack/init/ready") => {

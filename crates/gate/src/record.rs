@@ -294,6 +294,9 @@ pub(crate) fn user_identity(caller: &Caller) -> String {
         if let Some(identity) = &session.source_identity {
             text_member(&mut out, "sourceIdentity", identity);
         }
+        if caller.is_assumed_root() {
+            text_member(&mut out, "assumedRoot", "true");
+        }
         out.push('}');
     }
     out.push('}');

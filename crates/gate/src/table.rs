@@ -63,6 +63,7 @@ pub struct Table<S> {
     rows: Vec<Row>,
     jobs: Vec<Job>,
     describe: Option<Describe>,
+    encodes_refusals: bool,
     refused: &'static [Refused],
 }
 
@@ -75,6 +76,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             rows: Vec::new(),
             jobs: Vec::new(),
             describe: None,
+            encodes_refusals: false,
             refused: &[],
         }
     }
@@ -126,6 +128,16 @@ impl<S: Send + Sync + 'static> Table<S> {
         }
     }
 
+    /// Says that the service appends an encoded message to the words of a
+    /// refusal, for `sts:DecodeAuthorizationMessage` to open, as EC2 does.
+    #[must_use]
+    pub fn encodes_refusals(self) -> Table<S> {
+        Table {
+            encodes_refusals: true,
+            ..self
+        }
+    }
+
     /// Lists the input members that handlers refuse, for `COVERAGE.md`.
     #[must_use]
     pub fn refuses(self, refused: &'static [Refused]) -> Table<S> {
@@ -139,6 +151,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             rows: self.rows,
             jobs: self.jobs,
             describe: self.describe,
+            encodes_refusals: self.encodes_refusals,
             refused: self.refused,
         }
     }
@@ -150,6 +163,7 @@ pub struct Service {
     pub(crate) rows: Vec<Row>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) describe: Option<Describe>,
+    pub(crate) encodes_refusals: bool,
     refused: &'static [Refused],
 }
 

@@ -116,9 +116,12 @@ pub(crate) fn described<'a>(cx: &'a Cx, _action: &'a str, arn: &'a Arn) -> Descr
 }
 
 /// Credentials from `GetSessionToken` reach IAM only with MFA (STS API
-/// Reference, GetSessionToken); those of roles always do.
+/// Reference, GetSessionToken); those of roles and from `AssumeRoot` always do.
 fn admit(cx: &Cx) -> Result<(), Error> {
     let caller = cx.caller();
+    if caller.is_assumed_root() {
+        return Ok(());
+    }
     match (caller.principal.who(), &caller.session) {
         (Who::Root | Who::User { .. }, Some(session)) if session.mfa.is_none() => Err(Error::InvalidToken),
         (Who::FederatedUser { .. }, _) => Err(Error::InvalidToken),
@@ -490,11 +493,23 @@ pub(crate) async fn key_holder(cx: &Cx, user_name: Option<&str>) -> Result<Permi
     }
 }
 
-/// Permission to ask about an access key: of that user, or of root or nobody.
-pub(crate) async fn key_of(cx: &Cx, user: Option<&User>) -> Result<(), Error> {
-    let access = match user {
+/// Whose password or second factor a request means: as [`key_holder`], but a
+/// root user must name a user, unless it came by `AssumeRoot` (IAM API
+/// Reference, DeleteLoginProfile).
+pub(crate) async fn sign_in_holder(cx: &Cx, user_name: Option<&str>) -> Result<Permit<KeyHolder>, Error> {
+    let caller = cx.caller();
+    if user_name.is_none() && *caller.principal.who() == Who::Root && !caller.is_assumed_root() {
+        return Err(no_user());
+    }
+    key_holder(cx, user_name).await
+}
+
+/// Permission to ask about an access key of its holder, or of nobody.
+pub(crate) async fn key_of(cx: &Cx, holder: Option<&KeyHolder>) -> Result<(), Error> {
+    let access = match holder {
         None => Access::to((), "*"),
-        Some(user) => {
+        Some(KeyHolder::Root(account)) => Access::to((), format!("arn:aws:iam::{account}:root")),
+        Some(KeyHolder::User(user)) => {
             let access = Access::to((), user.arn(cx.account())).recorded_as("AWS::IAM::User");
             with_resource_tags(access, &user.tags)
         }

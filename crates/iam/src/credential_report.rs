@@ -17,7 +17,7 @@ use store::{Prefix, Scope, Store, StoreError};
 
 use crate::last_used::LastUses;
 use crate::limits::{REPORT_PART_BYTES_MAX, REPORT_USERS_PER_VIEW, REPORTS_PER_RUN_MAX};
-use crate::model::{AccessKey, LoginProfile, User};
+use crate::model::{AccessKey, LoginProfile, SigningCertificate, User};
 use crate::store::{REPORT, REPORT_PARTS, REPORTS_WAITING, Report, Rows, USERS, rows_of};
 
 /// The first line.
@@ -103,6 +103,7 @@ async fn written(store: &Store, uses: &LastUses, account: AccountId) -> Result<S
         password: None,
         has_second_factor: false,
         keys: keys_of(&rows, uses, &account.to_string()).await?,
+        certificates: certificates_of(&rows, &account.to_string()).await?,
     };
     let created = rows.account_row().await?.map(|account| account.created);
     let rotated_after = rows
@@ -122,6 +123,7 @@ async fn written(store: &Store, uses: &LastUses, account: AccountId) -> Result<S
                 password: rows.login_profile(&user.id).await?,
                 has_second_factor: !rows.mfa_devices_of(&user.id).await?.is_empty(),
                 keys: keys_of(&rows, uses, &user.id).await?,
+                certificates: certificates_of(&rows, &user.id).await?,
                 user: Some(Arc::clone(&user)),
             };
             subject.line(account, Some(user.created), rotated_after, &mut text);
@@ -149,6 +151,15 @@ async fn keys_of(rows: &Rows<'_>, uses: &LastUses, owner_id: &str) -> Result<Vec
     Ok(keys)
 }
 
+async fn certificates_of(
+    rows: &Rows<'_>,
+    owner_id: &str,
+) -> Result<Vec<Arc<SigningCertificate>>, StoreError> {
+    let mut certificates = rows.signing_certificates(owner_id).await?;
+    certificates.sort_by_key(|certificate| certificate.uploaded);
+    Ok(certificates)
+}
+
 /// What one line is about.
 struct Subject {
     /// `None` for the root user.
@@ -156,6 +167,7 @@ struct Subject {
     password: Option<Arc<LoginProfile>>,
     has_second_factor: bool,
     keys: Vec<Key>,
+    certificates: Vec<Arc<SigningCertificate>>,
 }
 
 impl Subject {
@@ -181,8 +193,8 @@ impl Subject {
         for place in 0..2 {
             fields.extend(key_fields(self.keys.get(place)));
         }
-        for _ in 0..2 {
-            fields.extend([false.to_string(), NOT_APPLICABLE.to_owned()]);
+        for place in 0..2 {
+            fields.extend(certificate_fields(self.certificates.get(place)));
         }
         out.push('\n');
         for (at, field) in fields.iter().enumerate() {
@@ -213,6 +225,14 @@ impl Subject {
                 ]
             }
         }
+    }
+}
+
+/// Whether it is active, and when it was uploaded.
+fn certificate_fields(certificate: Option<&Arc<SigningCertificate>>) -> [String; 2] {
+    match certificate {
+        None => [false.to_string(), NOT_APPLICABLE.to_owned()],
+        Some(certificate) => [certificate.active.to_string(), date(certificate.uploaded)],
     }
 }
 
@@ -316,6 +336,7 @@ mod tests {
             password: Some(Arc::new(password)),
             has_second_factor: true,
             keys: Vec::new(),
+            certificates: Vec::new(),
         };
         let [enabled, used, changed, next] = subject.password(Some(2));
         assert_eq!((enabled.as_str(), used.as_str()), ("true", "no_information"));

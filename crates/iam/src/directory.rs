@@ -17,7 +17,7 @@ use crypto::RootKey;
 use futures_util::future::BoxFuture;
 use gate::{
     AtHand, Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
-    SessionIssuer, Use, WebIdentity,
+    SessionIssuer, TokenIssuer, Use, WebIdentity,
 };
 use ground::{AccountId, Arn, Region, Timestamp, id};
 use policy::{Attached, Context, Document, DocumentKind, Holder, Parent, Principal, Who};
@@ -30,9 +30,11 @@ use crate::limits::{CREDENTIALS_CACHED, PRINCIPALS_CACHED, ROLE_SESSION_DEFAULT_
 use crate::model::{CaseOfKeys, Generation, Tag};
 use crate::new_account;
 use crate::ops::access_key;
+use crate::ops::outbound_federation;
 use crate::ops::simulate::of_entity;
 use crate::store::{
-    ACCESS_KEYS, ACCOUNT, ATTACHED, Entity, GENERATION, INLINE, Rows, cross_account_key_owner, rows_of,
+    ACCESS_KEYS, ACCOUNT, ATTACHED, Entity, GENERATION, INLINE, Rows, cross_account_key_owner,
+    cross_account_token_issuer, rows_of,
 };
 use crate::sts::token::{self, Claims};
 
@@ -427,6 +429,24 @@ impl Directory for Identities {
         Box::pin(self.supposed_caller(arn, now))
     }
 
+    fn token_issuer<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<TokenIssuer>, StoreError>> {
+        Box::pin(async move {
+            let shared = self.store.view(Scope::global());
+            let Some(account) = cross_account_token_issuer(&shared, id).await? else {
+                return Ok(None);
+            };
+            let view = self.view(account);
+            let Some(outbound) = rows_of(&view, account).outbound().await? else {
+                return Ok(None);
+            };
+            let published = outbound_federation::published(&outbound);
+            published.map(Some).map_err(|error| StoreError::BadRecord {
+                table: "iam/outbound-federation",
+                reason: error.to_string(),
+            })
+        })
+    }
+
     fn used(&self, credential: &Credential, at: Use<'_>) {
         self.uses.note(credential, at);
     }
@@ -482,7 +502,7 @@ async fn session_principal(
     let mut issuer = None;
     let mut own_tags: Vec<Tag> = Vec::new();
     let principal = match &claims.who {
-        token::Who::Root => Principal::root(account),
+        token::Who::AssumedRoot | token::Who::Root => Principal::root(account),
         token::Who::User { id } => {
             let Some(user) = rows.user_by_id(id).await? else {
                 return Ok(None);
@@ -541,6 +561,9 @@ async fn session_principal(
     let mut keys = principal_tags(own_tags.iter().filter(overridden).chain(&claims.tags));
     keys.insert("aws:TokenIssueTime", claims.issued);
     keys.insert_if_known("aws:SourceIdentity", claims.source_identity.clone());
+    if claims.who == token::Who::AssumedRoot {
+        keys.insert("aws:AssumedRoot", true);
+    }
     if let Some(federated) = &claims.federated {
         keys.insert("aws:FederatedProvider", federated.provider.clone());
         for (key, value) in &federated.keys {
@@ -561,7 +584,8 @@ async fn session_principal(
 }
 
 /// The policies passed to a session. A managed one that was deleted since
-/// allows nothing any more.
+/// allows nothing any more. Those of root's tasks only deny: what they leave is
+/// root's.
 async fn session_policies(rows: &Rows<'_>, claims: &Claims) -> Result<Option<Vec<Attached>>, StoreError> {
     let Some(passed) = &claims.policies else {
         return Ok(None);
@@ -583,6 +607,14 @@ async fn session_policies(rows: &Rows<'_>, claims: &Claims) -> Result<Option<Vec
         if let Some(document) = rows.policy_document(arn).await? {
             policies.push(Attached::managed(arn, Holder::Session, document));
         }
+    }
+    if claims.who == token::Who::AssumedRoot {
+        let everything = aws_policy("AdministratorAccess")?.parsed()?;
+        policies.push(Attached::inline(
+            "whatever root may do",
+            Holder::Session,
+            everything,
+        ));
     }
     Ok(Some(policies))
 }

@@ -15,18 +15,42 @@ pub enum Error {
     /// The access key does not exist, or belongs to someone else.
     #[error("The Access Key with id {0} cannot be found.")]
     AccessKeyMissing(String),
+    /// The account is neither the management account nor a delegated administrator.
+    #[error(
+        "The account making the request is not the management account or delegated administrator account for \
+             centralized root access."
+    )]
+    AccountNotEntitled,
+    /// The account is a delegated administrator, and the operation the management account's.
+    #[error("The account making the request is not the management account for the organization.")]
+    AccountNotManagement,
     /// A policy refuses.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
     /// The blocking pool is going away.
     #[error("the work was called off")]
     CalledOff(#[from] tokio::task::JoinError),
+    /// A certificate is not good now.
+    #[error("The certificate is expired or not yet valid.")]
+    CertificateInvalid,
+    /// What was brought is no certificate.
+    #[error("The certificate is malformed.")]
+    CertificateMalformed,
+    /// Somebody in the account has that certificate.
+    #[error("The certificate is already associated with an IAM user in the account.")]
+    CertificateTaken,
     /// A secret could not be sealed.
     #[error("a secret could not be sealed")]
     Crypto(#[from] crypto::Error),
     /// A foreign provider's token is out of date.
     #[error("{0}")]
     ExpiredIdentityToken(String),
+    /// Outbound federation is off.
+    #[error("Outbound web identity federation is not enabled for your account.")]
+    FeatureDisabled,
+    /// Outbound federation is on.
+    #[error("Outbound web identity federation is already enabled for your account.")]
+    FeatureEnabled,
     /// A foreign provider cannot be reached.
     #[error("The identity provider could not be reached, or did not answer in time.")]
     IdpCommunication,
@@ -47,6 +71,9 @@ pub enum Error {
     /// Codes do not prove a device.
     #[error("Authentication code for device is not valid.")]
     InvalidAuthenticationCode,
+    /// What is to be decoded was not encoded here, for this account.
+    #[error("Message is not valid")]
+    InvalidAuthorizationMessage,
     /// An argument makes no sense for a reason the model does not tell.
     #[error("{0}")]
     InvalidInput(String),
@@ -79,6 +106,12 @@ pub enum Error {
         /// As the caller spelled it.
         name: String,
     },
+    /// Nobody in the account gets tokens for others.
+    #[error("Outbound web identity federation is not enabled for your account.")]
+    OutboundDisabled,
+    /// The account belongs to no organisation.
+    #[error("No organization is associated with your account.")]
+    OutsideOrganization,
     /// Session policies and tags take more room than there is.
     #[error("Packed size of session {what} consumes {percent}% of allotted space.")]
     PackedPolicyTooLarge {
@@ -114,6 +147,15 @@ pub enum Error {
     /// A trust policy names a unique id that nobody has.
     #[error("Invalid principal in policy: \"AWS\":\"{0}\"")]
     PrincipalUnknown(String),
+    /// A public key is in no form that is known.
+    #[error("The public key encoding format is unsupported or unrecognized.")]
+    PublicKeyEncoding,
+    /// A public key is unsound, or too short.
+    #[error("The public key is malformed or otherwise invalid.")]
+    PublicKeyInvalid,
+    /// The user has that public key.
+    #[error("The SSH public key is already associated with the specified IAM user.")]
+    PublicKeyTaken,
     /// The credential report is older than it serves.
     #[error("Credential report has expired. Please generate a new report.")]
     ReportExpired,
@@ -123,6 +165,12 @@ pub enum Error {
     /// No credential report was ever made.
     #[error("No report exists. Please generate a report.")]
     ReportMissing,
+    /// The organisation does not trust IAM.
+    #[error("Trusted access is not enabled for iam.amazonaws.com in your organization.")]
+    ServiceNotTrusted,
+    /// A token would outlive the session that asks for it.
+    #[error("The requested token would be valid beyond the end of the session that requests it.")]
+    SessionEscalation,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -132,6 +180,9 @@ pub enum Error {
     /// The service has no role that an account could have.
     #[error("Cannot find Service Linked Role template for {0}")]
     TemplateMissing(String),
+    /// A token's claims are too many.
+    #[error("The claims of the token exceed its maximum size.")]
+    TokenTooLarge,
     /// The role belongs to a service.
     #[error("Cannot perform the operation on the protected role '{0}' - this role is only modifiable by AWS")]
     Unmodifiable(String),
@@ -165,15 +216,28 @@ impl From<&Error> for Fault {
             | Error::PolicyNotAttachable(_)
             | Error::PolicyNotAttached(_)
             | Error::VersionMissing { .. } => ("NoSuchEntity", 404),
+            Error::AccountNotEntitled => ("AccountNotManagementOrDelegatedAdministratorException", 400),
+            Error::AccountNotManagement => ("CallerIsNotManagementAccountException", 400),
+            Error::OutsideOrganization => ("OrganizationNotFoundException", 400),
+            Error::ServiceNotTrusted => ("ServiceAccessNotEnabledException", 400),
+            Error::CertificateInvalid => ("InvalidCertificate", 400),
+            Error::CertificateMalformed => ("MalformedCertificate", 400),
+            Error::CertificateTaken => ("DuplicateCertificate", 409),
             Error::DeleteConflict(_) => ("DeleteConflict", 409),
             Error::Exists { .. } | Error::PolicyExists(_) | Error::Taken(_) => ("EntityAlreadyExists", 409),
             Error::ExpiredIdentityToken(_) => ("ExpiredTokenException", 400),
+            Error::FeatureDisabled => ("FeatureDisabled", 404),
+            Error::FeatureEnabled => ("FeatureEnabled", 409),
+            Error::OutboundDisabled => ("OutboundWebIdentityFederationDisabledException", 403),
+            Error::SessionEscalation => ("SessionDurationEscalationException", 403),
+            Error::TokenTooLarge => ("JWTPayloadSizeExceededException", 400),
             Error::IdpCommunication => ("IDPCommunicationError", 400),
             Error::IdpRejectedClaim(_) => ("IDPRejectedClaim", 403),
             Error::InvalidIdentityToken(_) => ("InvalidIdentityToken", 400),
             Error::InvalidInput(_) => ("InvalidInput", 400),
             Error::InvalidParameterValue(_) => ("InvalidParameterValue", 400),
             Error::InvalidAuthenticationCode => ("InvalidAuthenticationCode", 403),
+            Error::InvalidAuthorizationMessage => ("InvalidAuthorizationMessageException", 400),
             Error::InvalidUserType => ("InvalidUserType", 400),
             Error::PasswordPolicyViolation(_) => ("PasswordPolicyViolation", 400),
             Error::InvalidToken => ("InvalidClientTokenId", 403),
@@ -181,6 +245,9 @@ impl From<&Error> for Fault {
             Error::Malformed(_) | Error::PrincipalUnknown(_) => ("MalformedPolicyDocument", 400),
             Error::PolicyForService => ("PolicyNotAttachable", 400),
             Error::PackedPolicyTooLarge { .. } => ("PackedPolicyTooLarge", 400),
+            Error::PublicKeyEncoding => ("UnrecognizedPublicKeyEncoding", 400),
+            Error::PublicKeyInvalid => ("InvalidPublicKey", 400),
+            Error::PublicKeyTaken => ("DuplicateSSHPublicKey", 400),
             Error::ReportExpired => ("ReportExpired", 410),
             Error::ReportInProgress => ("ReportInProgress", 404),
             Error::ReportMissing => ("ReportNotPresent", 410),

@@ -48,7 +48,7 @@ pub use sts::token::claims_of_token;
 pub struct Iam {
     /// What this node has seen used and not yet written down.
     uses: Arc<LastUses>,
-    /// Turns at digesting passwords.
+    /// Turns at digesting passwords and making keys.
     password_turns: Arc<Semaphore>,
     /// Wrong one-time codes and passwords of late.
     guesses: mfa::Guesses,
@@ -111,6 +111,17 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::UpdateAccessKey>(ops::access_key::update_access_key)
         .on::<iam_api::DeleteAccessKey>(ops::access_key::delete_access_key)
         .on::<iam_api::GetAccessKeyLastUsed>(ops::access_key::get_access_key_last_used)
+        // SSH public keys.
+        .on::<iam_api::UploadSSHPublicKey>(ops::ssh_public_key::upload_ssh_public_key)
+        .on::<iam_api::GetSSHPublicKey>(ops::ssh_public_key::get_ssh_public_key)
+        .on::<iam_api::ListSSHPublicKeys>(ops::ssh_public_key::list_ssh_public_keys)
+        .on::<iam_api::UpdateSSHPublicKey>(ops::ssh_public_key::update_ssh_public_key)
+        .on::<iam_api::DeleteSSHPublicKey>(ops::ssh_public_key::delete_ssh_public_key)
+        // Signing certificates.
+        .on::<iam_api::UploadSigningCertificate>(ops::signing_certificate::upload_signing_certificate)
+        .on::<iam_api::ListSigningCertificates>(ops::signing_certificate::list_signing_certificates)
+        .on::<iam_api::UpdateSigningCertificate>(ops::signing_certificate::update_signing_certificate)
+        .on::<iam_api::DeleteSigningCertificate>(ops::signing_certificate::delete_signing_certificate)
         // Passwords.
         .on::<iam_api::CreateLoginProfile>(ops::login_profile::create_login_profile)
         .on::<iam_api::GetLoginProfile>(ops::login_profile::get_login_profile)
@@ -238,10 +249,18 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::TagSAMLProvider>(ops::saml_provider::tag_saml_provider)
         .on::<iam_api::UntagSAMLProvider>(ops::saml_provider::untag_saml_provider)
         .on::<iam_api::ListSAMLProviderTags>(ops::saml_provider::list_saml_provider_tags)
+        // The account as an identity provider.
+        .on::<iam_api::EnableOutboundWebIdentityFederation>(
+            ops::outbound_federation::enable_outbound_web_identity_federation,
+        )
+        .on::<iam_api::DisableOutboundWebIdentityFederation>(
+            ops::outbound_federation::disable_outbound_web_identity_federation,
+        )
+        .on::<iam_api::GetOutboundWebIdentityFederationInfo>(
+            ops::outbound_federation::get_outbound_web_identity_federation_info,
+        )
         // What cannot be created here, and is told to be missing.
-        .on::<iam_api::ListSSHPublicKeys>(ops::uncreatable::list_ssh_public_keys)
         .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
-        .on::<iam_api::ListSigningCertificates>(ops::uncreatable::list_signing_certificates)
         // What was last accessed, and by which policies.
         .on::<iam_api::GenerateServiceLastAccessedDetails>(
             ops::access_report::generate_service_last_accessed_details,
@@ -258,6 +277,20 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::SimulatePrincipalPolicy>(ops::simulate::simulate_principal_policy)
         .on::<iam_api::GetContextKeysForCustomPolicy>(ops::simulate::get_context_keys_for_custom_policy)
         .on::<iam_api::GetContextKeysForPrincipalPolicy>(ops::simulate::get_context_keys_for_principal_policy)
+        // Root access to the accounts of an organisation.
+        .on::<iam_api::EnableOrganizationsRootCredentialsManagement>(
+            ops::organization_features::enable_organizations_root_credentials_management,
+        )
+        .on::<iam_api::EnableOrganizationsRootSessions>(
+            ops::organization_features::enable_organizations_root_sessions,
+        )
+        .on::<iam_api::DisableOrganizationsRootCredentialsManagement>(
+            ops::organization_features::disable_organizations_root_credentials_management,
+        )
+        .on::<iam_api::DisableOrganizationsRootSessions>(
+            ops::organization_features::disable_organizations_root_sessions,
+        )
+        .on::<iam_api::ListOrganizationsFeatures>(ops::organization_features::list_organizations_features)
         // The account.
         .on::<iam_api::GetAccountSummary>(ops::account::get_account_summary)
         .on::<iam_api::SetSecurityTokenServicePreferences>(
@@ -291,10 +324,13 @@ pub fn sts_service(issuers: Issuers) -> Service {
         .on::<sts_api::AssumeRole>(sts::assume_role::assume_role)
         .on::<sts_api::AssumeRoleWithSAML>(sts::saml::assume_role_with_saml)
         .on::<sts_api::AssumeRoleWithWebIdentity>(sts::web_identity::assume_role_with_web_identity)
+        .on::<sts_api::AssumeRoot>(sts::assume_root::assume_root)
+        .on::<sts_api::DecodeAuthorizationMessage>(sts::authorization_message::decode_authorization_message)
         .on::<sts_api::GetAccessKeyInfo>(sts::caller::get_access_key_info)
         .on::<sts_api::GetCallerIdentity>(sts::caller::get_caller_identity)
         .on::<sts_api::GetFederationToken>(sts::federation_token::get_federation_token)
         .on::<sts_api::GetSessionToken>(sts::session_token::get_session_token)
+        .on::<sts_api::GetWebIdentityToken>(sts::web_identity_token::get_web_identity_token)
         .describes(sts::assume_role::described)
         .done()
 }

@@ -17,7 +17,7 @@ pub(crate) const POLICIES_MAX: u32 = 1_500;
 pub(crate) const INSTANCE_PROFILES_MAX: u32 = 1_000;
 /// Server certificates in an account; told by `GetAccountSummary`.
 pub(crate) const SERVER_CERTIFICATES_MAX: u32 = 20;
-/// Signing certificates of a user; told by `GetAccountSummary`.
+/// Signing certificates of a user, and of the root user.
 pub(crate) const SIGNING_CERTIFICATES_PER_USER_MAX: u32 = 2;
 /// Policy versions in use in an account; told by `GetAccountSummary`.
 pub(crate) const POLICY_VERSIONS_IN_USE_MAX: u32 = 10_000;
@@ -28,6 +28,8 @@ pub(crate) const ATTACHED_POLICIES_MAX: usize = 10;
 pub(crate) const GROUPS_PER_USER_MAX: usize = 10;
 /// Access keys of a user, active or not.
 pub(crate) const ACCESS_KEYS_PER_USER_MAX: usize = 2;
+/// SSH public keys of a user.
+pub(crate) const SSH_KEYS_PER_USER_MAX: usize = 5;
 /// Versions of a managed policy.
 pub(crate) const VERSIONS_PER_POLICY_MAX: usize = 5;
 /// Tags on one user, role or policy.
@@ -71,6 +73,10 @@ pub(crate) const SESSION_TOKEN_DEFAULT_SECONDS: u32 = 43_200;
 /// Longest session from `GetSessionToken` or `GetFederationToken` for the root user; more is cut, not refused.
 pub(crate) const ROOT_SESSION_MAX_SECONDS: u32 = 3_600;
 
+/// Longest session of a member's root user, and how long one lasts when nothing
+/// is asked, in seconds (STS API Reference, AssumeRoot).
+pub(crate) const ASSUMED_ROOT_SECONDS_MAX: u64 = 900;
+
 /// Characters of inline session policy and managed policy ARNs together (STS API Reference, AssumeRole).
 pub(crate) const SESSION_POLICY_PLAIN_MAX: usize = 2_048;
 /// Managed policies passed to one session (STS API Reference, `PolicyArns`).
@@ -89,7 +95,7 @@ pub(crate) const SESSION_TOKEN_MAX: usize = 16 * 1024;
 /// Reference, UpdateAccountPasswordPolicy).
 pub(crate) const PASSWORD_LENGTH_MIN: u32 = 6;
 
-/// Digests of passwords made at once; others wait. Ours: each takes 19 MiB.
+/// Digests of passwords and pairs of keys made at once; others wait. Ours: each takes 19 MiB.
 pub(crate) const PASSWORDS_AT_ONCE_MAX: usize = 2;
 /// Earlier passwords that are remembered (IAM API Reference, `PasswordReusePrevention`).
 pub(crate) const PASSWORDS_REMEMBERED_MAX: usize = 24;
@@ -136,6 +142,13 @@ pub(crate) const SESSION_TAGS_MAX: usize = 50;
 pub(crate) const SAML_PROVIDERS_MAX: u32 = 100;
 /// For how long metadata without `validUntil` may be used: a hundred years, as AWS shows.
 pub(crate) const SAML_PROVIDER_DEFAULT_VALIDITY: Duration = Duration::from_secs(36_525 * 86_400);
+
+/// Characters of the address that an issuer's is made of. Ours: longer than any name with a port.
+pub(crate) const ISSUER_CHARACTERS_MAX: usize = 300;
+/// Seconds a web identity token is good for when nothing is asked (STS API Reference, GetWebIdentityToken).
+pub(crate) const WEB_IDENTITY_TOKEN_DEFAULT_SECONDS: i64 = 300;
+/// Bytes of a web identity token's claims. AWS's bound is not published.
+pub(crate) const WEB_IDENTITY_CLAIMS_BYTES_MAX: usize = 8 * 1024;
 
 /// Virtual MFA devices in an account, assigned or not: as many as users.
 pub(crate) const MFA_DEVICES_MAX: u32 = USERS_MAX;

@@ -11,9 +11,13 @@ mod instance_profile;
 mod login_profile;
 pub(crate) mod mfa_device;
 mod name;
+mod outbound;
 pub(crate) mod password_policy;
 pub(crate) mod provider;
+pub(crate) mod root_access;
 pub(crate) mod service_linked;
+mod signing_certificate;
+mod ssh_key;
 mod tags;
 mod trust;
 
@@ -27,8 +31,12 @@ pub(crate) use instance_profile::InstanceProfile;
 pub(crate) use login_profile::LoginProfile;
 pub(crate) use mfa_device::{Assigned, Counter, MfaDevice};
 pub(crate) use name::{PolicyArn, fold};
+pub(crate) use outbound::{Outbound, TokenAlgorithm, TokenKey};
 pub(crate) use password_policy::PasswordPolicy;
 pub(crate) use provider::{OidcProvider, SamlProvider};
+pub(crate) use root_access::{RootAccess, RootTask};
+pub(crate) use signing_certificate::SigningCertificate;
+pub(crate) use ssh_key::SshKey;
 pub(crate) use tags::{CaseOfKeys, Tag, Tags};
 pub(crate) use trust::TrustPolicy;
 

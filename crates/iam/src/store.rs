@@ -19,8 +19,12 @@ mod credential_report;
 mod instance_profile;
 mod login_profile;
 mod mfa;
+mod outbound;
 mod provider;
+mod root_access;
 mod service_linked;
+mod signing_certificate;
+mod ssh_key;
 
 use std::sync::Arc;
 
@@ -55,11 +59,15 @@ pub(crate) use mfa::{
     MFA_COUNTERS, MFA_DEVICES, delete_mfa_device, mfa_row, put_assigned_mfa_device, put_mfa_counter,
     put_mfa_device, put_released_mfa_device,
 };
+pub(crate) use outbound::{cross_account_token_issuer, put_outbound};
 pub(crate) use provider::{
     OIDC_PROVIDERS, SAML_PROVIDERS, delete_oidc_provider, delete_saml_provider, put_oidc_provider,
     put_saml_provider,
 };
+pub(crate) use root_access::put_root_access;
 pub(crate) use service_linked::{DeletionTask, put_deletion_tasks};
+pub(crate) use signing_certificate::{delete_signing_certificate, put_signing_certificate};
+pub(crate) use ssh_key::{delete_ssh_key, put_ssh_key};
 
 /// The account itself.
 pub(crate) const ACCOUNT: Table<(), Account> = Table::new("iam/account", 1);

@@ -9,14 +9,15 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use gate::{AtHand, Guardrails, Membership, Standing};
+use futures_util::future::BoxFuture;
+use gate::{AtHand, Guardrails, Membership, ServiceAccess, Standing};
 use ground::AccountId;
 use quick_cache::sync::Cache;
 use store::{Scope, Store, StoreError, View, Witness};
 
 use crate::limits::{ASSEMBLY_ATTEMPTS, STANDINGS_CACHED};
 use crate::model::{Generation, Node, PolicyKind};
-use crate::store::{GENERATION, Rows};
+use crate::store::{DELEGATIONS, GENERATION, Rows, TRUSTED};
 
 /// Organisations, for the door.
 pub struct Organizations {
@@ -124,5 +125,23 @@ impl Guardrails for Organizations {
             Some(standing) => AtHand::Now(Ok(standing)),
             None => AtHand::Later(Box::pin(self.standing(account))),
         }
+    }
+
+    fn service_access<'a>(
+        &'a self,
+        account: AccountId,
+        service: &'a str,
+    ) -> BoxFuture<'a, Result<ServiceAccess, StoreError>> {
+        Box::pin(async move {
+            let view = self.store.view(Scope::regionless(account));
+            let Some(rows) = Rows::of(&view, account).await? else {
+                return Ok(ServiceAccess::default());
+            };
+            let delegation = (account, service.to_owned());
+            Ok(ServiceAccess {
+                trusted: rows.get(&TRUSTED, &delegation.1).await?.is_some(),
+                delegated: rows.get(&DELEGATIONS, &delegation).await?.is_some(),
+            })
+        })
     }
 }

@@ -46,6 +46,13 @@ pub enum Value<'a> {
     Many(Vec<Cow<'a, str>>),
 }
 
+impl Value<'_> {
+    /// Every value as the string operators see it.
+    pub fn texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        Seen::of(self).singles().map(Single::text)
+    }
+}
+
 impl<'a> From<&'a str> for Value<'a> {
     fn from(text: &'a str) -> Value<'a> {
         Value::Text(Cow::Borrowed(text))

@@ -144,6 +144,14 @@ impl Statement {
         conditions
     }
 
+    /// Its conditions as written: operator, key and values.
+    pub fn conditions(&self) -> impl Iterator<Item = (&str, &str, impl Iterator<Item = &str>)> {
+        self.conditions_as_written().into_iter().map(|condition| {
+            let values = condition.texts.iter().map(|text| &**text);
+            (&*condition.operator_name, &*condition.key.text, values)
+        })
+    }
+
     /// Whether it applies to the request, and how closely it names the caller if it names anyone.
     ///
     /// `memory` is of this document and this request, and of no other.

@@ -2,7 +2,7 @@
 
 use super::Policy;
 
-pub(crate) static POLICIES: [Policy; 87] = [
+pub(crate) static POLICIES: [Policy; 92] = [
     Policy::new(
         "AdministratorAccess",
         "/",
@@ -442,6 +442,24 @@ pub(crate) static POLICIES: [Policy; 87] = [
         include_str!("FMSServiceRolePolicy.json"),
     ),
     Policy::new(
+        "IAMAuditRootUserCredentials",
+        "/root-task/",
+        "A session of root may look at root's credentials.",
+        include_str!("IAMAuditRootUserCredentials.json"),
+    ),
+    Policy::new(
+        "IAMCreateRootUserPassword",
+        "/root-task/",
+        "A session of root may let root have a password.",
+        include_str!("IAMCreateRootUserPassword.json"),
+    ),
+    Policy::new(
+        "IAMDeleteRootUserCredentials",
+        "/root-task/",
+        "A session of root may take root's credentials away.",
+        include_str!("IAMDeleteRootUserCredentials.json"),
+    ),
+    Policy::new(
         "IAMFullAccess",
         "/",
         "Full access to IAM.",
@@ -490,6 +508,12 @@ pub(crate) static POLICIES: [Policy; 87] = [
         include_str!("ReadOnlyAccess.json"),
     ),
     Policy::new(
+        "S3UnlockBucketPolicy",
+        "/root-task/",
+        "A session of root may mend or delete policies of buckets.",
+        include_str!("S3UnlockBucketPolicy.json"),
+    ),
+    Policy::new(
         "SecretsManagerReadWrite",
         "/",
         "Read and write access to secrets, and what their rotation is set up with.",
@@ -500,6 +524,12 @@ pub(crate) static POLICIES: [Policy; 87] = [
         "/",
         "Read access to the security configuration of the services that are implemented here; no data.",
         include_str!("SecurityAudit.json"),
+    ),
+    Policy::new(
+        "SQSUnlockQueuePolicy",
+        "/root-task/",
+        "A session of root may mend or delete policies of queues.",
+        include_str!("SQSUnlockQueuePolicy.json"),
     ),
     Policy::new(
         "SupportUser",

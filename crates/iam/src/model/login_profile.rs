@@ -1,9 +1,10 @@
-//! A user's password, as it is kept.
+//! A password, as it is kept.
 
 use ground::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The password of a user.
+/// The password of a user. That of the root user says that root may have one,
+/// and holds none: it is chosen where root signs in, which is not here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct LoginProfile {
     pub(crate) created: Timestamp,

@@ -3,7 +3,7 @@
 use ground::{AccountId, Arn};
 
 use crate::error::Error;
-use crate::model::service_linked;
+use crate::model::{root_access, service_linked};
 
 /// The spelling in which names are compared: users, roles, groups and managed
 /// policies differ only if they differ without regard to case.
@@ -47,14 +47,19 @@ impl PolicyArn {
         })
     }
 
-    /// Refuses the policies of services' own roles, which nobody else may bear.
+    /// Refuses the policies of services' own roles, which nobody else may bear,
+    /// and those of root's tasks, which only sessions of root do.
     ///
     /// # Errors
     ///
-    /// [`Error::PolicyForService`].
+    /// [`Error::PolicyForService`], [`Error::PolicyNotAttachable`].
     pub(crate) fn attachable(&self) -> Result<(), Error> {
         if self.account.is_none() && self.path == service_linked::PATH {
             return Err(Error::PolicyForService);
+        }
+        if self.account.is_none() && self.path == root_access::PATH {
+            let arn = format!("arn:aws:iam::aws:policy{}{}", self.path, self.name);
+            return Err(Error::PolicyNotAttachable(arn));
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::limits::ACCESS_KEYS_PER_USER_MAX;
 use crate::model::AccessKey;
 use crate::ops::page::Paging;
-use crate::store::{self, cross_account_key_owner, rows, written_at};
+use crate::store::{self, KeyHolder, cross_account_key_owner, rows, written_at};
 
 /// What access key secrets are sealed for, in the account and `us-east-1`.
 pub(crate) const SEALED_FOR: &str = "iam/access-key";
@@ -187,18 +187,17 @@ pub(crate) async fn get_access_key_last_used(
     let owner = cross_account_key_owner(cx.view(), &key_id).await?;
     let owner = owner.filter(|owner| owner.account == cx.account());
     let rows = rows(cx);
-    let user = match &owner {
-        Some(owner) => rows.user_by_id(&owner.owner_id).await?,
+    let holder = match owner {
+        Some(owner) if owner.owner_id == cx.account().to_string() => Some(KeyHolder::Root(cx.account())),
+        Some(owner) => rows.user_by_id(&owner.owner_id).await?.map(KeyHolder::User),
         None => None,
     };
-    access::key_of(cx, user.as_deref()).await?;
-    if owner.is_none() {
-        return Err(Error::AccessKeyMissing(key_id));
-    }
+    access::key_of(cx, holder.as_ref()).await?;
+    let holder = holder.ok_or_else(|| Error::AccessKeyMissing(key_id.clone()))?;
     let last = iam.uses.last_use(&rows, &key_id).await?;
     let unused = || "N/A".to_owned();
     Ok(GetAccessKeyLastUsedOutput {
-        user_name: user.map(|user| user.name.clone()),
+        user_name: Some(holder.user_name().to_owned()).filter(|name| !name.is_empty()),
         access_key_last_used: Some(AccessKeyLastUsed {
             last_used_date: last.as_ref().map(|last| last.at),
             service_name: last.as_ref().map_or_else(unused, |last| last.service.clone()),

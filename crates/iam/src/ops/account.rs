@@ -16,7 +16,7 @@ use crate::limits;
 use crate::store::{self, rows};
 
 /// Quotas, and how much of them is used. What cannot exist here
-/// (certificates, a password or device of root) is counted as the
+/// (server certificates, a device of root) is counted as the
 /// none that there are.
 pub(crate) async fn get_account_summary(
     _iam: &Iam,
@@ -26,6 +26,8 @@ pub(crate) async fn get_account_summary(
     access::account_wide(cx).await?;
     let summary = rows(cx).summary().await?;
     let root_keys = rows(cx).access_keys(&cx.account().to_string()).await?;
+    let root_password = rows(cx).login_profile(&cx.account().to_string()).await?;
+    let root_certificates = rows(cx).signing_certificates(&cx.account().to_string()).await?;
     let token_version = rows(cx).token_version().await?;
     let root_keys_present = u32::from(!root_keys.is_empty());
     let told = SummaryKeyType::ALL.iter().map(|key| {
@@ -60,10 +62,9 @@ pub(crate) async fn get_account_summary(
             SummaryKeyType::Providers => summary.oidc_providers + summary.saml_providers,
             SummaryKeyType::AccountAccessKeysPresent => root_keys_present,
             SummaryKeyType::GlobalEndpointTokenVersion => u32::from(token_version),
-            SummaryKeyType::ServerCertificates
-            | SummaryKeyType::AccountMFAEnabled
-            | SummaryKeyType::AccountPasswordPresent
-            | SummaryKeyType::AccountSigningCertificatesPresent => 0,
+            SummaryKeyType::AccountPasswordPresent => u32::from(root_password.is_some()),
+            SummaryKeyType::AccountSigningCertificatesPresent => u32::from(!root_certificates.is_empty()),
+            SummaryKeyType::ServerCertificates | SummaryKeyType::AccountMFAEnabled => 0,
         };
         (key.as_str().to_owned(), i32::try_from(value).unwrap_or(i32::MAX))
     });

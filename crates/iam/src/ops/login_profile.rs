@@ -1,18 +1,22 @@
 //! Passwords of users. They sign in to nothing here, but they are set, checked
 //! and held to the account's password policy as on AWS.
 //!
+//! A session from `AssumeRoot` may say that its root user may have a password
+//! again, or none any more.
+//!
 //! Invariants:
 //! - a password is kept as a slow digest, sealed under the account's key;
 //! - digesting happens on the blocking pool, a few at a time.
 //!
-//! Absent by design: a password of the root user.
+//! Absent by design: the password of a root user itself, which is chosen where
+//! it signs in.
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto::{DomainKey, PasswordDigest};
-use gate::{Cx, Permit};
+use gate::Cx;
 use ground::{Region, Secret};
 use iam_api::{
     ChangePasswordInput, CreateLoginProfileInput, CreateLoginProfileOutput, DeleteLoginProfileInput,
@@ -26,20 +30,12 @@ use crate::error::Error;
 use crate::limits::PASSWORDS_REMEMBERED_MAX;
 use crate::model::password_policy::{self, Broken};
 use crate::model::{LoginProfile, PasswordPolicy, User};
-use crate::store::{self, rows, written_at};
+use crate::store::{self, KeyHolder, rows, written_at};
 
 /// What digests of passwords are sealed for, in the account and `us-east-1`.
 const SEALED_FOR: &str = "iam/password";
 
 const SECONDS_PER_DAY: i64 = 86_400;
-
-/// The user a request names, or who signed it.
-async fn named(cx: &Cx, name: Option<&str>) -> Result<Permit<Arc<User>>, Error> {
-    match name {
-        Some(name) => access::user(cx, name, Asking::NOTHING).await,
-        None => access::calling_user(cx).await,
-    }
-}
 
 /// The words for a rule that a password breaks.
 fn violation(broken: Broken) -> Error {
@@ -58,13 +54,13 @@ fn violation(broken: Broken) -> Error {
     })
 }
 
-fn missing(user: &User) -> Error {
-    Error::LoginProfileMissing(user.name.clone())
+fn missing(user_name: &str) -> Error {
+    Error::LoginProfileMissing(user_name.to_owned())
 }
 
-fn answered(user: &User, profile: &LoginProfile) -> ApiLoginProfile {
+fn answered(user_name: &str, profile: &LoginProfile) -> ApiLoginProfile {
     ApiLoginProfile {
-        user_name: user.name.clone(),
+        user_name: user_name.to_owned(),
         create_date: profile.created,
         password_reset_required: Some(profile.reset_required),
     }
@@ -90,8 +86,8 @@ fn opened(cx: &Cx, user: &User, sealed: &str) -> Result<PasswordDigest, Error> {
     Ok(serde_json::from_slice(text.expose()).map_err(|_| crypto::Error::BadCiphertext)?)
 }
 
-/// Does slow work with passwords on the blocking pool, in its turn.
-async fn slowly<T: Send + 'static>(
+/// Does slow work with passwords and keys on the blocking pool, in its turn.
+pub(crate) async fn slowly<T: Send + 'static>(
     iam: &Iam,
     work: impl FnOnce() -> Result<T, crypto::Error> + Send + 'static,
 ) -> Result<T, Error> {
@@ -121,34 +117,43 @@ async fn made(
 
 /// # Errors
 ///
-/// [`Error::Validation`] without a password: there is no console that would
-/// let the user choose one.
+/// [`Error::Validation`] for a user without a password, since there is no
+/// console that would let it choose one; and for root with one.
 pub(crate) async fn create_login_profile(
     iam: &Iam,
     cx: &Cx,
     input: CreateLoginProfileInput,
 ) -> Result<CreateLoginProfileOutput, Error> {
-    let user = named(cx, input.user_name.as_deref()).await?;
-    let password = input
-        .password
-        .ok_or_else(|| Error::Validation("Password must be specified.".to_owned()))?;
-    if rows(cx).login_profile(&user.id).await?.is_some() {
+    let holder = access::sign_in_holder(cx, input.user_name.as_deref()).await?;
+    let invalid = |text: &str| Error::Validation(text.to_owned());
+    let password = match (&*holder, input.password) {
+        (KeyHolder::Root(_), Some(_)) => {
+            return Err(invalid("Password must be omitted with an AssumeRoot session."));
+        }
+        (KeyHolder::Root(_), None) => None,
+        (KeyHolder::User(_), None) => return Err(invalid("Password must be specified.")),
+        (KeyHolder::User(user), Some(password)) => Some((user, password)),
+    };
+    if rows(cx).login_profile(&holder.owner_id()).await?.is_some() {
         return Err(Error::Taken(format!(
             "Login Profile for user {} already exists.",
-            user.name
+            holder.user_name()
         )));
     }
-    let policy = rows(cx).password_policy().await?;
-    let digest = made(iam, cx, &user, policy.as_deref(), password).await?;
+    let mut sealed_digests = Vec::new();
+    if let Some((user, password)) = password {
+        let policy = rows(cx).password_policy().await?;
+        sealed_digests.push(made(iam, cx, user, policy.as_deref(), password).await?);
+    }
     let profile = LoginProfile {
         created: written_at(cx),
         changed: written_at(cx),
         reset_required: input.password_reset_required == Some(true),
-        sealed_digests: vec![digest],
+        sealed_digests,
     };
-    store::write(cx, |tx| store::put_login_profile(tx, &user, &profile)).await?;
+    store::write(cx, |tx| store::put_login_profile(tx, &holder, &profile)).await?;
     Ok(CreateLoginProfileOutput {
-        login_profile: answered(&user, &profile),
+        login_profile: answered(holder.user_name(), &profile),
     })
 }
 
@@ -157,11 +162,11 @@ pub(crate) async fn get_login_profile(
     cx: &Cx,
     input: GetLoginProfileInput,
 ) -> Result<GetLoginProfileOutput, Error> {
-    let user = named(cx, input.user_name.as_deref()).await?;
-    let profile = rows(cx).login_profile(&user.id).await?;
-    let profile = profile.ok_or_else(|| missing(&user))?;
+    let holder = access::sign_in_holder(cx, input.user_name.as_deref()).await?;
+    let profile = rows(cx).login_profile(&holder.owner_id()).await?;
+    let profile = profile.ok_or_else(|| missing(holder.user_name()))?;
     Ok(GetLoginProfileOutput {
-        login_profile: answered(&user, &profile),
+        login_profile: answered(holder.user_name(), &profile),
     })
 }
 
@@ -173,7 +178,7 @@ pub(crate) async fn update_login_profile(
 ) -> Result<Unit, Error> {
     let user = access::user(cx, &input.user_name, Asking::NOTHING).await?;
     let known = rows(cx).login_profile(&user.id).await?;
-    let mut profile = (*known.ok_or_else(|| missing(&user))?).clone();
+    let mut profile = (*known.ok_or_else(|| missing(&user.name))?).clone();
     if let Some(password) = input.password {
         let policy = rows(cx).password_policy().await?;
         let digest = made(iam, cx, &user, policy.as_deref(), password).await?;
@@ -183,7 +188,8 @@ pub(crate) async fn update_login_profile(
     if let Some(required) = input.password_reset_required {
         profile.reset_required = required;
     }
-    store::write(cx, |tx| store::put_login_profile(tx, &user, &profile)).await?;
+    let holder = user.map(KeyHolder::User);
+    store::write(cx, |tx| store::put_login_profile(tx, &holder, &profile)).await?;
     Ok(Unit)
 }
 
@@ -198,11 +204,11 @@ pub(crate) async fn delete_login_profile(
     cx: &Cx,
     input: DeleteLoginProfileInput,
 ) -> Result<Unit, Error> {
-    let user = named(cx, input.user_name.as_deref()).await?;
-    if rows(cx).login_profile(&user.id).await?.is_none() {
-        return Err(missing(&user));
+    let holder = access::sign_in_holder(cx, input.user_name.as_deref()).await?;
+    if rows(cx).login_profile(&holder.owner_id()).await?.is_none() {
+        return Err(missing(holder.user_name()));
     }
-    store::write(cx, |tx| store::delete_login_profile(tx, &user)).await?;
+    store::write(cx, |tx| store::delete_login_profile(tx, &holder)).await?;
     Ok(Unit)
 }
 
@@ -219,7 +225,7 @@ pub(crate) async fn change_password(iam: &Iam, cx: &Cx, input: ChangePasswordInp
     let allowed = policy.as_ref().is_some_and(|policy| policy.users_may_change);
     let user = access::own_password(cx, allowed).await?;
     let known = rows(cx).login_profile(&user.id).await?;
-    let mut profile = (*known.ok_or_else(|| missing(&user))?).clone();
+    let mut profile = (*known.ok_or_else(|| missing(&user.name))?).clone();
 
     if policy
         .as_ref()
@@ -269,7 +275,8 @@ pub(crate) async fn change_password(iam: &Iam, cx: &Cx, input: ChangePasswordInp
     replaced(&mut profile, digest);
     profile.changed = written_at(cx);
     profile.reset_required = false;
-    store::write(cx, |tx| store::put_login_profile(tx, &user, &profile)).await?;
+    let holder = user.map(KeyHolder::User);
+    store::write(cx, |tx| store::put_login_profile(tx, &holder, &profile)).await?;
     Ok(Unit)
 }
 

@@ -169,10 +169,10 @@ pub(crate) async fn enable_mfa_device(
 }
 
 /// The device with this serial number, if it is this user's.
-async fn device_of(cx: &Cx, user: &User, serial_number: &str) -> Result<Arc<MfaDevice>, Error> {
+async fn device_of(cx: &Cx, owner_id: &str, serial_number: &str) -> Result<Arc<MfaDevice>, Error> {
     let device = rows(cx).mfa_device(serial_number).await?;
     device
-        .filter(|device| device.is_of(&user.id))
+        .filter(|device| device.is_of(owner_id))
         .ok_or_else(|| access::no_device(serial_number))
 }
 
@@ -182,7 +182,7 @@ pub(crate) async fn resync_mfa_device(
     input: ResyncMFADeviceInput,
 ) -> Result<Unit, Error> {
     let user = access::user(cx, &input.user_name, Asking::NOTHING).await?;
-    let device = device_of(cx, &user, &input.serial_number).await?;
+    let device = device_of(cx, &user.id, &input.serial_number).await?;
     let codes = (&input.authentication_code1, &input.authentication_code2);
     let counter = proven(iam, cx, &device, codes).await?;
     let device = user.map(|_| (*device).clone());
@@ -195,21 +195,18 @@ pub(crate) async fn deactivate_mfa_device(
     cx: &Cx,
     input: DeactivateMFADeviceInput,
 ) -> Result<Unit, Error> {
-    let user = match input.user_name.as_deref() {
-        Some(name) => access::user(cx, name, Asking::NOTHING).await?,
-        None => access::calling_user(cx).await?,
-    };
-    let device = device_of(cx, &user, &input.serial_number).await?;
+    let holder = access::sign_in_holder(cx, input.user_name.as_deref()).await?;
+    let owner_id = holder.owner_id();
+    let device = device_of(cx, &owner_id, &input.serial_number).await?;
     let mut summary = rows(cx).summary().await?;
     summary.mfa_devices_in_use = summary.mfa_devices_in_use.saturating_sub(1);
-    let user_id = user.id.clone();
-    let device = user.map(|_| MfaDevice {
+    let device = holder.map(|_| MfaDevice {
         assigned: None,
         ..(*device).clone()
     });
     store::write(cx, |tx| {
         store::put_summary(tx, &summary);
-        store::put_released_mfa_device(tx, &user_id, &device);
+        store::put_released_mfa_device(tx, &owner_id, &device);
     })
     .await?;
     Ok(Unit)
@@ -246,7 +243,7 @@ pub(crate) async fn get_mfa_device(
         Some(name) => access::user(cx, name, Asking::NOTHING).await?,
         None => access::calling_user(cx).await?,
     };
-    let device = device_of(cx, &user, &input.serial_number).await?;
+    let device = device_of(cx, &user.id, &input.serial_number).await?;
     Ok(GetMFADeviceOutput {
         user_name: Some(user.name.clone()),
         serial_number: input.serial_number,

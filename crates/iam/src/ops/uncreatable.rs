@@ -1,11 +1,8 @@
-//! Things of IAM that nothing here can create: SSH keys, signing certificates
-//! and credentials of single services.
+//! What IAM has and nothing here can create: credentials of single services.
 //!
-//! Clients look for all of these before they delete a user, and audits look
-//! for them at any time. The lists are empty because there is nothing to list,
-//! not because nobody looks: permission, names and markers are judged as for
-//! any other list. Whichever of them learns to create its thing moves out of
-//! here.
+//! Clients look for them before they delete a user, and audits look for them
+//! at any time. The list is empty because there is nothing to list, not because
+//! nobody looks: permission, names and markers are judged as for any other list.
 //!
 //! Absent by design: the operations that create, change or delete such things,
 //! which are refused by name.
@@ -15,52 +12,7 @@ use crate::access;
 use crate::error::Error;
 use crate::ops::page::Paging;
 use gate::Cx;
-use iam_api::{
-    ListSSHPublicKeysInput, ListSSHPublicKeysOutput, ListServiceSpecificCredentialsInput,
-    ListServiceSpecificCredentialsOutput, ListSigningCertificatesInput, ListSigningCertificatesOutput,
-};
-
-/// The list called `list` about a user, or whoever signed: refused where such
-/// a list would be, and else empty.
-async fn of_user(
-    cx: &Cx,
-    list: &str,
-    user_name: Option<&str>,
-    marker: Option<&str>,
-    max_items: Option<i32>,
-) -> Result<(), Error> {
-    let holder = access::key_holder(cx, user_name).await?;
-    Paging::new(list, &holder.owner_id(), marker, max_items)?;
-    Ok(())
-}
-
-pub(crate) async fn list_ssh_public_keys(
-    _iam: &Iam,
-    cx: &Cx,
-    input: ListSSHPublicKeysInput,
-) -> Result<ListSSHPublicKeysOutput, Error> {
-    let (name, marker) = (input.user_name.as_deref(), input.marker.as_deref());
-    of_user(cx, "ListSSHPublicKeys", name, marker, input.max_items).await?;
-    Ok(ListSSHPublicKeysOutput {
-        ssh_public_keys: Some(Vec::new()),
-        is_truncated: Some(false),
-        marker: None,
-    })
-}
-
-pub(crate) async fn list_signing_certificates(
-    _iam: &Iam,
-    cx: &Cx,
-    input: ListSigningCertificatesInput,
-) -> Result<ListSigningCertificatesOutput, Error> {
-    let (name, marker) = (input.user_name.as_deref(), input.marker.as_deref());
-    of_user(cx, "ListSigningCertificates", name, marker, input.max_items).await?;
-    Ok(ListSigningCertificatesOutput {
-        certificates: Vec::new(),
-        is_truncated: Some(false),
-        marker: None,
-    })
-}
+use iam_api::{ListServiceSpecificCredentialsInput, ListServiceSpecificCredentialsOutput};
 
 /// Credentials of one user or of all, for one service or any. The filter
 /// chooses among none; a marker is good for one filter only.
@@ -87,7 +39,10 @@ pub(crate) async fn list_service_specific_credentials(
             access::list(cx, "user", "/").await?;
             Paging::new(&list, "", marker, input.max_items)?;
         }
-        (false, _) => of_user(cx, &list, name, marker, input.max_items).await?,
+        (false, _) => {
+            let holder = access::key_holder(cx, name).await?;
+            Paging::new(&list, &holder.owner_id(), marker, input.max_items)?;
+        }
     }
     Ok(ListServiceSpecificCredentialsOutput {
         service_specific_credentials: Some(Vec::new()),

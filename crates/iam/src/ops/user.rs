@@ -148,6 +148,16 @@ pub(crate) async fn delete_user(_iam: &Iam, cx: &Cx, input: DeleteUserInput) -> 
             "Cannot delete entity, must delete login profile first.",
         ));
     }
+    if !rows.signing_certificates(&user.id).await?.is_empty() {
+        return Err(Error::DeleteConflict(
+            "Cannot delete entity, must delete signing certificates first.",
+        ));
+    }
+    if !rows.ssh_keys(&user.id).await?.is_empty() {
+        return Err(Error::DeleteConflict(
+            "Cannot delete entity, must delete SSH public keys first.",
+        ));
+    }
     if !rows.mfa_devices_of(&user.id).await?.is_empty() {
         return Err(Error::DeleteConflict(
             "Cannot delete entity, must deactivate MFA device first.",

@@ -5,25 +5,28 @@ use std::sync::Arc;
 use gate::Permit;
 use store::{StoreError, Table, WriteTx};
 
-use crate::model::{LoginProfile, User};
-use crate::store::Rows;
+use crate::model::LoginProfile;
+use crate::store::{KeyHolder, Rows};
 
-/// By id of the user.
+/// By id of the user; the account id for root.
 const LOGIN_PROFILES: Table<String, LoginProfile> = Table::new("iam/login-profile", 1);
 
 impl Rows<'_> {
     /// The password of the user with this id.
-    pub(crate) async fn login_profile(&self, user_id: &str) -> Result<Option<Arc<LoginProfile>>, StoreError> {
-        self.get(&LOGIN_PROFILES, &user_id.to_owned()).await
+    pub(crate) async fn login_profile(
+        &self,
+        owner_id: &str,
+    ) -> Result<Option<Arc<LoginProfile>>, StoreError> {
+        self.get(&LOGIN_PROFILES, &owner_id.to_owned()).await
     }
 }
 
 /// Gives a user a password, or another.
-pub(crate) fn put_login_profile(tx: &mut WriteTx, user: &Permit<Arc<User>>, profile: &LoginProfile) {
-    tx.put(&LOGIN_PROFILES, &user.id, profile);
+pub(crate) fn put_login_profile(tx: &mut WriteTx, holder: &Permit<KeyHolder>, profile: &LoginProfile) {
+    tx.put(&LOGIN_PROFILES, &holder.owner_id(), profile);
 }
 
 /// Takes a user's password away.
-pub(crate) fn delete_login_profile(tx: &mut WriteTx, user: &Permit<Arc<User>>) {
-    tx.delete(&LOGIN_PROFILES, &user.id);
+pub(crate) fn delete_login_profile(tx: &mut WriteTx, holder: &Permit<KeyHolder>) {
+    tx.delete(&LOGIN_PROFILES, &holder.owner_id());
 }

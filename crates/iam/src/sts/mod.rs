@@ -1,6 +1,8 @@
 //! The operations of the Security Token Service, and the tokens it makes.
 
 pub(crate) mod assume_role;
+pub(crate) mod assume_root;
+pub(crate) mod authorization_message;
 pub(crate) mod caller;
 pub(crate) mod federation_token;
 pub(crate) mod issuers;
@@ -10,3 +12,4 @@ pub(crate) mod session_policy;
 pub(crate) mod session_token;
 pub(crate) mod token;
 pub(crate) mod web_identity;
+pub(crate) mod web_identity_token;

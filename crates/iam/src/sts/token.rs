@@ -59,6 +59,8 @@ pub(crate) struct Federated {
 /// Whose session it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Who {
+    /// From `AssumeRoot`: the root user, for the task whose policy was passed.
+    AssumedRoot,
     /// From `GetFederationToken`.
     Federated {
         /// As given.

@@ -228,7 +228,7 @@ impl Names {
     /// `text` with every id in it named; new ones are given a name.
     fn learned(&mut self, text: &str) -> String {
         let ids = Regex::new(
-            "(AIDA|AIPA|AROA|AGPA|ANPA|AKIA|ASIA|ASAML)[A-Z2-7]{16,17}|task/aws-service-role/[^/]+/[^/]+/[0-9a-f-]{36}",
+            "(AIDA|AIPA|AROA|AGPA|ANPA|AKIA|APKA|ASIA|ASAML)[A-Z2-7]{16,17}|task/aws-service-role/[^/]+/[^/]+/[0-9a-f-]{36}",
         )
         .unwrap();
         for found in ids.captures_iter(text) {

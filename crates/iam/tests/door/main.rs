@@ -2,14 +2,19 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod authorization_message;
 mod bootstrap;
 mod conversation;
 mod credentials;
+mod root_access;
 mod saml;
 mod scale;
 mod second_factor;
+mod signing_certificates;
 mod tricks;
+mod volumes;
 mod web_identity;
+mod web_identity_token;
 mod world;
 
 use conversation::check;
@@ -47,4 +52,5 @@ cases!(
     simulate,
     oidc_providers,
     saml_providers,
+    ssh_public_keys,
 );

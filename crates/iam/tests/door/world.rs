@@ -1,4 +1,4 @@
-//! A door with IAM and STS behind it, two accounts before it, and a clock that
+//! A door with IAM, STS and a little of EC2 behind it, two accounts before it, and a clock that
 //! moves when told to.
 
 use std::collections::HashMap;
@@ -11,7 +11,9 @@ use gate::{Door, Mode, Parts};
 use ground::{AccountId, Clock, Region, Secret, Timestamp};
 use iam::{Identities, RootCredential, bootstrap_account};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use testkit::client::{Answer, Signer, post, query_call};
+use testkit::client::{Answer, Signer, post, query_call, send};
+
+use crate::volumes;
 
 /// The account that cases begin in; its root user is `root`.
 pub(crate) const HOME: &str = "111122223333";
@@ -62,13 +64,29 @@ impl World {
 
     /// The same, with keys of OpenID Connect issuers.
     pub(crate) async fn with(issuers: iam::Issuers) -> World {
-        World::over(store::Config::memory(), issuers).await
+        World::under(issuers, Arc::new(gate::NoGuardrails)).await
+    }
+
+    /// The same, with this over the accounts.
+    pub(crate) async fn under(issuers: iam::Issuers, guardrails: Arc<dyn gate::Guardrails>) -> World {
+        World::over(store::Config::memory(), issuers, guardrails, 1).await
+    }
+
+    /// Another installation, with a root key of its own.
+    pub(crate) async fn of_seed(seed: u64) -> World {
+        World::over(
+            store::Config::memory(),
+            iam::Issuers::none(),
+            Arc::new(gate::NoGuardrails),
+            seed,
+        )
+        .await
     }
 
     /// Two accounts in a file, or whatever is in the file already.
     pub(crate) async fn in_file(file: &std::path::Path) -> World {
         let rows = store::Config::redb_throwaway(file);
-        World::over(rows, iam::Issuers::none()).await
+        World::over(rows, iam::Issuers::none(), Arc::new(gate::NoGuardrails), 1).await
     }
 
     /// Stops, lets `meanwhile` have the rows in the file, and starts again over them.
@@ -91,13 +109,18 @@ impl World {
         world
     }
 
-    async fn over(rows: store::Config, issuers: iam::Issuers) -> World {
+    async fn over(
+        rows: store::Config,
+        issuers: iam::Issuers,
+        guardrails: Arc<dyn gate::Guardrails>,
+        seed: u64,
+    ) -> World {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::Config {
             durable: false,
             ..journal::Config::new(directory.path().join("journal"))
         };
-        let random = Random::seeded(1);
+        let random = Random::seeded(seed);
         let root_key = Arc::new(RootKey::generate(&random));
         let store = store::Store::open(rows).await.unwrap();
         let mut signers = HashMap::new();
@@ -118,9 +141,13 @@ impl World {
         let clock = Clock::virtual_from(START);
         let identities = Arc::new(Identities::new(store.clone(), Arc::clone(&root_key)));
         let door = Door::open(Parts {
-            services: vec![iam::service(identities.last_uses()), iam::sts_service(issuers)],
+            services: vec![
+                iam::service(identities.last_uses()),
+                iam::sts_service(issuers),
+                volumes::service(),
+            ],
             directory: identities,
-            guardrails: Arc::new(gate::NoGuardrails),
+            guardrails,
             store: store.clone(),
             journal: journal::Journal::open(journal).unwrap().0,
             root_key,
@@ -169,10 +196,10 @@ impl World {
         action: &str,
         parameters: &[(&str, &str)],
     ) -> Answer {
-        let version = if service == "iam" {
-            "2010-05-08"
-        } else {
-            "2011-06-15"
+        let version = match service {
+            "iam" => "2010-05-08",
+            "ec2" => "2016-11-15",
+            _ => "2011-06-15",
         };
         let mut form = format!("Action={action}&Version={version}");
         for (name, value) in parameters {
@@ -191,6 +218,16 @@ impl World {
             .clone();
         signer.time = Some(self.clock.now());
         post(self.address, service, Some(&signer), query_call(&form)).await
+    }
+
+    /// What anybody gets who asks for a path.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.address, "GET", path, "", None, (Vec::new(), Vec::new())).await
+    }
+
+    /// The address of the door as clients spell it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// As [`World::call`]; the call must succeed.

@@ -5,14 +5,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use crypto::key::{EncryptionAlgorithm, KeySpec, PublicKey};
+use crypto::Random;
+use crypto::key::{BackingKey, EncryptionAlgorithm, KeySpec, PublicKey};
 use crypto::totp::{self, STEP_SECONDS};
 use serde_json::{Map, Value, json};
 use shape::OperationShape;
 use std::sync::OnceLock;
 use testkit::saml::SamlProvider;
 
-use crate::world::{HOME, World, leaf, message};
+use crate::world::{HOME, World, leaf, message, operation};
 
 type Given = Map<String, Value>;
 
@@ -51,8 +52,15 @@ fn has(operation: &OperationShape, member: &str) -> bool {
 }
 
 async fn iam(world: &World, operation: &'static OperationShape) -> Given {
-    let mut given = Given::new();
     let name = operation.name;
+    if name.contains("Organizations") {
+        return crate::stage_organizations::root_access(world, operation).await;
+    }
+    if name.contains("OutboundWebIdentityFederation") {
+        outbound_federation(world, !name.starts_with("Enable")).await;
+        return Given::new();
+    }
+    let mut given = Given::new();
     for (member, noun, create) in [
         ("UserName", "user", "CreateUser"),
         ("GroupName", "group", "CreateGroup"),
@@ -110,6 +118,8 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         let made = world.ok("iam:CreateAccessKey", input).await;
         given.insert("AccessKeyId".into(), json!(leaf(&made, "AccessKeyId")));
     }
+    ssh_key(world, operation, &mut given).await;
+    signing_certificate(world, operation, &mut given).await;
     service_linked_role(world, operation, &mut given).await;
     account(world, operation, &mut given).await;
     instance_profile(world, operation, &mut given).await;
@@ -144,6 +154,42 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
         }
     }
     given
+}
+
+/// A public key of the user, or what one is made of.
+async fn ssh_key(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    static KEY: OnceLock<String> = OnceLock::new();
+    let key = KEY.get_or_init(|| {
+        let key =
+            BackingKey::generate(KeySpec::Rsa2048, &Random::seeded(1)).expect("the provider makes keys");
+        let der = key.public_key_der().expect("an RSA key has a public half");
+        let body = STANDARD.encode(der);
+        format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+    });
+    if operation.name == "UploadSSHPublicKey" {
+        given.insert("SSHPublicKeyBody".into(), json!(key));
+    } else if has(operation, "SSHPublicKeyId") {
+        let input = json!({"UserName": given["UserName"], "SSHPublicKeyBody": key});
+        let made = world.ok("iam:UploadSSHPublicKey", input).await;
+        given.insert("SSHPublicKeyId".into(), json!(leaf(&made, "SSHPublicKeyId")));
+    }
+}
+
+/// A signing certificate of the user, or what one is.
+async fn signing_certificate(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    let uploads = operation.name == "UploadSigningCertificate";
+    if !uploads && !has(operation, "CertificateId") {
+        return;
+    }
+    let made = rcgen::generate_simple_self_signed(vec!["signer.example.com".to_owned()]);
+    let body = made.expect("the provider makes certificates").cert.pem();
+    if uploads {
+        given.insert("CertificateBody".into(), json!(body));
+        return;
+    }
+    let input = json!({"UserName": given["UserName"], "CertificateBody": body});
+    let made = world.ok("iam:UploadSigningCertificate", input).await;
+    given.insert("CertificateId".into(), json!(leaf(&made, "CertificateId")));
 }
 
 /// Roles of services; those of one service may be told apart by a suffix.
@@ -316,6 +362,20 @@ async fn providers(world: &World, operation: &'static OperationShape, given: &mu
     }
 }
 
+/// Outbound federation of this account, on or off; of the other account off.
+async fn outbound_federation(world: &World, on: bool) {
+    let disable = operation("iam:DisableOutboundWebIdentityFederation");
+    for actor in [&world.root, &world.away] {
+        let answer = world.call(actor, disable, &json!({})).await;
+        assert!(answer.status == 200 || answer.code() == "FeatureDisabled");
+    }
+    if on {
+        world
+            .ok("iam:EnableOutboundWebIdentityFederation", json!({}))
+            .await;
+    }
+}
+
 async fn simulation(world: &World, operation: &'static OperationShape, given: &mut Given) {
     if has(operation, "PolicySourceArn") {
         let input = json!({"UserName": world.name("user")});
@@ -475,6 +535,11 @@ async fn sts(world: &World, operation: &'static OperationShape) -> Given {
             let input = json!({"RoleName": world.name("role"), "AssumeRolePolicyDocument": trust_policy()});
             let arn = leaf(&world.ok("iam:CreateRole", input).await, "Arn");
             given.insert("RoleArn".into(), json!(arn));
+        }
+        "AssumeRoot" => return crate::stage_organizations::root_access(world, operation).await,
+        "GetWebIdentityToken" => {
+            outbound_federation(world, true).await;
+            given.insert("SigningAlgorithm".into(), json!("ES384"));
         }
         "GetAccessKeyInfo" => {
             given.insert("AccessKeyId".into(), json!("ASIAY34FZKBOKMUTVV7A"));

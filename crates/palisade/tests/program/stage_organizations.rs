@@ -24,6 +24,25 @@ pub(crate) async fn prepare(world: &World, operation: &'static OperationShape) -
     }
 }
 
+/// An organisation of this account that lets IAM in and has centralized root
+/// access, with a member account if `operation` is about one.
+pub(crate) async fn root_access(world: &World, operation: &'static OperationShape) -> Given {
+    let (root, away) = (world.root.clone(), world.away.clone());
+    dissolve(world, &root).await;
+    dissolve(world, &away).await;
+    world.ok("organizations:CreateOrganization", json!({})).await;
+    let trusted = json!({"ServicePrincipal": "iam.amazonaws.com"});
+    world.ok("organizations:EnableAWSServiceAccess", trusted).await;
+    world.ok("iam:EnableOrganizationsRootSessions", json!({})).await;
+    let mut given = Given::new();
+    if operation.name == "AssumeRoot" {
+        let policy = "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials";
+        given.insert("TargetPrincipal".into(), json!(account(world).await));
+        given.insert("TaskPolicyArn".into(), json!({"arn": policy}));
+    }
+    given
+}
+
 /// Takes an account's organisation down, or the account out of it.
 async fn dissolve(world: &World, actor: &Actor) {
     let call = async |name: &str, input: Value| world.call(actor, shape_of(name), &input).await;

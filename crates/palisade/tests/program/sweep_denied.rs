@@ -36,10 +36,18 @@ const FIND_NOTHING: &[(&str, &str)] = &[
         "organizations:EnableAllFeatures",
         "every organisation has them from the beginning",
     ),
+    (
+        "sts:DecodeAuthorizationMessage",
+        "no service of the program encodes its refusals yet",
+    ),
 ];
 
 /// How they say so.
-const NOTHING_FOUND: [&str; 2] = ["HandshakeConstraintViolationException", "NoSuchEntity"];
+const NOTHING_FOUND: [&str; 3] = [
+    "HandshakeConstraintViolationException",
+    "InvalidAuthorizationMessageException",
+    "NoSuchEntity",
+];
 
 /// Whether this is the answer for one who may.
 fn is_done(name: &str, answer: &Answer) -> bool {
@@ -75,6 +83,10 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:CreateUser", "makes a user of its own"),
     ("iam:CreateVirtualMFADevice", "makes a device of its own"),
     ("iam:DeleteAccountPasswordPolicy", "deletes its own"),
+    (
+        "iam:EnableOutboundWebIdentityFederation",
+        "makes an issuer of its own",
+    ),
     ("iam:GenerateCredentialReport", "makes a report of its own"),
     ("iam:GetAccountAuthorizationDetails", "lists its own"),
     ("iam:GetAccountSummary", "counts its own"),
@@ -103,13 +115,18 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
 /// Codes that tell another account that there is nothing for it.
 const NOT_THERE: &[&str] = &[
     "AWSOrganizationsNotInUseException",
+    "FeatureDisabled",
     "HandshakeNotFoundException",
+    // Another account's message, or none.
+    "InvalidAuthorizationMessageException",
     // A root user has no password to change.
     "InvalidUserType",
     // It has an organisation of its own, and is its management account.
     "MasterCannotLeaveOrganizationException",
     "NoSuchEntity",
     "NotFoundException",
+    "OrganizationNotFoundException",
+    "OutboundWebIdentityFederationDisabledException",
 ];
 
 fn missing_token(protocol: Protocol) -> (u16, &'static str) {
