@@ -161,6 +161,16 @@ impl Cx {
         &self.request_id
     }
 
+    /// The `eventID` of this call's record in the trail of `account`: the
+    /// caller's, or that of another owner whose policies were asked.
+    pub fn event_id(&self, account: AccountId) -> Cow<'_, str> {
+        if account == self.account() {
+            Cow::Borrowed(&self.event_id)
+        } else {
+            Cow::Owned(copies::event_id_of_owner(&self.event_id, account))
+        }
+    }
+
     /// The operation being run.
     pub fn operation(&self) -> &'static OperationShape {
         self.operation

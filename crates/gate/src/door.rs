@@ -187,12 +187,14 @@ impl Door {
         &self.parts.journal
     }
 
-    /// Flushes the journal and removes what is settled. The store is the roof's to close.
+    /// Lets each job write down what this node alone knows, flushes the journal
+    /// and removes what is settled. The store is the roof's to close.
     ///
     /// # Errors
     ///
     /// [`OpenError`] if the journal cannot be flushed; nothing acknowledged is lost by that.
-    pub async fn close(&self) -> Result<(), OpenError> {
+    pub async fn close(self: &Arc<Self>) -> Result<(), OpenError> {
+        self.run_last_jobs().await;
         let synced = self.parts.journal.sync().await?;
         self.intents.sweep(&self.parts.store, synced).await?;
         self.node.leave(&self.parts.store).await?;

@@ -14,6 +14,7 @@ use ground::{AccountId, Arn};
 use kms_api::{EncryptionAlgorithmSpec, GrantOperation, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
 use policy::{Attached, Context, ResourcePolicyKind, Value};
 
+use crate::Kms;
 use crate::error::Error;
 use crate::model::grant::Wish;
 use crate::model::{AliasName, EncryptionContext, GrantId, Key, KeyPolicy, Origin, Purpose, Tags, Terms};
@@ -102,6 +103,20 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
         making: None,
         sought,
     }
+}
+
+/// As [`key`], of what is not to be done to a key that was used lately: with
+/// the whole days since it was.
+///
+/// # Errors
+///
+/// Whatever the store reports.
+pub(crate) async fn unused_for<'a>(kms: &Kms, cx: &'a Cx, sought: Sought) -> Result<Ask<'a>, Error> {
+    let days = match &sought.found {
+        Some((key, _)) => Some(kms.last_uses.of(cx, key).await?.trailing_days(cx.now())),
+        None => None,
+    };
+    Ok(key(cx, sought).with("kms:trailingdayswithoutkeyusage", days))
 }
 
 impl<'a> Ask<'a> {

@@ -17,6 +17,7 @@ pub mod access;
 mod bootstrap;
 pub mod error;
 pub mod jobs;
+mod last_use;
 pub mod limits;
 pub mod model;
 pub mod ops;
@@ -29,18 +30,23 @@ use tokio::sync::Semaphore;
 pub use bootstrap::{BootstrapError, Bootstrapped, FixedKey, bootstrap_key, is_default_policy};
 pub use error::Error;
 
+use crate::last_use::LastUses;
+
 /// The service. What it knows is in the store; of its own it has only what
 /// bounds its work.
 #[derive(Debug)]
 pub struct Kms {
     /// Turns at making RSA keys.
     rsa_turns: Arc<Semaphore>,
+    /// The uses of keys that are not written down yet.
+    last_uses: Arc<LastUses>,
 }
 
 impl Default for Kms {
     fn default() -> Kms {
         Kms {
             rsa_turns: Arc::new(Semaphore::new(limits::RSA_KEYS_AT_ONCE_MAX)),
+            last_uses: Arc::default(),
         }
     }
 }
@@ -103,10 +109,13 @@ const REFUSED: &[gate::Refused] = &[
 pub fn service() -> gate::Service {
     use kms_api as api;
 
-    gate::Table::new(&api::SERVICE, Kms::default())
+    let kms = Kms::default();
+    let last_uses = Arc::clone(&kms.last_uses);
+    gate::Table::new(&api::SERVICE, kms)
         // Keys.
         .on::<api::CreateKey>(ops::create_key::create_key)
         .on::<api::DescribeKey>(ops::describe_key::describe_key)
+        .on::<api::GetKeyLastUsage>(ops::get_key_last_usage::get_key_last_usage)
         .on::<api::ListKeys>(ops::list_keys::list_keys)
         .on::<api::GetPublicKey>(ops::get_public_key::get_public_key)
         .on::<api::UpdateKeyDescription>(ops::update_key_description::update_key_description)
@@ -166,6 +175,7 @@ pub fn service() -> gate::Service {
         .job(jobs::deletion())
         .job(jobs::rotation())
         .job(jobs::expiry())
+        .job(last_use::flushing(last_uses))
         .describes(access::described)
         .refuses(REFUSED)
         .done()

@@ -121,3 +121,14 @@ pub struct PageLimit {
 ///
 /// Source: KMS API Reference, `CreateKey`, `Description`.
 pub const DESCRIPTION_LENGTH_MAX: usize = 8192;
+
+/// How long a use of a key may be known to one node only. Ours; AWS tells last
+/// uses within an hour (KMS Developer Guide, "Determine past usage of a KMS key").
+pub const LAST_USES_FLUSHED_AFTER: Duration = Duration::from_secs(60);
+
+/// Keys whose last use one node remembers until then; it writes them down
+/// before if a quarter of that many were used. Ours: some 40 MB at the most.
+pub const LAST_USES_NOTED_MAX: usize = 100_000;
+
+/// Last uses written in one commit. Ours.
+pub const LAST_USES_PER_COMMIT_MAX: usize = 500;

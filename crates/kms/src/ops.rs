@@ -15,6 +15,7 @@ pub mod describe_key;
 pub mod enable_key;
 pub mod encrypt;
 pub mod generate_random;
+pub mod get_key_last_usage;
 pub mod get_public_key;
 pub mod grants;
 pub mod import;
@@ -36,9 +37,12 @@ mod grant_token;
 mod metadata;
 mod page;
 
+use gate::Cx;
 use kms_api::RecipientInfo;
 
+use crate::Kms;
 use crate::error::Error;
+use crate::model::Key;
 
 /// Refuses to answer to an enclave: attestation documents are not verified yet.
 fn refuse_recipient(recipient: Option<&RecipientInfo>) -> Result<(), Error> {
@@ -55,4 +59,13 @@ fn unless_dry_run<T>(dry_run: Option<bool>, answer: T) -> Result<T, Error> {
     } else {
         Ok(answer)
     }
+}
+
+/// The same of one that has used `keys`, which is noted.
+fn used<T>(kms: &Kms, cx: &Cx, keys: &[&Key], dry_run: Option<bool>, answer: T) -> Result<T, Error> {
+    let answer = unless_dry_run(dry_run, answer)?;
+    for key in keys {
+        kms.last_uses.note(cx, key);
+    }
+    Ok(answer)
 }

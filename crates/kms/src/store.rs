@@ -21,6 +21,7 @@ use store::{Prefix, Scope, StoreError, Table, WriteTx};
 
 use crate::access::{Named, Sought};
 use crate::error::Error;
+use crate::last_use::LAST_USES;
 use crate::model::key::arn;
 use crate::model::{
     Alias, AliasName, CiphertextReference, Key, KeyId, KeyName, KeyState, Material, MaterialId, Target,
@@ -568,6 +569,7 @@ pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key, now: Timestamp) -> R
             tx.cross_account_delete(&Scope::global(), table, &due_row(key, due));
         }
     }
+    tx.delete(&LAST_USES, &key.id);
     tx.delete(&KEYS, &key.id);
     Ok(())
 }

@@ -10,7 +10,7 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::{Demand, KeyUsage};
-use crate::ops::{cipher, grant_token, refuse_recipient, unless_dry_run};
+use crate::ops::{cipher, grant_token, refuse_recipient, used};
 use crate::{Kms, access, store};
 
 /// Gives the secret that a key shares with the holder of the other half of a
@@ -22,7 +22,7 @@ use crate::{Kms, access, store};
 /// [`Error::PeerKey`] unless the public key is of the key's curve;
 /// [`Error::State`] and [`Error::UsageMismatch`] for the key.
 pub async fn derive_shared_secret(
-    _kms: &Kms,
+    kms: &Kms,
     cx: &Cx,
     input: DeriveSharedSecretInput,
 ) -> Result<DeriveSharedSecretOutput, Error> {
@@ -43,7 +43,10 @@ pub async fn derive_shared_secret(
         crypto::Error::BadKey(spec) => Error::PeerKey { spec: spec.as_str() },
         error => error.into(),
     })?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         DeriveSharedSecretOutput {
             key_id: Some(key.arn()),
@@ -61,7 +64,7 @@ pub async fn derive_shared_secret(
 /// # Errors
 ///
 /// [`Error::State`], [`Error::UsageMismatch`].
-pub async fn encapsulate(_kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result<EncapsulateOutput, Error> {
+pub async fn encapsulate(kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result<EncapsulateOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
@@ -77,7 +80,10 @@ pub async fn encapsulate(_kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result
 
     let backing = store::current_backing(cx, &key).await?;
     let (ciphertext, secret) = backing.encapsulate()?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         EncapsulateOutput {
             key_id: Some(key.arn()),
@@ -95,7 +101,7 @@ pub async fn encapsulate(_kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result
 ///
 /// [`Error::InvalidCiphertext`] for another length; otherwise those of
 /// [`encapsulate`].
-pub async fn decapsulate(_kms: &Kms, cx: &Cx, input: DecapsulateInput) -> Result<DecapsulateOutput, Error> {
+pub async fn decapsulate(kms: &Kms, cx: &Cx, input: DecapsulateInput) -> Result<DecapsulateOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
@@ -111,7 +117,10 @@ pub async fn decapsulate(_kms: &Kms, cx: &Cx, input: DecapsulateInput) -> Result
 
     let backing = store::current_backing(cx, &key).await?;
     let secret = backing.decapsulate(&input.shared_secret_ciphertext_blob)?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         DecapsulateOutput {
             key_id: Some(key.arn()),

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::limits::RANDOM_BYTES_MAX;
 use crate::model::{Demand, EncryptionContext, Key};
 use crate::ops::cipher::{self, Sealed};
-use crate::ops::{grant_token, refuse_recipient, unless_dry_run};
+use crate::ops::{grant_token, refuse_recipient, used};
 use crate::{Kms, access, store};
 
 /// Makes a data key and gives it in clear and encrypted.
@@ -25,7 +25,7 @@ use crate::{Kms, access, store};
 /// [`Error::DataKeyLength`] unless exactly one of `KeySpec` and
 /// `NumberOfBytes` is given; otherwise those of `Encrypt`.
 pub async fn generate_data_key(
-    _kms: &Kms,
+    kms: &Kms,
     cx: &Cx,
     input: GenerateDataKeyInput,
 ) -> Result<GenerateDataKeyOutput, Error> {
@@ -42,7 +42,10 @@ pub async fn generate_data_key(
         plaintext,
         sealed,
     } = generate(cx, wish).await?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         GenerateDataKeyOutput {
             ciphertext_blob: Some(Blob(sealed.ciphertext)),
@@ -60,7 +63,7 @@ pub async fn generate_data_key(
 ///
 /// As [`generate_data_key`].
 pub async fn generate_data_key_without_plaintext(
-    _kms: &Kms,
+    kms: &Kms,
     cx: &Cx,
     input: GenerateDataKeyWithoutPlaintextInput,
 ) -> Result<GenerateDataKeyWithoutPlaintextOutput, Error> {
@@ -72,7 +75,10 @@ pub async fn generate_data_key_without_plaintext(
         operation: "GenerateDataKeyWithoutPlaintext",
     };
     let DataKey { key, sealed, .. } = generate(cx, wish).await?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         GenerateDataKeyWithoutPlaintextOutput {
             ciphertext_blob: Some(Blob(sealed.ciphertext)),

@@ -122,6 +122,7 @@ async fn generate(kms: &Kms, cx: &Cx, wish: Wish) -> Result<DataKeyPair, Error> 
     let public_key = public_key(&pair);
     let sealed = cipher::seal(cx, &key, algorithm, &context, private_key.expose()).await?;
     cipher::note(cx, "keyMaterialId", sealed.material.as_ref());
+    kms.last_uses.note(cx, &key);
     Ok(DataKeyPair {
         key,
         private_key,

@@ -6,7 +6,7 @@ use kms_api::{DecryptInput, DecryptOutput, EncryptionAlgorithmSpec};
 use crate::error::Error;
 use crate::model::{Demand, EncryptionContext};
 use crate::ops::cipher::{self, Source};
-use crate::ops::{grant_token, refuse_recipient, unless_dry_run};
+use crate::ops::{grant_token, refuse_recipient, used};
 use crate::{Kms, access};
 
 /// Decrypts what `Encrypt`, a data key operation or, for RSA, anyone with the
@@ -16,7 +16,7 @@ use crate::{Kms, access};
 ///
 /// [`Error::InvalidCiphertext`] without saying why, [`Error::IncorrectKey`] if
 /// the ciphertext names another key than the request.
-pub async fn decrypt(_kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptOutput, Error> {
+pub async fn decrypt(kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     refuse_recipient(input.recipient.as_ref())?;
     let asked = input
@@ -39,7 +39,10 @@ pub async fn decrypt(_kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<Decrypt
     };
     let opened = cipher::open(cx, &key, algorithm, &context, &ciphertext).await?;
     cipher::note(cx, "keyMaterialId", opened.material.as_ref());
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         DecryptOutput {
             key_id: Some(key.arn()),

@@ -13,6 +13,7 @@ mod conversation;
 mod data_key_pairs;
 mod grants;
 mod import;
+mod last_use;
 mod multi_region;
 mod rotation;
 mod scale;
