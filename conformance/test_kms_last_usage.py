@@ -21,7 +21,7 @@ def test_last_use_is_told(kms, new_key):
 
 
 def test_aliases_are_not_taken(kms, new_key):
-    with refused("ValidationException"):
+    with refused("InvalidArnException"):
         kms.get_key_last_usage(KeyId="alias/anything")
 
 

@@ -17,7 +17,9 @@ use policy::{Attached, Context, ResourcePolicyKind, Value};
 use crate::Kms;
 use crate::error::Error;
 use crate::model::grant::Wish;
-use crate::model::{AliasName, EncryptionContext, GrantId, Key, KeyPolicy, Origin, Purpose, Tags, Terms};
+use crate::model::{
+    AliasName, EncryptionContext, GrantId, Key, KeyPolicy, Manager, Origin, Purpose, Tags, Terms,
+};
 use crate::ops::grants::NamedParty;
 use crate::store::{self, grants};
 
@@ -77,6 +79,9 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     let foreign = sought.owner != cx.account();
     let mut access = Access::to((), Arc::clone(&sought.arn));
     if let Some((key, policy)) = &sought.found {
+        if key.manager == Manager::Aws {
+            access = access.beyond_resource_control();
+        }
         access = access
             .with_facts(facts(key))
             .with_policy(Arc::clone(policy), ResourcePolicyKind::KmsKey);

@@ -10,7 +10,7 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: custom key stores, AWS managed keys, answers to enclaves. What
+//! Absent for now: custom key stores, answers to enclaves. What
 //! a request asks of these is refused, never ignored.
 
 pub mod access;

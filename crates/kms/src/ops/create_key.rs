@@ -12,7 +12,8 @@ use crate::access;
 use crate::error::Error;
 use crate::model::derived::Derived;
 use crate::model::{
-    Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, MultiRegion, Origin, Purpose, Tags, policy,
+    Key, KeyId, KeyPolicy, KeyState, KeyUsage, Manager, MaterialId, MultiRegion, Origin, Purpose, Tags,
+    policy,
 };
 use crate::ops::key_policy::{bind, refuse_lockout};
 use crate::ops::metadata::metadata;
@@ -63,6 +64,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
             Origin::External => KeyState::PendingImport,
         },
         policy,
+        manager: Manager::Customer,
         tags,
         aliases: BTreeSet::new(),
         granted: false,

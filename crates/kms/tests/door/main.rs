@@ -14,6 +14,7 @@ mod data_key_pairs;
 mod grants;
 mod import;
 mod last_use;
+mod managed;
 mod multi_region;
 mod rotation;
 mod scale;

@@ -54,7 +54,7 @@ impl Who {
         }
     }
 
-    fn access_key(self) -> &'static str {
+    pub(crate) fn access_key(self) -> &'static str {
         match self {
             Who::Root => "AKIAROOTROOTROOTROOT",
             Who::Bob => "AKIABOBBOBBOBBOBBOBB",
@@ -246,7 +246,7 @@ impl World {
         let journal = reopen(&directory.path().join("journal")).await;
         let clock = Clock::virtual_from(now);
         let door = Door::open(Parts {
-            services: vec![kms::service()],
+            services: vec![kms::service(), crate::managed::s3()],
             directory: Arc::new(Known(Arc::clone(&people))),
             guardrails: Arc::new(gate::NoGuardrails),
             store: store::Store::open(store).await.unwrap(),
@@ -384,6 +384,14 @@ pub(crate) fn text(value: &Value, member: &str) -> String {
         .as_str()
         .unwrap_or_else(|| panic!("no {member} in {value}"))
         .to_owned()
+}
+
+/// The aliases of an answer that point at keys: without those that are
+/// predefined and unused.
+pub(crate) fn used_aliases(listed: &Value) -> Vec<String> {
+    let aliases = listed["Aliases"].as_array().unwrap().iter();
+    let used = aliases.filter(|alias| alias["TargetKeyId"].is_string());
+    used.map(|alias| text(alias, "AliasName")).collect()
 }
 
 /// An identity statement that allows `action` on everything.
