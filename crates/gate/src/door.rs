@@ -116,8 +116,9 @@ pub struct Door {
     told_full: AtomicBool,
 }
 
-/// A route's row and its counters.
+/// A route's service, row and counters.
 struct Route<'a> {
+    service: &'a Service,
     row: &'a Row,
     metrics: &'a CallMetrics,
 }
@@ -207,10 +208,18 @@ impl Door {
         Some(self.route(operation)?.row.handler.as_ref())
     }
 
+    /// Whether its service lets a call run at all.
+    pub(crate) fn admits(&self, cx: &Cx) -> Result<(), Fault> {
+        self.route(cx.operation())
+            .map_or(Ok(()), |route| route.service.admit(cx))
+    }
+
     fn route(&self, operation: &'static OperationShape) -> Option<Route<'_>> {
         let (service, row, metrics) = self.rows.get(&key_of(operation))?;
+        let service = &self.parts.services[*service];
         Some(Route {
-            row: &self.parts.services[*service].rows[*row],
+            service,
+            row: &service.rows[*row],
             metrics,
         })
     }
@@ -353,6 +362,14 @@ impl Door {
                 let fault = unimplemented(operation);
                 return self.finish(&cx, Err(fault)).await;
             };
+            // One call is one call, however often it runs.
+            if rerun == 0
+                && let Err(fault) = route.service.admit(&cx)
+            {
+                let answer = self.finish(&cx, Err(fault)).await;
+                route.metrics.count(Ending::Client, started.elapsed());
+                return answer;
+            }
             let run = route.row.handler.invoke(&cx, head, body);
             let outcome = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
                 Ok(outcome) => outcome,

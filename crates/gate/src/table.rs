@@ -63,6 +63,7 @@ pub struct Table<S> {
     rows: Vec<Row>,
     jobs: Vec<Job>,
     describe: Option<Describe>,
+    admit: Option<Admit>,
     refused: &'static [Refused],
 }
 
@@ -75,6 +76,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             rows: Vec::new(),
             jobs: Vec::new(),
             describe: None,
+            admit: None,
             refused: &[],
         }
     }
@@ -126,6 +128,17 @@ impl<S: Send + Sync + 'static> Table<S> {
         }
     }
 
+    /// Asks before each call whether it may run at all, such as by how many
+    /// there were lately. What the program itself calls is not asked for.
+    #[must_use]
+    pub fn admits(self, admit: fn(&S, &Cx) -> Result<(), Fault>) -> Table<S> {
+        let state = Arc::clone(&self.state);
+        Table {
+            admit: Some(Box::new(move |cx| admit(&state, cx))),
+            ..self
+        }
+    }
+
     /// Lists the input members that handlers refuse, for `COVERAGE.md`.
     #[must_use]
     pub fn refuses(self, refused: &'static [Refused]) -> Table<S> {
@@ -139,6 +152,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             rows: self.rows,
             jobs: self.jobs,
             describe: self.describe,
+            admit: self.admit,
             refused: self.refused,
         }
     }
@@ -150,10 +164,19 @@ pub struct Service {
     pub(crate) rows: Vec<Row>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) describe: Option<Describe>,
+    admit: Option<Admit>,
     refused: &'static [Refused],
 }
 
+/// Whether a call may run at all.
+type Admit = Box<dyn Fn(&Cx) -> Result<(), Fault> + Send + Sync>;
+
 impl Service {
+    /// Whether a call may run now.
+    pub(crate) fn admit(&self, cx: &Cx) -> Result<(), Fault> {
+        self.admit.as_ref().map_or(Ok(()), |admit| admit(cx))
+    }
+
     /// Its API.
     pub fn shape(&self) -> &'static ServiceShape {
         self.shape

@@ -362,6 +362,9 @@ pub enum Error {
         /// How many there would be.
         tags: usize,
     },
+    /// More calls in this second than the quota.
+    #[error("You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.")]
+    Throttled,
     /// Something AWS offers and we do not yet.
     #[error("{0} is not supported")]
     Unsupported(&'static str),
@@ -481,6 +484,7 @@ impl From<&Error> for Fault {
             Error::LockedOut | Error::MalformedPolicy(_) | Error::UnknownPrincipal => {
                 Fault::client("MalformedPolicyDocumentException", error)
             }
+            Error::Throttled => Fault::client("ThrottlingException", error),
             Error::CannotRotate { .. }
             | Error::NotImported { .. }
             | Error::NotPrimary { .. }

@@ -21,6 +21,7 @@ mod last_use;
 pub mod limits;
 pub mod model;
 pub mod ops;
+mod quotas;
 pub mod store;
 
 use std::sync::Arc;
@@ -31,6 +32,14 @@ pub use bootstrap::{BootstrapError, Bootstrapped, FixedKey, bootstrap_key, is_de
 pub use error::Error;
 
 use crate::last_use::LastUses;
+use crate::quotas::Quotas;
+
+/// What the operator chooses.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Whether calls in a second are limited as AWS limits them.
+    pub request_quotas: bool,
+}
 
 /// The service. What it knows is in the store; of its own it has only what
 /// bounds its work.
@@ -40,13 +49,20 @@ pub struct Kms {
     rsa_turns: Arc<Semaphore>,
     /// The uses of keys that are not written down yet.
     last_uses: Arc<LastUses>,
+    /// How many calls there were in this second.
+    quotas: Quotas,
 }
 
-impl Default for Kms {
-    fn default() -> Kms {
+impl Kms {
+    fn new(options: Options) -> Kms {
         Kms {
             rsa_turns: Arc::new(Semaphore::new(limits::RSA_KEYS_AT_ONCE_MAX)),
             last_uses: Arc::default(),
+            quotas: if options.request_quotas {
+                Quotas::on()
+            } else {
+                Quotas::default()
+            },
         }
     }
 }
@@ -105,11 +121,17 @@ const REFUSED: &[gate::Refused] = &[
     ("GetParametersForImport", "WrappingKeySpec", "refused for SM2"),
 ];
 
+impl Default for Kms {
+    fn default() -> Kms {
+        Kms::new(Options::default())
+    }
+}
+
 /// The operations of KMS.
-pub fn service() -> gate::Service {
+pub fn service(options: Options) -> gate::Service {
     use kms_api as api;
 
-    let kms = Kms::default();
+    let kms = Kms::new(options);
     let last_uses = Arc::clone(&kms.last_uses);
     gate::Table::new(&api::SERVICE, kms)
         // Keys.
@@ -176,6 +198,7 @@ pub fn service() -> gate::Service {
         .job(jobs::rotation())
         .job(jobs::expiry())
         .job(last_use::flushing(last_uses))
+        .admits(|kms, cx| kms.quotas.admit(cx))
         .describes(access::described)
         .refuses(REFUSED)
         .done()

@@ -132,3 +132,7 @@ pub const LAST_USES_NOTED_MAX: usize = 100_000;
 
 /// Last uses written in one commit. Ours.
 pub const LAST_USES_PER_COMMIT_MAX: usize = 500;
+
+/// Accounts, regions and kinds of calls that are counted in one second for
+/// request quotas. Ours: some 10 MB at the most.
+pub const QUOTA_WINDOWS_MAX: usize = 65_536;

@@ -30,6 +30,7 @@ pub async fn derive_shared_secret(
     refuse_recipient(input.recipient.as_ref())?;
     let algorithm = input.key_agreement_algorithm;
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .with("kms:keyagreementalgorithm", Some(algorithm.as_str()))
@@ -67,6 +68,7 @@ pub async fn derive_shared_secret(
 pub async fn encapsulate(kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result<EncapsulateOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .with(
@@ -104,6 +106,7 @@ pub async fn encapsulate(kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result<
 pub async fn decapsulate(kms: &Kms, cx: &Cx, input: DecapsulateInput) -> Result<DecapsulateOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .with(

@@ -17,6 +17,7 @@ use crate::model::{Demand, EncryptionContext, Key};
 use crate::ops::cipher::{self, Sealed};
 use crate::ops::create_key::make;
 use crate::ops::{grant_token, refuse_recipient};
+use crate::quotas::Class;
 use crate::{Kms, access, store};
 
 /// Makes a key pair and gives its private key in clear and encrypted.
@@ -100,6 +101,7 @@ struct DataKeyPair {
 
 async fn generate(kms: &Kms, cx: &Cx, wish: Wish) -> Result<DataKeyPair, Error> {
     grant_token::check(cx, wish.grant_tokens.as_deref())?;
+    kms.quotas.take(cx, Class::Pair(wish.spec.as_str()))?;
     let spec = spec(wish.spec)?;
     let context = EncryptionContext::parse(wish.context)?;
     let key = store::key_or_alias(cx, &wish.key_id).await?;

@@ -29,6 +29,7 @@ pub async fn decrypt(kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptO
         input.dry_run_modifiers.as_deref(),
     )?;
     let key = source.key(cx, input.key_id.as_deref(), asked, "keyId").await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key).encryption(asked, &context).permit().await?;
     key.check(Demand::Use)?;

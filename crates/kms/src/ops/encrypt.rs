@@ -22,6 +22,7 @@ pub async fn encrypt(kms: &Kms, cx: &Cx, input: EncryptInput) -> Result<EncryptO
         .unwrap_or(EncryptionAlgorithmSpec::SymmetricDefault);
     let context = EncryptionContext::parse(input.encryption_context)?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key).encryption(asked, &context).permit().await?;
     key.check(Demand::Use)?;

@@ -32,6 +32,7 @@ pub async fn re_encrypt(kms: &Kms, cx: &Cx, input: ReEncryptInput) -> Result<ReE
         .key(cx, input.source_key_id.as_deref(), asked_from, "sourceKeyId")
         .await?;
     let to = store::key_or_alias(cx, &input.destination_key_id).await?;
+    kms.quotas.take_for_both(cx, &from, &to)?;
 
     let is_same = from.arn == to.arn;
     let from = access::key(cx, from)

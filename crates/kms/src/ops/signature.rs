@@ -20,6 +20,7 @@ pub async fn sign(kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, Er
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let message_type = input.message_type.unwrap_or(MessageType::Raw);
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .signing(input.signing_algorithm, message_type)
@@ -53,6 +54,7 @@ pub async fn verify(kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOutp
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let message_type = input.message_type.unwrap_or(MessageType::Raw);
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .signing(input.signing_algorithm, message_type)

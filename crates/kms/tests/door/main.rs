@@ -16,6 +16,7 @@ mod import;
 mod last_use;
 mod managed;
 mod multi_region;
+mod quotas;
 mod rotation;
 mod scale;
 mod states;

@@ -216,7 +216,32 @@ impl World {
         people.recreate(Who::Bob, "AIDAQEAAAAAEXAMPLEBOB");
         people.recreate(Who::Eve, "AIDAQEAAAAAEXAMPLEEVE");
         let root_key = Arc::new(RootKey::generate(&Random::system()));
-        World::begin(directory, people, root_key, START, store::Config::memory()).await
+        World::begin(
+            directory,
+            people,
+            root_key,
+            START,
+            store::Config::memory(),
+            kms::Options::default(),
+        )
+        .await
+    }
+
+    /// As [`World::new`], under AWS's request quotas.
+    pub(crate) async fn with_quotas() -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let people = Arc::new(People::default());
+        let root_key = Arc::new(RootKey::generate(&Random::system()));
+        let options = kms::Options { request_quotas: true };
+        World::begin(
+            directory,
+            people,
+            root_key,
+            START,
+            store::Config::memory(),
+            options,
+        )
+        .await
     }
 
     /// As [`World::new`], with a store that [`World::restart`] finds again.
@@ -233,7 +258,15 @@ impl World {
         drop(reopen(&self.directory.path().join("journal")).await);
         let file = store::Config::redb_throwaway(self.directory.path().join("store"));
         let root_key = root_key.map_or(self.root_key, Arc::new);
-        World::begin(self.directory, self.people, root_key, self.clock.now(), file).await
+        World::begin(
+            self.directory,
+            self.people,
+            root_key,
+            self.clock.now(),
+            file,
+            kms::Options::default(),
+        )
+        .await
     }
 
     async fn begin(
@@ -242,11 +275,12 @@ impl World {
         root_key: Arc<RootKey>,
         now: Timestamp,
         store: store::Config,
+        options: kms::Options,
     ) -> World {
         let journal = reopen(&directory.path().join("journal")).await;
         let clock = Clock::virtual_from(now);
         let door = Door::open(Parts {
-            services: vec![kms::service(), crate::managed::s3()],
+            services: vec![kms::service(options), crate::managed::s3()],
             directory: Arc::new(Known(Arc::clone(&people))),
             guardrails: Arc::new(gate::NoGuardrails),
             store: store::Store::open(store).await.unwrap(),

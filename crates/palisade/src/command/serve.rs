@@ -34,7 +34,25 @@ pub(crate) struct Serve {
     #[arg(long)]
     listen: Option<SocketAddr>,
     #[command(flatten)]
+    kms: KmsFlags,
+    #[command(flatten)]
     unseal: Unseal,
+}
+
+/// What KMS is to do beside its API.
+#[derive(Args)]
+pub(super) struct KmsFlags {
+    /// Limits KMS calls in a second as AWS does (ThrottlingException; docs/kms.md).
+    #[arg(long)]
+    kms_request_quotas: bool,
+}
+
+impl KmsFlags {
+    pub(super) fn options(&self) -> kms::Options {
+        kms::Options {
+            request_quotas: self.kms_request_quotas,
+        }
+    }
 }
 
 /// How often certificate files are looked at.
@@ -78,6 +96,7 @@ impl Serve {
             roots: Vec::new(),
             seed: None,
             issuers: settings.federation.issuers()?,
+            kms: self.kms.options(),
         };
         let opened = world.open().await?;
         let stop = told_to_stop()?;
