@@ -14,6 +14,7 @@
 //! a request asks of these is refused, never ignored.
 
 pub mod access;
+mod announce;
 mod bootstrap;
 pub mod error;
 pub mod jobs;
@@ -197,6 +198,7 @@ pub fn service(options: Options) -> gate::Service {
         .job(jobs::deletion())
         .job(jobs::rotation())
         .job(jobs::expiry())
+        .job(announce::trimming())
         .job(last_use::flushing(last_uses))
         .admits(|kms, cx| kms.quotas.admit(cx))
         .describes(access::described)

@@ -136,3 +136,6 @@ pub const LAST_USES_PER_COMMIT_MAX: usize = 500;
 /// Accounts, regions and kinds of calls that are counted in one second for
 /// request quotas. Ours: some 10 MB at the most.
 pub const QUOTA_WINDOWS_MAX: usize = 65_536;
+
+/// How often announcements are removed that every reader has. Ours.
+pub const ANNOUNCEMENTS_TRIMMED_AFTER: Duration = Duration::from_secs(60);

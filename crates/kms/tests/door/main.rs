@@ -7,6 +7,7 @@
 )]
 
 mod agreement;
+mod announcements;
 mod behaviour;
 mod bootstrap;
 mod conversation;
