@@ -23,6 +23,7 @@ pub mod limits;
 pub mod model;
 pub mod ops;
 mod quotas;
+mod rsa_pool;
 pub mod store;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use error::Error;
 
 use crate::last_use::LastUses;
 use crate::quotas::Quotas;
+use crate::rsa_pool::RsaPool;
 
 /// What the operator chooses.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,6 +50,8 @@ pub struct Options {
 pub struct Kms {
     /// Turns at making RSA keys.
     rsa_turns: Arc<Semaphore>,
+    /// RSA keys made ahead.
+    rsa_pool: RsaPool,
     /// The uses of keys that are not written down yet.
     last_uses: Arc<LastUses>,
     /// How many calls there were in this second.
@@ -58,6 +62,7 @@ impl Kms {
     fn new(options: Options) -> Kms {
         Kms {
             rsa_turns: Arc::new(Semaphore::new(limits::RSA_KEYS_AT_ONCE_MAX)),
+            rsa_pool: RsaPool::default(),
             last_uses: Arc::default(),
             quotas: if options.request_quotas {
                 Quotas::on()

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crypto::key::KeySpec;
+
 /// Most aliases of one key. Source: KMS Developer Guide, "Resource quotas".
 pub const ALIASES_PER_KEY_MAX: usize = 50;
 
@@ -139,3 +141,11 @@ pub const QUOTA_WINDOWS_MAX: usize = 65_536;
 
 /// How often announcements are removed that every reader has. Ours.
 pub const ANNOUNCEMENTS_TRIMMED_AFTER: Duration = Duration::from_secs(60);
+
+/// RSA keys of each spec that lie ready once one was asked for. Ours: some
+/// seconds of computing for each spec, and less than a megabyte.
+pub const RSA_KEYS_READY_MAX: &[(KeySpec, usize)] = &[
+    (KeySpec::Rsa2048, 64),
+    (KeySpec::Rsa3072, 8),
+    (KeySpec::Rsa4096, 4),
+];

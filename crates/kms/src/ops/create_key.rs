@@ -146,10 +146,14 @@ fn purpose(input: &CreateKeyInput) -> Result<Purpose, Error> {
 }
 
 /// Makes the material. An RSA key takes from a tenth of a second to several
-/// seconds of computing, so it is made on the blocking pool, in its turn.
+/// seconds of computing, so one that was made ahead is taken if there is one, and
+/// else it is made on the blocking pool, in its turn.
 pub(super) async fn make(kms: &Kms, spec: KeySpec, random: &Random) -> Result<BackingKey, Error> {
     let made = match spec {
         KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => {
+            if let Some(ready) = kms.rsa_pool.take(spec, random) {
+                return Ok(ready);
+            }
             let turn = Arc::clone(&kms.rsa_turns).acquire_owned().await;
             let turn = turn.expect("the turns are never closed");
             let random = random.clone();
