@@ -114,7 +114,7 @@ impl Cx {
         self.shared_caller()
     }
 
-    fn shared_caller(&self) -> &Arc<Caller> {
+    pub(crate) fn shared_caller(&self) -> &Arc<Caller> {
         self.proven.get().unwrap_or(&self.caller)
     }
 

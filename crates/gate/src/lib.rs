@@ -45,6 +45,7 @@ mod seen;
 mod table;
 mod tell;
 mod tls;
+mod usage;
 mod what_if;
 mod within;
 
@@ -66,3 +67,4 @@ pub use operator::SIGNING_NAME;
 pub use record::Touched;
 pub use table::{Describe, Describing, Handler, Refused, Service, Table};
 pub use tls::{Identity, Tls, TlsError};
+pub use usage::{Called, Counted, Held, Holding, Meter};

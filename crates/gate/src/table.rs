@@ -18,6 +18,7 @@ use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::jobs::Job;
 use crate::record;
+use crate::usage::Meter;
 
 /// An `async fn(&Service, &Cx, Input) -> Result<Output, Error>`.
 ///
@@ -64,6 +65,7 @@ pub struct Table<S> {
     jobs: Vec<Job>,
     describe: Option<Describe>,
     admit: Option<Admit>,
+    meter: Option<Meter>,
     refused: &'static [Refused],
 }
 
@@ -77,6 +79,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             jobs: Vec::new(),
             describe: None,
             admit: None,
+            meter: None,
             refused: &[],
         }
     }
@@ -139,6 +142,15 @@ impl<S: Send + Sync + 'static> Table<S> {
         }
     }
 
+    /// Says how the service meters itself, for `palisade usage`.
+    #[must_use]
+    pub fn meters(self, meter: Meter) -> Table<S> {
+        Table {
+            meter: Some(meter),
+            ..self
+        }
+    }
+
     /// Lists the input members that handlers refuse, for `COVERAGE.md`.
     #[must_use]
     pub fn refuses(self, refused: &'static [Refused]) -> Table<S> {
@@ -153,6 +165,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             jobs: self.jobs,
             describe: self.describe,
             admit: self.admit,
+            meter: self.meter,
             refused: self.refused,
         }
     }
@@ -165,6 +178,7 @@ pub struct Service {
     pub(crate) jobs: Vec<Job>,
     pub(crate) describe: Option<Describe>,
     admit: Option<Admit>,
+    pub(crate) meter: Option<Meter>,
     refused: &'static [Refused],
 }
 

@@ -25,6 +25,7 @@ pub mod ops;
 mod quotas;
 mod rsa_pool;
 pub mod store;
+mod usage;
 
 use std::sync::Arc;
 
@@ -207,6 +208,7 @@ pub fn service(options: Options) -> gate::Service {
         .job(last_use::flushing(last_uses))
         .admits(|kms, cx| kms.quotas.admit(cx))
         .describes(access::described)
+        .meters(usage::meter())
         .refuses(REFUSED)
         .done()
 }

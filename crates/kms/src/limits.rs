@@ -149,3 +149,7 @@ pub const RSA_KEYS_READY_MAX: &[(KeySpec, usize)] = &[
     (KeySpec::Rsa3072, 8),
     (KeySpec::Rsa4096, 4),
 ];
+
+/// Keys of a region that are looked at for `palisade usage`. Source: KMS
+/// Developer Guide, "Resource quotas": what an account has at most by default.
+pub const KEYS_METERED_MAX: usize = 100_000;

@@ -279,7 +279,7 @@ async fn material_expires_and_every_one_is_needed() {
     let (Some(event), None) = (expired.next(), expired.next()) else {
         panic!("{heard:?}");
     };
-    assert_eq!(event.event["detail"]["key-id"], key);
+    assert_eq!(event.event["detail"]["key-id"], key["KeyId"]);
     drop(store);
     assert_eq!(state(&world, &key).await["KeyState"], "PendingImport");
     assert_eq!(

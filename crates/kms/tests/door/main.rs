@@ -21,6 +21,7 @@ mod quotas;
 mod rotation;
 mod scale;
 mod states;
+mod usage;
 mod vectors;
 mod world;
 

@@ -383,6 +383,24 @@ impl World {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
+    /// Asks what was used.
+    pub(crate) async fn usage(&self, who: Who, body: Value) -> Answer {
+        let mut signer = Signer::new(who.access_key(), SECRET);
+        signer.time = Some(self.clock.now());
+        signer.region = REGION.to_owned();
+        let headers = vec![("content-type", "application/json".to_owned())];
+        let call = (headers, body.to_string().into_bytes());
+        send(
+            self.address,
+            "POST",
+            "/_palisade/usage",
+            "palisade",
+            Some(&signer),
+            call,
+        )
+        .await
+    }
+
     /// Closes the door and gives what was recorded, oldest first.
     pub(crate) async fn records(self) -> Vec<Value> {
         self.door.close().await.unwrap();
