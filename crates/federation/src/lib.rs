@@ -1,5 +1,6 @@
 //! What foreign identity providers vouch for, read and proven: OpenID Connect
-//! tokens ([`jwt`]), SAML responses and metadata ([`saml`]).
+//! tokens ([`jwt`]), SAML responses and metadata ([`saml`]); and what Nitro
+//! hypervisors vouch for ([`attestation`]).
 //!
 //! Invariants:
 //! - nothing a stranger says is given out before its signature has been
@@ -10,6 +11,7 @@
 //! Absent by design: sockets, clocks, accounts and roles. Who fetches keys,
 //! says what time it is and knows which provider is trusted calls from above.
 
+pub mod attestation;
 pub mod jwt;
 pub mod limits;
 pub mod saml;

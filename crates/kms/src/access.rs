@@ -21,6 +21,7 @@ use crate::model::{
     AliasName, EncryptionContext, GrantId, Key, KeyPolicy, Manager, Origin, Purpose, Tags, Terms,
 };
 use crate::ops::grants::NamedParty;
+use crate::recipient::Recipient;
 use crate::store::{self, grants};
 
 /// The type under which the record lists a key.
@@ -200,6 +201,15 @@ impl<'a> Ask<'a> {
         Ask {
             access,
             making: Some(terms),
+            ..self
+        }
+    }
+
+    /// For somebody whom an attestation document vouches for.
+    #[must_use]
+    pub(crate) fn attested(self, recipient: Option<&Recipient>) -> Self {
+        Ask {
+            access: attested(self.access, recipient),
             ..self
         }
     }
@@ -384,6 +394,14 @@ fn hidden(cx: &Cx, action: Option<&str>, sought: &Sought) -> Error {
 /// Asks for permission over what has no ARN: to list, to make random bytes.
 pub fn account<T>(resource: T) -> Access<T> {
     Access::to(resource, "*")
+}
+
+/// With what was measured of whom the answer is for.
+pub(crate) fn attested<T>(mut access: Access<T>, recipient: Option<&Recipient>) -> Access<T> {
+    for (name, value) in recipient.map(Recipient::conditions).into_iter().flatten() {
+        access = access.key(name, Some(value));
+    }
+    access
 }
 
 /// Asks for permission to create, move or delete an alias. Aliases have no

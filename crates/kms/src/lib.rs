@@ -10,7 +10,7 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: custom key stores, answers to enclaves. What
+//! Absent for now: custom key stores. What
 //! a request asks of these is refused, never ignored.
 
 pub mod access;
@@ -23,6 +23,7 @@ pub mod limits;
 pub mod model;
 pub mod ops;
 mod quotas;
+mod recipient;
 mod rsa_pool;
 pub mod store;
 mod usage;
@@ -39,10 +40,13 @@ use crate::quotas::Quotas;
 use crate::rsa_pool::RsaPool;
 
 /// What the operator chooses.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Whether calls in a second are limited as AWS limits them.
     pub request_quotas: bool,
+    /// The certificate, in DER, that attestation documents must lead to;
+    /// `None` if none are believed.
+    pub nitro_root: Option<Arc<[u8]>>,
 }
 
 /// The service. What it knows is in the store; of its own it has only what
@@ -57,6 +61,8 @@ pub struct Kms {
     last_uses: Arc<LastUses>,
     /// How many calls there were in this second.
     quotas: Quotas,
+    /// What attestation documents must lead to.
+    nitro_root: Option<Arc<[u8]>>,
 }
 
 impl Kms {
@@ -70,6 +76,7 @@ impl Kms {
             } else {
                 Quotas::default()
             },
+            nitro_root: options.nitro_root,
         }
     }
 }
@@ -84,16 +91,20 @@ const REFUSED: &[gate::Refused] = &[
         "refused unless AWS_KMS or EXTERNAL: there are no custom key stores; EXTERNAL for ML_DSA_* and ML_KEM_*",
     ),
     ("CreateKey", "XksKeyId", "there are no external key stores"),
-    ("Decrypt", "Recipient", "attestation documents are not verified"),
+    (
+        "Decrypt",
+        "Recipient",
+        "refused unless --nitro-root names the root to trust",
+    ),
     (
         "DeriveSharedSecret",
         "Recipient",
-        "attestation documents are not verified",
+        "refused unless --nitro-root names the root to trust",
     ),
     (
         "GenerateDataKey",
         "Recipient",
-        "attestation documents are not verified",
+        "refused unless --nitro-root names the root to trust",
     ),
     (
         "GenerateDataKeyPair",
@@ -103,7 +114,7 @@ const REFUSED: &[gate::Refused] = &[
     (
         "GenerateDataKeyPair",
         "Recipient",
-        "attestation documents are not verified",
+        "refused unless --nitro-root names the root to trust",
     ),
     (
         "GenerateDataKeyPairWithoutPlaintext",
@@ -118,7 +129,7 @@ const REFUSED: &[gate::Refused] = &[
     (
         "GenerateRandom",
         "Recipient",
-        "attestation documents are not verified",
+        "refused unless --nitro-root names the root to trust",
     ),
     (
         "GetParametersForImport",

@@ -38,19 +38,10 @@ mod metadata;
 mod page;
 
 use gate::Cx;
-use kms_api::RecipientInfo;
 
 use crate::Kms;
 use crate::error::Error;
 use crate::model::Key;
-
-/// Refuses to answer to an enclave: attestation documents are not verified yet.
-fn refuse_recipient(recipient: Option<&RecipientInfo>) -> Result<(), Error> {
-    match recipient {
-        None => Ok(()),
-        Some(_) => Err(Error::Unsupported("Recipient")),
-    }
-}
 
 /// The answer of a request that has come this far, unless it was a rehearsal.
 fn unless_dry_run<T>(dry_run: Option<bool>, answer: T) -> Result<T, Error> {

@@ -10,7 +10,8 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::{Demand, KeyUsage};
-use crate::ops::{cipher, grant_token, refuse_recipient, used};
+use crate::ops::{cipher, grant_token, used};
+use crate::recipient::{self, Recipient};
 use crate::{Kms, access, store};
 
 /// Gives the secret that a key shares with the holder of the other half of a
@@ -27,13 +28,14 @@ pub async fn derive_shared_secret(
     input: DeriveSharedSecretInput,
 ) -> Result<DeriveSharedSecretOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
-    refuse_recipient(input.recipient.as_ref())?;
+    let recipient = Recipient::read(kms, cx, input.recipient)?;
     let algorithm = input.key_agreement_algorithm;
     let key = store::key_or_alias(cx, &input.key_id).await?;
     kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .with("kms:keyagreementalgorithm", Some(algorithm.as_str()))
+        .attested(recipient.as_ref())
         .permit()
         .await?;
     key.check(Demand::Use)?;
@@ -44,6 +46,7 @@ pub async fn derive_shared_secret(
         crypto::Error::BadKey(spec) => Error::PeerKey { spec: spec.as_str() },
         error => error.into(),
     })?;
+    let (shared_secret, for_recipient) = recipient::told(recipient.as_ref(), cx, secret.expose())?;
     used(
         kms,
         cx,
@@ -51,8 +54,8 @@ pub async fn derive_shared_secret(
         input.dry_run,
         DeriveSharedSecretOutput {
             key_id: Some(key.arn()),
-            shared_secret: Some(cipher::told(&secret)),
-            ciphertext_for_recipient: None,
+            shared_secret,
+            ciphertext_for_recipient: for_recipient,
             key_agreement_algorithm: Some(algorithm),
             key_origin: OriginType::parse(key.origin.as_str()),
         },

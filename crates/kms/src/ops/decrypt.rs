@@ -6,7 +6,8 @@ use kms_api::{DecryptInput, DecryptOutput, EncryptionAlgorithmSpec};
 use crate::error::Error;
 use crate::model::{Demand, EncryptionContext};
 use crate::ops::cipher::{self, Source};
-use crate::ops::{grant_token, refuse_recipient, used};
+use crate::ops::{grant_token, used};
+use crate::recipient::{self, Recipient};
 use crate::{Kms, access};
 
 /// Decrypts what `Encrypt`, a data key operation or, for RSA, anyone with the
@@ -18,7 +19,7 @@ use crate::{Kms, access};
 /// the ciphertext names another key than the request.
 pub async fn decrypt(kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
-    refuse_recipient(input.recipient.as_ref())?;
+    let recipient = Recipient::read(kms, cx, input.recipient)?;
     let asked = input
         .encryption_algorithm
         .unwrap_or(EncryptionAlgorithmSpec::SymmetricDefault);
@@ -31,7 +32,11 @@ pub async fn decrypt(kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptO
     let key = source.key(cx, input.key_id.as_deref(), asked, "keyId").await?;
     kms.quotas.take_for(cx, &key)?;
 
-    let key = access::key(cx, key).encryption(asked, &context).permit().await?;
+    let key = access::key(cx, key)
+        .encryption(asked, &context)
+        .attested(recipient.as_ref())
+        .permit()
+        .await?;
     key.check(Demand::Use)?;
     let algorithm = key.encrypts_with("Decrypt", asked)?;
 
@@ -40,6 +45,7 @@ pub async fn decrypt(kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptO
     };
     let opened = cipher::open(cx, &key, algorithm, &context, &ciphertext).await?;
     cipher::note(cx, "keyMaterialId", opened.material.as_ref());
+    let (plaintext, sealed) = recipient::told(recipient.as_ref(), cx, opened.plaintext.expose())?;
     used(
         kms,
         cx,
@@ -47,10 +53,10 @@ pub async fn decrypt(kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptO
         input.dry_run,
         DecryptOutput {
             key_id: Some(key.arn()),
-            plaintext: Some(cipher::told(&opened.plaintext)),
+            plaintext,
             encryption_algorithm: Some(asked),
-            ciphertext_for_recipient: None,
-            key_material_id: opened.material.map(String::from),
+            ciphertext_for_recipient: sealed,
+            key_material_id: opened.material.filter(|_| recipient.is_none()).map(String::from),
         },
     )
 }

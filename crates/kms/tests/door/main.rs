@@ -18,6 +18,7 @@ mod last_use;
 mod managed;
 mod multi_region;
 mod quotas;
+mod recipient;
 mod rotation;
 mod scale;
 mod states;

@@ -229,10 +229,19 @@ impl World {
 
     /// As [`World::new`], under AWS's request quotas.
     pub(crate) async fn with_quotas() -> World {
+        let options = kms::Options {
+            request_quotas: true,
+            ..kms::Options::default()
+        };
+        World::with(options).await
+    }
+
+    /// As [`World::new`], with what the operator chose.
+    pub(crate) async fn with(options: kms::Options) -> World {
         let directory = tempfile::tempdir().unwrap();
         let people = Arc::new(People::default());
         let root_key = Arc::new(RootKey::generate(&Random::system()));
-        let options = kms::Options { request_quotas: true };
+        people.recreate(Who::Bob, "AIDAQEAAAAAEXAMPLEBOB");
         World::begin(
             directory,
             people,
@@ -365,6 +374,11 @@ impl World {
     /// Creates a key as the root user, and gives its metadata.
     pub(crate) async fn key(&self, body: Value) -> Value {
         self.ok(Who::Root, "CreateKey", body).await["KeyMetadata"].clone()
+    }
+
+    /// What time it is here.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Moves the clock, and lets the jobs see it.
