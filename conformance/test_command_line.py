@@ -120,6 +120,27 @@ def test_a_policy_is_generated_from_the_record_and_does_what_it_says(palisade, i
     assert done.returncode == 1 and "palisade:GeneratePolicy" in done.stderr
 
 
+def test_usage_is_told_with_what_it_would_have_cost(palisade, iam, kms, tmp_path):
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.encrypt(KeyId=key, Plaintext=b"priced")
+    told = json.loads(palisade.palisade("usage", "kms", "--since", "1h", "--json").stdout)
+    encrypts = [row for row in told["calls"] if row["operation"] == "Encrypt" and row["principal"].endswith(":root")]
+    assert encrypts and encrypts[0]["class"] == "requests" and encrypts[0]["calls"] >= 1
+    assert {row["class"] for row in told["held"]} >= {"key"}
+    assert told["cost"]["currency"] == "USD" and told["cost"]["unpriced"] == []
+    human = palisade.palisade("usage", "kms", "--since", "1h").stdout
+    assert "at AWS's prices" in human and "together" in human
+    prices = tmp_path / "prices.toml"
+    prices.write_text('currency = "EUR"\nhours_per_month = 1\nfree_calls_per_month = 0\n[held]\nkey = 2\n[calls]\n')
+    dear = json.loads(palisade.palisade("usage", "kms", "--since", "1h", "--prices", str(prices), "--json").stdout)
+    assert dear["cost"]["currency"] == "EUR" and "requests" in dear["cost"]["unpriced"]
+    user = iam.create_user(UserName="curious")["User"]["UserName"]
+    made = iam.create_access_key(UserName=user)["AccessKey"]
+    credentials = {name: made[name] for name in ("AccessKeyId", "SecretAccessKey")}
+    done = palisade.palisade("usage", "kms", credentials=credentials, check=False)
+    assert done.returncode == 1 and "palisade:GetUsage" in done.stderr
+
+
 def test_coverage_lists_what_is_and_what_is_not(tmp_path):
     text = run("coverage", "kms", home=tmp_path).stdout
     assert "Encrypt" in text and "CreateGrant" in text

@@ -194,7 +194,7 @@ def test_at_the_end_of_its_window_a_key_is_gone_with_everything_it_had(timed):
     with refused("NotFoundException"):
         kms.cancel_key_deletion(KeyId=doomed["KeyId"])
     assert [key["KeyId"] for key in kms.list_keys()["Keys"]] == [kept["KeyId"]]
-    assert kms.list_aliases()["Aliases"] == []
+    assert not [alias for alias in kms.list_aliases()["Aliases"] if "TargetKeyId" in alias]
     kms.cancel_key_deletion(KeyId=kept["KeyId"])
     timed.advance(30 * DAY)
     assert kms.describe_key(KeyId=kept["KeyId"])["KeyMetadata"]["KeyState"] == "Disabled"

@@ -119,6 +119,17 @@ pub(crate) async fn create_keys(address: SocketAddr, count: u32) -> Result<()> {
     Ok(())
 }
 
+/// How long so many RSA_2048 data key pairs take, one after the other.
+pub(crate) async fn timed_pairs(address: SocketAddr, count: u32) -> Result<std::time::Duration> {
+    let key = ask(address, &root(), "CreateKey", &json!({})).await?;
+    let wish = json!({"KeyId": key["KeyMetadata"]["KeyId"], "KeyPairSpec": "RSA_2048"});
+    let started = std::time::Instant::now();
+    for _ in 0..count {
+        ask(address, &root(), "GenerateDataKeyPair", &wish).await?;
+    }
+    Ok(started.elapsed())
+}
+
 /// Runs futures side by side on this task.
 async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut open: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();

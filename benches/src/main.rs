@@ -44,6 +44,9 @@ struct Arguments {
     /// Also measures CreateKey at 100 and at this many keys.
     #[arg(long, value_name = "KEYS")]
     create_key: Option<u32>,
+    /// Also measures GenerateDataKeyPair of RSA_2048, cold and from the pool.
+    #[arg(long)]
+    data_key_pairs: bool,
 }
 
 /// When a record must be on the disk.
@@ -133,6 +136,9 @@ async fn run(arguments: Arguments, binaries: &Path) -> Result<()> {
     if let Some(keys) = arguments.create_key {
         create_key(&palisade, keys).await?;
     }
+    if arguments.data_key_pairs {
+        data_key_pairs(&palisade).await?;
+    }
     Ok(())
 }
 
@@ -197,6 +203,39 @@ async fn create_key(palisade: &Path, keys: u32) -> Result<()> {
     let ours = Server::palisade(palisade, data.path(), calls::CREDENTIAL, false)?;
     calls::create_keys(ours.address, keys).await?;
     row(keys, timed_create_keys(&ours, SAMPLE * SAMPLES).await?);
+    Ok(())
+}
+
+/// Pairs of RSA_2048 a second, one after the other: the first of a server, for
+/// which one is made, and those that lie ready once it has been idle.
+#[expect(clippy::print_stdout, reason = "the benchmark prints its table")]
+async fn data_key_pairs(palisade: &Path) -> Result<()> {
+    const COLD: u32 = 8;
+    /// Fewer than the pool holds.
+    const READY: u32 = 48;
+    const IDLE: Duration = Duration::from_secs(1);
+    let mut cold = Duration::ZERO;
+    for _ in 0..COLD {
+        let data = tempfile::tempdir()?;
+        let ours = Server::palisade(palisade, data.path(), calls::CREDENTIAL, false)?;
+        cold += calls::timed_pairs(ours.address, 1).await?;
+    }
+    let data = tempfile::tempdir()?;
+    let ours = Server::palisade(palisade, data.path(), calls::CREDENTIAL, false)?;
+    calls::timed_pairs(ours.address, 1).await?;
+    // The pool is full once the server has nothing more to do.
+    loop {
+        let before = ours.processor_time()?;
+        tokio::time::sleep(IDLE).await;
+        if ours.processor_time()?.saturating_sub(before) < IDLE / 10 {
+            break;
+        }
+    }
+    let ready = calls::timed_pairs(ours.address, READY).await?;
+    let cold = f64::from(COLD) / cold.as_secs_f64();
+    let ready = f64::from(READY) / ready.as_secs_f64();
+    println!("| RSA_2048 pairs a second, cold | from the pool | ratio |\n|---|---|---|");
+    println!("| {cold:.1} | {ready:.1} | {:.0} |", ready / cold);
     Ok(())
 }
 

@@ -46,6 +46,15 @@ fn vouched() {
     });
     write("jwt", "keys.json", key_set(&[&key]).as_bytes());
     write("jwt", "good", key.token(&claims).as_bytes());
+    let nitro = testkit::nitro::Nitro::new();
+    let says = testkit::nitro::Says {
+        at: ground::Timestamp(1_767_323_045_000),
+        image: [0xab; 48],
+        public_key: Some(b"a key"),
+        registers: "pcrs",
+    };
+    write("attestation", "root.der", nitro.root());
+    write("attestation", "good", &nitro.document(&says));
     let provider = SamlProvider::new("https://idp.example.com/saml");
     let response = Response::new(ground::Timestamp(1_767_323_045_000))
         .with(

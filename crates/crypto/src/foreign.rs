@@ -1,14 +1,18 @@
 //! Digests and signatures whose algorithms others chose: those of XML
-//! documents, and the names that AWS makes with SHA-1.
+//! documents, the certificates of those who signed, and the names that AWS makes with SHA-1.
 //!
 //! Absent by design: signatures over SHA-1 and RSA keys below 2,048 bits,
 //! which prove nothing any more.
+
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
 };
+use ground::Timestamp;
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 /// Bytes in a SHA-1 digest.
 pub const SHA1_BYTES: usize = 20;
@@ -60,6 +64,42 @@ impl Signature {
         let key = UnparsedPublicKey::new(algorithm, public_key);
         key.verify(message, signature).is_ok()
     }
+}
+
+/// Whether a certificate leads, through others, to a root that is trusted, and
+/// all of them are valid at `now`. All are in DER; the signatures on the way
+/// are of ECDSA on P-384 or P-256, or of Ed25519.
+pub fn is_chained(certificate: &[u8], through: &[&[u8]], root: &[u8], now: Timestamp) -> bool {
+    let root = CertificateDer::from_slice(root);
+    let Ok(anchor) = webpki::anchor_from_trusted_cert(&root) else {
+        return false;
+    };
+    let certificate = CertificateDer::from_slice(certificate);
+    let Ok(end) = webpki::EndEntityCert::try_from(&certificate) else {
+        return false;
+    };
+    let through: Vec<CertificateDer<'_>> = through
+        .iter()
+        .map(|der| CertificateDer::from_slice(der))
+        .collect();
+    let Ok(seconds) = u64::try_from(now.seconds()) else {
+        return false;
+    };
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let algorithms = [
+        webpki::aws_lc_rs::ECDSA_P384_SHA384,
+        webpki::aws_lc_rs::ECDSA_P256_SHA256,
+        webpki::aws_lc_rs::ED25519,
+    ];
+    // Certificates of signers say nothing of extended usage; none that do say otherwise are taken.
+    let usage = webpki::KeyUsage::client_auth();
+    end.verify_for_usage(&algorithms, &[anchor], &through, now, usage, None, None)
+        .is_ok()
+}
+
+/// Whether the bytes are a certificate that can be trusted as a root.
+pub fn is_root(der: &[u8]) -> bool {
+    webpki::anchor_from_trusted_cert(&CertificateDer::from_slice(der)).is_ok()
 }
 
 /// The SHA-1 digest of the parts, one after the other, for names that AWS

@@ -11,6 +11,7 @@
 //! | [`hash`], [`random`], [`kdf`], [`aead`] | the primitives |
 //! | [`key`] | backing keys of KMS: generate, sign, verify, encrypt, decrypt, MAC |
 //! | [`blob`] | the envelope that `kms:Encrypt` answers |
+//! | [`enveloped`] | data sealed to somebody's RSA key |
 //! | [`hierarchy`] | root key, domain keys, sealed rows |
 //! | [`slot`] | the ways to open a root key, and first set-up |
 //! | [`password`], [`totp`] | what people prove themselves by: passwords, one-time codes |
@@ -22,6 +23,7 @@
 
 pub mod aead;
 pub mod blob;
+pub mod enveloped;
 pub mod error;
 pub mod foreign;
 pub mod hash;

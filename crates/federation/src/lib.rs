@@ -1,6 +1,7 @@
 //! What foreign identity providers vouch for, read and proven: OpenID Connect
-//! tokens ([`jwt`]), SAML responses and metadata ([`saml`]); and the
-//! certificates of people ([`certificate`]).
+//! tokens ([`jwt`]), SAML responses and metadata ([`saml`]), what Nitro
+//! hypervisors vouch for ([`attestation`]); and the certificates of people
+//! ([`certificate`]).
 //!
 //! Invariants:
 //! - nothing a stranger says is given out before its signature has been
@@ -11,6 +12,7 @@
 //! Absent by design: sockets, clocks, accounts and roles. Who fetches keys,
 //! says what time it is and knows which provider is trusted calls from above.
 
+pub mod attestation;
 pub mod certificate;
 pub mod jwt;
 pub mod limits;

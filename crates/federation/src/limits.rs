@@ -1,5 +1,7 @@
 //! Every bound of this crate, each with its source.
 
+use std::time::Duration;
+
 /// Characters of a token (STS API Reference, `WebIdentityToken`).
 pub const TOKEN_CHARACTERS_MAX: usize = 20_000;
 /// Bytes of a set of keys. Ours: a hundred keys of each kind, which AWS takes,
@@ -21,3 +23,21 @@ pub const ATTRIBUTES_MAX: usize = 64;
 pub const DOCUMENT_DEPTH_MAX: usize = 64;
 /// Certificates taken from metadata. Ours.
 pub const CERTIFICATES_MAX: usize = 10;
+
+/// Bytes of an attestation document.
+/// Source: KMS API Reference, `AttestationDocumentType`.
+pub const ATTESTATION_BYTES_MAX: usize = 262_144;
+/// Members of its map. Source: AWS Nitro Enclaves User Guide, "Verifying the
+/// root of trust": it names nine.
+pub const ATTESTATION_MEMBERS_MAX: u64 = 16;
+/// Registers. Same source.
+pub const ATTESTATION_PCRS_MAX: u64 = 32;
+/// Certificates between signer and root, with the root. Ours; Nitro has four.
+pub const ATTESTATION_CERTIFICATES_MAX: u64 = 8;
+/// Bytes of the public key. Same source as the members.
+pub const ATTESTATION_KEY_BYTES_MAX: usize = 1_024;
+/// How old a document may be. Ours: AWS publishes no figure; clients make one
+/// for each call.
+pub const ATTESTATION_MAX_AGE: Duration = Duration::from_secs(300);
+/// How far the clock of who made it may be ahead. Ours.
+pub const ATTESTATION_CLOCK_SKEW: Duration = Duration::from_secs(60);

@@ -33,6 +33,8 @@ pub(crate) struct Asked {
     pub(crate) keys: Context<'static>,
     /// Whether a refusal must not tell that the resource exists.
     pub(crate) hidden: bool,
+    /// Whether resource control policies pass it over.
+    pub(crate) beyond_resource_control: bool,
 }
 
 impl<T> Access<T> {
@@ -50,6 +52,7 @@ impl<T> Access<T> {
                 grants: Vec::new(),
                 keys: Context::new(),
                 hidden: false,
+                beyond_resource_control: false,
             }),
         }
     }
@@ -112,6 +115,16 @@ impl<T> Access<T> {
     #[must_use]
     pub fn hiding_existence(self) -> Access<T> {
         self.with(|asked| asked.hidden = true)
+    }
+
+    /// Of a resource that AWS keeps for the account: resource control policies
+    /// do not bear on it.
+    ///
+    /// Source: Organizations User Guide, "Resource control policies (RCPs)",
+    /// of AWS managed KMS keys.
+    #[must_use]
+    pub fn beyond_resource_control(self) -> Access<T> {
+        self.with(|asked| asked.beyond_resource_control = true)
     }
 
     pub(crate) fn touched(&self, caller_account: AccountId) -> Option<Touched> {

@@ -58,6 +58,11 @@ pub(crate) fn shared_event_id(event_id: &str) -> String {
     derived(event_id, b"shared")
 }
 
+/// The id of the copy that `owner` gets of a call.
+pub(crate) fn event_id_of_owner(event_id: &str, owner: AccountId) -> String {
+    derived(event_id, owner.digits().as_bytes())
+}
+
 /// The records of a call whose caller's is `own`.
 pub(crate) fn of(
     own: &Record<'_>,
@@ -77,7 +82,7 @@ pub(crate) fn of(
 }
 
 fn of_owner(own: &Record<'_>, identity: &str, owner: AccountId, weighed: &[Weighed]) -> (String, String) {
-    let event_id = derived(own.event_id, owner.digits().as_bytes());
+    let event_id = event_id_of_owner(own.event_id, owner);
     let resources: Vec<Touched> = own
         .resources
         .iter()

@@ -118,7 +118,7 @@ impl Cx {
         self.shared_caller()
     }
 
-    fn shared_caller(&self) -> &Arc<Caller> {
+    pub(crate) fn shared_caller(&self) -> &Arc<Caller> {
         self.proven.get().unwrap_or(&self.caller)
     }
 
@@ -172,6 +172,16 @@ impl Cx {
         let host: http::uri::Authority = host.parse().ok()?;
         let scheme = if self.peer.tls.is_some() { "https" } else { "http" };
         Some(format!("{scheme}://{host}"))
+    }
+
+    /// The `eventID` of this call's record in the trail of `account`: the
+    /// caller's, or that of another owner whose policies were asked.
+    pub fn event_id(&self, account: AccountId) -> Cow<'_, str> {
+        if account == self.account() {
+            Cow::Borrowed(&self.event_id)
+        } else {
+            Cow::Owned(copies::event_id_of_owner(&self.event_id, account))
+        }
     }
 
     /// The operation being run.

@@ -59,7 +59,9 @@ impl Question {
         let (callers, owners) = &self.standing;
         Policies {
             service_control: callers.service_control.as_deref(),
-            resource_control: owners.resource_control_of(self.action()),
+            resource_control: owners
+                .resource_control_of(self.action())
+                .filter(|_| !self.asked.beyond_resource_control),
             ..self
                 .policies
                 .weighed_for(&self.caller, self.asked.policy.as_ref(), grants)

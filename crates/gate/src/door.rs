@@ -116,8 +116,9 @@ pub struct Door {
     told_full: AtomicBool,
 }
 
-/// A route's row and its counters.
+/// A route's service, row and counters.
 struct Route<'a> {
+    service: &'a Service,
     row: &'a Row,
     metrics: &'a CallMetrics,
 }
@@ -187,12 +188,14 @@ impl Door {
         &self.parts.journal
     }
 
-    /// Flushes the journal and removes what is settled. The store is the roof's to close.
+    /// Lets each job write down what this node alone knows, flushes the journal
+    /// and removes what is settled. The store is the roof's to close.
     ///
     /// # Errors
     ///
     /// [`OpenError`] if the journal cannot be flushed; nothing acknowledged is lost by that.
-    pub async fn close(&self) -> Result<(), OpenError> {
+    pub async fn close(self: &Arc<Self>) -> Result<(), OpenError> {
+        self.run_last_jobs().await;
         let synced = self.parts.journal.sync().await?;
         self.intents.sweep(&self.parts.store, synced).await?;
         self.node.leave(&self.parts.store).await?;
@@ -211,10 +214,18 @@ impl Door {
         services.any(|service| std::ptr::eq(service.shape, shape) && service.encodes_refusals)
     }
 
+    /// Whether its service lets a call run at all.
+    pub(crate) fn admits(&self, cx: &Cx) -> Result<(), Fault> {
+        self.route(cx.operation())
+            .map_or(Ok(()), |route| route.service.admit(cx))
+    }
+
     fn route(&self, operation: &'static OperationShape) -> Option<Route<'_>> {
         let (service, row, metrics) = self.rows.get(&key_of(operation))?;
+        let service = &self.parts.services[*service];
         Some(Route {
-            row: &self.parts.services[*service].rows[*row],
+            service,
+            row: &service.rows[*row],
             metrics,
         })
     }
@@ -357,6 +368,14 @@ impl Door {
                 let fault = unimplemented(operation);
                 return self.finish(&cx, Err(fault)).await;
             };
+            // One call is one call, however often it runs.
+            if rerun == 0
+                && let Err(fault) = route.service.admit(&cx)
+            {
+                let answer = self.finish(&cx, Err(fault)).await;
+                route.metrics.count(Ending::Client, started.elapsed());
+                return answer;
+            }
             let run = route.row.handler.invoke(&cx, head, body);
             let outcome = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
                 Ok(outcome) => outcome,

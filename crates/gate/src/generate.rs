@@ -189,7 +189,7 @@ async fn generated(cx: &Cx, door: &Arc<Door>, peer: &Arc<Peer>, body: &[u8]) -> 
 }
 
 /// A moment, or one so long before now.
-fn moment(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
+pub(crate) fn moment(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
     let ago = || {
         let unit = text.chars().last()?;
         let seconds: i64 = match unit {

@@ -62,6 +62,7 @@ impl Job {
 pub struct JobCx {
     door: Arc<Door>,
     now: Timestamp,
+    is_last: bool,
 }
 
 /// What a service did by itself, for the record (CloudTrail, `AwsServiceEvent`).
@@ -84,6 +85,12 @@ impl JobCx {
     /// When the job was started.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Whether the door is closing and nobody will run the job again: what only
+    /// this node's memory has is to be written down now.
+    pub fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// The store, all accounts of it.
@@ -191,6 +198,22 @@ impl Door {
         JobCx {
             door: Arc::clone(self),
             now: self.parts.clock.now(),
+            is_last: false,
+        }
+    }
+
+    /// Runs the jobs about what this node alone knows, for the last time. What
+    /// fails is lost, and logged.
+    pub(crate) async fn run_last_jobs(self: &Arc<Self>) {
+        let cx = JobCx {
+            is_last: true,
+            ..self.set_up()
+        };
+        let jobs = self.parts.services.iter().flat_map(|service| &service.jobs);
+        for job in jobs.filter(|job| job.of_each_node) {
+            if let Err(error) = (job.run)(&cx).await {
+                tracing::warn!(job = job.name, error, "the last run of a job failed");
+            }
         }
     }
 

@@ -47,6 +47,7 @@ mod table;
 mod tell;
 mod tls;
 mod token_issuer;
+mod usage;
 mod what_if;
 mod within;
 
@@ -69,3 +70,4 @@ pub use record::Touched;
 pub use table::{Describe, Describing, Handler, Refused, Service, Table};
 pub use tls::{Identity, Tls, TlsError};
 pub use token_issuer::PATH as TOKEN_ISSUER_PATH;
+pub use usage::{Called, Counted, Held, Holding, Meter};

@@ -64,6 +64,10 @@ pub(crate) const WHY_JOURNAL_BYTES_MAX: u64 = 256 << 20;
 /// millions of calls, gone through in a few seconds.
 pub(crate) const GENERATE_JOURNAL_BYTES_MAX: u64 = 4 << 30;
 
+/// Different kinds of calls that one question of usage tells apart. Ours: some
+/// megabytes.
+pub(crate) const USAGE_ROWS_MAX: usize = 10_000;
+
 /// Records gone through before other work gets its turn.
 pub(crate) const RECORDS_PER_TURN: usize = 256;
 

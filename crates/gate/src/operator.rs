@@ -8,7 +8,8 @@
 //! /_palisade/why/ID` always wants one that may do `palisade:Explain` on the
 //! decision: the root user of its account may. `POST /_palisade/why` asks what
 //! would be decided ([`crate::what_if`]), `POST /_palisade/generate` for the
-//! smallest policy that covers what a principal did ([`crate::generate`]), and
+//! smallest policy that covers what a principal did ([`crate::generate`]), `POST
+//! /_palisade/usage` what an account used ([`crate::usage`]), and
 //! `POST /_palisade/kms/batch` makes many calls at once ([`crate::batch`]).
 
 use std::sync::Arc;
@@ -28,8 +29,7 @@ use crate::cx::Cx;
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
 use crate::generate;
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
-use crate::token_issuer;
-use crate::what_if;
+use crate::{token_issuer, usage, what_if};
 
 /// The action that `why` needs.
 pub(crate) const EXPLAIN: &str = "palisade:Explain";
@@ -121,6 +121,7 @@ pub(crate) async fn answer(
         }
         (&Method::POST, "/_palisade/why") => what_if::answer(door, head, body, peer, request_id).await,
         (&Method::POST, "/_palisade/generate") => generate::answer(door, head, body, peer, request_id).await,
+        (&Method::POST, "/_palisade/usage") => usage::answer(door, head, body, peer, request_id).await,
         (&Method::GET, path) if path.starts_with("/_palisade/why/") => {
             let wanted = &path["/_palisade/why/".len()..];
             why(door, head, body, peer, request_id, wanted).await

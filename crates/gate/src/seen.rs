@@ -64,13 +64,41 @@ pub(crate) struct Seen {
 /// server's if the journal cannot be read.
 pub(crate) async fn by(door: &Door, principal: &Arn, window: &Window) -> Result<Seen, Fault> {
     let arn = principal.to_string();
+    let mut seen = Seen::default();
+    let complete = each(door, window, arn.as_bytes(), |record, time| {
+        if is_by(&record, &arn) {
+            seen.add(door, &record, time);
+        }
+        if seen.calls.len() > DEEDS_MAX {
+            return Err(bad(format!(
+                "{arn} did more than {DEEDS_MAX} different things in this time; shorten it with --since and --until"
+            )));
+        }
+        Ok(())
+    })
+    .await?;
+    seen.complete = complete;
+    Ok(seen)
+}
+
+/// Reads the records of `window` that contain `wanted`, the newest first, and
+/// tells whether the whole window was searched.
+///
+/// # Errors
+///
+/// Those of `read`; a server's fault if the journal cannot be read.
+pub(crate) async fn each(
+    door: &Door,
+    window: &Window,
+    wanted: &[u8],
+    mut read: impl FnMut(Json, Timestamp) -> Result<(), Fault>,
+) -> Result<bool, Fault> {
     let unreadable = |error: &dyn std::fmt::Display| Fault::server("InternalFailure", error);
     let entries = door
         .parts
         .journal
         .newest_first(GENERATE_JOURNAL_BYTES_MAX)
         .map_err(|error| unreadable(&error))?;
-    let mut seen = Seen::default();
     let mut oldest = 0;
     for (number, entry) in entries.enumerate() {
         if number % RECORDS_PER_TURN == RECORDS_PER_TURN - 1 {
@@ -82,28 +110,19 @@ pub(crate) async fn by(door: &Door, principal: &Arn, window: &Window) -> Result<
             continue;
         };
         if time.seconds() + DISORDER_SECONDS < window.since.seconds() {
-            seen.complete = true;
-            break;
+            return Ok(true);
         }
-        if time < window.since || window.until < time || !contains(&entry.record, arn.as_bytes()) {
+        if time < window.since || window.until < time || !contains(&entry.record, wanted) {
             continue;
         }
         // What is not JSON was not written by us, and `verify` tells of it.
         let Ok(record) = serde_json::from_slice::<Json>(&entry.record) else {
             continue;
         };
-        if is_by(&record, &arn) {
-            seen.add(door, &record, time);
-        }
-        if seen.calls.len() > DEEDS_MAX {
-            return Err(bad(format!(
-                "{arn} did more than {DEEDS_MAX} different things in this time; shorten it with --since and --until"
-            )));
-        }
+        read(record, time)?;
     }
     // The journal's first record is its first.
-    seen.complete |= oldest <= 1;
-    Ok(seen)
+    Ok(oldest <= 1)
 }
 
 /// When the call of a record began. The first member of this name is the

@@ -18,6 +18,7 @@ use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::jobs::Job;
 use crate::record;
+use crate::usage::Meter;
 
 /// An `async fn(&Service, &Cx, Input) -> Result<Output, Error>`.
 ///
@@ -64,6 +65,8 @@ pub struct Table<S> {
     jobs: Vec<Job>,
     describe: Option<Describe>,
     encodes_refusals: bool,
+    admit: Option<Admit>,
+    meter: Option<Meter>,
     refused: &'static [Refused],
 }
 
@@ -77,6 +80,8 @@ impl<S: Send + Sync + 'static> Table<S> {
             jobs: Vec::new(),
             describe: None,
             encodes_refusals: false,
+            admit: None,
+            meter: None,
             refused: &[],
         }
     }
@@ -138,6 +143,26 @@ impl<S: Send + Sync + 'static> Table<S> {
         }
     }
 
+    /// Asks before each call whether it may run at all, such as by how many
+    /// there were lately. What the program itself calls is not asked for.
+    #[must_use]
+    pub fn admits(self, admit: fn(&S, &Cx) -> Result<(), Fault>) -> Table<S> {
+        let state = Arc::clone(&self.state);
+        Table {
+            admit: Some(Box::new(move |cx| admit(&state, cx))),
+            ..self
+        }
+    }
+
+    /// Says how the service meters itself, for `palisade usage`.
+    #[must_use]
+    pub fn meters(self, meter: Meter) -> Table<S> {
+        Table {
+            meter: Some(meter),
+            ..self
+        }
+    }
+
     /// Lists the input members that handlers refuse, for `COVERAGE.md`.
     #[must_use]
     pub fn refuses(self, refused: &'static [Refused]) -> Table<S> {
@@ -152,6 +177,8 @@ impl<S: Send + Sync + 'static> Table<S> {
             jobs: self.jobs,
             describe: self.describe,
             encodes_refusals: self.encodes_refusals,
+            admit: self.admit,
+            meter: self.meter,
             refused: self.refused,
         }
     }
@@ -164,10 +191,20 @@ pub struct Service {
     pub(crate) jobs: Vec<Job>,
     pub(crate) describe: Option<Describe>,
     pub(crate) encodes_refusals: bool,
+    admit: Option<Admit>,
+    pub(crate) meter: Option<Meter>,
     refused: &'static [Refused],
 }
 
+/// Whether a call may run at all.
+type Admit = Box<dyn Fn(&Cx) -> Result<(), Fault> + Send + Sync>;
+
 impl Service {
+    /// Whether a call may run now.
+    pub(crate) fn admit(&self, cx: &Cx) -> Result<(), Fault> {
+        self.admit.as_ref().map_or(Ok(()), |admit| admit(cx))
+    }
+
     /// Its API.
     pub fn shape(&self) -> &'static ServiceShape {
         self.shape

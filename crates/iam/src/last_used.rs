@@ -7,6 +7,8 @@
 //!
 //! Invariant: a later use is never replaced by an earlier one.
 //!
+//! A node that is stopped writes down what it has noted.
+//!
 //! Absent by design: certainty. A node that is killed forgets the uses of its
 //! last minute, as AWS's own figures may lag; the journal has every call.
 
@@ -130,13 +132,13 @@ impl LastUses {
     }
 
     /// What is to be written now: all that is noted, once in
-    /// [`LAST_USED_FLUSHED_AFTER`].
-    fn due(&self, now: Timestamp) -> Due {
+    /// [`LAST_USED_FLUSHED_AFTER`], and when nobody will ask again.
+    fn due(&self, now: Timestamp, is_last: bool) -> Due {
         let mut noted = self.lock();
         let is_due = noted
             .flushed
             .is_none_or(|flushed| now >= flushed.after(LAST_USED_FLUSHED_AFTER) || now < flushed);
-        if !is_due {
+        if !is_due && !is_last {
             return Due::default();
         }
         noted.flushed = Some(now);
@@ -147,8 +149,8 @@ impl LastUses {
     }
 
     /// Writes down what is due. What cannot be written is noted again.
-    async fn flush(&self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
-        let due = self.due(now);
+    async fn flush(&self, store: &Store, now: Timestamp, is_last: bool) -> Result<(), StoreError> {
+        let due = self.due(now, is_last);
         let mut failed = None;
         for (account, accesses) in by_account(due.accesses) {
             for accesses in accesses.chunks(LAST_USES_PER_COMMIT_MAX) {
@@ -244,7 +246,7 @@ pub(crate) fn flushing(uses: Arc<LastUses>) -> Job {
     Job::new("iam/write-last-uses", move |cx| {
         let uses = Arc::clone(&uses);
         Box::pin(async move {
-            let flushed: Result<(), StoreError> = uses.flush(cx.store(), cx.now()).await;
+            let flushed: Result<(), StoreError> = uses.flush(cx.store(), cx.now(), cx.is_last()).await;
             flushed.map_err(|error| -> JobError { error.into() })
         })
     })
@@ -295,7 +297,9 @@ mod tests {
         noted(&uses, "AKIA1", 100);
         for flush in [false, true] {
             if flush {
-                uses.flush(&store, Timestamp::from_seconds(1_000)).await.unwrap();
+                uses.flush(&store, Timestamp::from_seconds(1_000), false)
+                    .await
+                    .unwrap();
                 assert!(uses.lock().uses.is_empty());
             }
             let view = store.view(Scope::regionless(account()));
@@ -312,8 +316,13 @@ mod tests {
         noted(&one, "AKIA1", 200);
         noted(&one, "AKIA1", 150);
         noted(&other, "AKIA1", 100);
-        one.flush(&store, Timestamp::from_seconds(1_000)).await.unwrap();
-        other.flush(&store, Timestamp::from_seconds(1_000)).await.unwrap();
+        one.flush(&store, Timestamp::from_seconds(1_000), false)
+            .await
+            .unwrap();
+        other
+            .flush(&store, Timestamp::from_seconds(1_000), false)
+            .await
+            .unwrap();
         let view = store.view(Scope::regionless(account()));
         let told = other.last_use(&rows_of(&view, account()), "AKIA1").await.unwrap();
         assert_eq!(told, Some(at(200)));
@@ -324,7 +333,9 @@ mod tests {
         let store = with_keys(&["AKIA1"]).await;
         let uses = LastUses::default();
         noted(&uses, "AKIA9", 100);
-        uses.flush(&store, Timestamp::from_seconds(1_000)).await.unwrap();
+        uses.flush(&store, Timestamp::from_seconds(1_000), false)
+            .await
+            .unwrap();
         let view = store.view(Scope::regionless(account()));
         assert_eq!(
             uses.last_use(&rows_of(&view, account()), "AKIA9").await.unwrap(),
@@ -362,7 +373,9 @@ mod tests {
         wanted.note("kms:Encrypt", &access(100));
         for flush in [false, true] {
             if flush {
-                uses.flush(&store, Timestamp::from_seconds(1_000)).await.unwrap();
+                uses.flush(&store, Timestamp::from_seconds(1_000), false)
+                    .await
+                    .unwrap();
                 assert!(uses.lock().accesses.is_empty());
             }
             let view = store.view(Scope::regionless(account()));
@@ -380,11 +393,14 @@ mod tests {
         let uses = LastUses::default();
         let minute = LAST_USED_FLUSHED_AFTER.as_secs().cast_signed();
         noted(&uses, "AKIA1", 1);
-        let due = |seconds| uses.due(Timestamp::from_seconds(seconds)).uses;
+        let due = |seconds| uses.due(Timestamp::from_seconds(seconds), false).uses;
         assert_eq!(due(1_000).len(), 1);
         noted(&uses, "AKIA1", 2);
         assert!(due(999 + minute).is_empty());
         assert_eq!(due(1_000 + minute).len(), 1);
+        noted(&uses, "AKIA1", 3);
+        let last = uses.due(Timestamp::from_seconds(1_001 + minute), true);
+        assert_eq!(last.uses.len(), 1, "a node that is stopped leaves nothing behind");
         for number in 0..LAST_USES_NOTED_MAX + 1 {
             noted(&uses, &number.to_string(), 3);
         }

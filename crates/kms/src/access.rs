@@ -14,10 +14,14 @@ use ground::{AccountId, Arn};
 use kms_api::{EncryptionAlgorithmSpec, GrantOperation, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
 use policy::{Attached, Context, ResourcePolicyKind, Value};
 
+use crate::Kms;
 use crate::error::Error;
 use crate::model::grant::Wish;
-use crate::model::{AliasName, EncryptionContext, GrantId, Key, KeyPolicy, Origin, Purpose, Tags, Terms};
+use crate::model::{
+    AliasName, EncryptionContext, GrantId, Key, KeyPolicy, Manager, Origin, Purpose, Tags, Terms,
+};
 use crate::ops::grants::NamedParty;
+use crate::recipient::Recipient;
 use crate::store::{self, grants};
 
 /// The type under which the record lists a key.
@@ -76,6 +80,9 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     let foreign = sought.owner != cx.account();
     let mut access = Access::to((), Arc::clone(&sought.arn));
     if let Some((key, policy)) = &sought.found {
+        if key.manager == Manager::Aws {
+            access = access.beyond_resource_control();
+        }
         access = access
             .with_facts(facts(key))
             .with_policy(Arc::clone(policy), ResourcePolicyKind::KmsKey);
@@ -102,6 +109,20 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
         making: None,
         sought,
     }
+}
+
+/// As [`key`], of what is not to be done to a key that was used lately: with
+/// the whole days since it was.
+///
+/// # Errors
+///
+/// Whatever the store reports.
+pub(crate) async fn unused_for<'a>(kms: &Kms, cx: &'a Cx, sought: Sought) -> Result<Ask<'a>, Error> {
+    let days = match &sought.found {
+        Some((key, _)) => Some(kms.last_uses.of(cx, key).await?.trailing_days(cx.now())),
+        None => None,
+    };
+    Ok(key(cx, sought).with("kms:trailingdayswithoutkeyusage", days))
 }
 
 impl<'a> Ask<'a> {
@@ -180,6 +201,15 @@ impl<'a> Ask<'a> {
         Ask {
             access,
             making: Some(terms),
+            ..self
+        }
+    }
+
+    /// For somebody whom an attestation document vouches for.
+    #[must_use]
+    pub(crate) fn attested(self, recipient: Option<&Recipient>) -> Self {
+        Ask {
+            access: attested(self.access, recipient),
             ..self
         }
     }
@@ -364,6 +394,14 @@ fn hidden(cx: &Cx, action: Option<&str>, sought: &Sought) -> Error {
 /// Asks for permission over what has no ARN: to list, to make random bytes.
 pub fn account<T>(resource: T) -> Access<T> {
     Access::to(resource, "*")
+}
+
+/// With what was measured of whom the answer is for.
+pub(crate) fn attested<T>(mut access: Access<T>, recipient: Option<&Recipient>) -> Access<T> {
+    for (name, value) in recipient.map(Recipient::conditions).into_iter().flatten() {
+        access = access.key(name, Some(value));
+    }
+    access
 }
 
 /// Asks for permission to create, move or delete an alias. Aliases have no

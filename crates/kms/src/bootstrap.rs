@@ -17,7 +17,9 @@ use crate::access::KEY_TYPE;
 use crate::error::Error;
 use crate::limits::DESCRIPTION_LENGTH_MAX;
 use crate::model::derived::Derived;
-use crate::model::{Key, KeyId, KeyPolicy, KeyState, KeyUsage, Material, MaterialId, Origin, Purpose, Tags};
+use crate::model::{
+    Key, KeyId, KeyPolicy, KeyState, KeyUsage, Manager, Material, MaterialId, Origin, Purpose, Tags,
+};
 use crate::store::{KEYS, MATERIAL_PURPOSE, insert_chosen_key};
 
 /// A key as the operator wants it.
@@ -138,6 +140,7 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         description: wanted.description.to_owned(),
         state: KeyState::Enabled,
         policy: KeyPolicy::delegating_to(wanted.account),
+        manager: Manager::Customer,
         tags: Tags::default(),
         aliases: BTreeSet::new(),
         granted: false,

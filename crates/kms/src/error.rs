@@ -3,6 +3,7 @@
 //! Messages are AWS's own words where those are known, since some clients read
 //! them: hence capitals and full stops.
 
+use federation::attestation::AttestationError;
 use gate::{AuthorizeError, Fault};
 use policy::Malformed;
 use store::StoreError;
@@ -88,6 +89,9 @@ pub enum Error {
         /// As given.
         days: i32,
     },
+    /// An attestation document that proves nothing.
+    #[error(transparent)]
+    Attestation(#[from] AttestationError),
     /// Both the key spec and its deprecated twin were given.
     #[error(
         "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated."
@@ -362,6 +366,9 @@ pub enum Error {
         /// How many there would be.
         tags: usize,
     },
+    /// More calls in this second than the quota.
+    #[error("You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.")]
+    Throttled,
     /// Something AWS offers and we do not yet.
     #[error("{0} is not supported")]
     Unsupported(&'static str),
@@ -376,6 +383,9 @@ pub enum Error {
     /// A policy names an account or a unique id that does not exist.
     #[error("Policy contains a statement with one or more invalid principals.")]
     UnknownPrincipal,
+    /// The key of an attestation document is of another kind.
+    #[error("the public key of the attestation document is no RSA key of 2048, 3072 or 4096 bits")]
+    RecipientKey,
     /// The spec cannot do what the usage says.
     #[error("KeyUsage {usage} is not compatible with KeySpec {spec}")]
     UsageForSpec {
@@ -481,6 +491,7 @@ impl From<&Error> for Fault {
             Error::LockedOut | Error::MalformedPolicy(_) | Error::UnknownPrincipal => {
                 Fault::client("MalformedPolicyDocumentException", error)
             }
+            Error::Throttled => Fault::client("ThrottlingException", error),
             Error::CannotRotate { .. }
             | Error::NotImported { .. }
             | Error::NotPrimary { .. }
@@ -493,6 +504,7 @@ impl From<&Error> for Fault {
             Error::AliasCharacters(_)
             | Error::AliasFamily { .. }
             | Error::AliasPrefix
+            | Error::Attestation(_)
             | Error::BadMaterialId
             | Error::BadPeriod { .. }
             | Error::BadWindow { .. }
@@ -511,6 +523,7 @@ impl From<&Error> for Fault {
             | Error::PeerKey { .. }
             | Error::PlaintextLength { .. }
             | Error::PolicyName(_)
+            | Error::RecipientKey
             | Error::ReplicaRegion { .. }
             | Error::UsageForSpec { .. }
             | Error::UsageMissing => Fault::client("ValidationException", error),

@@ -10,6 +10,7 @@ use ground::Region;
 use store::{Prefix, Scope, StoreError, Table};
 
 use crate::access::KEY_TYPE;
+use crate::announce::{Happened, announce};
 use crate::limits::KEYS_PER_RUN_MAX;
 use crate::model::generation::RotationKind;
 use crate::model::{Key, Material, MaterialId};
@@ -114,6 +115,12 @@ async fn rotate_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
                 rotate(&mut after)?;
                 keep_material(tx, &now);
                 replace_key(tx, &now, &after);
+                let rotated = Happened::Rotated {
+                    kind: RotationKind::Automatic,
+                    previous: &now.material,
+                    current: &id,
+                };
+                announce(tx, cx.random(), cx.now(), &after, rotated);
                 tell_related(tx, &after, rotate).await
             }
             // Changed since it was read above: look again at the next run.
@@ -140,20 +147,24 @@ async fn forget_expired_of(cx: &JobCx, row: &Due) -> Result<(), JobError> {
     let Some(before) = due_key(cx, row, is_due).await? else {
         return Ok(());
     };
-    let expired = before.expired(cx.now());
-    let names: Vec<&str> = expired.iter().map(MaterialId::as_str).collect();
-    let details = serde_json::json!({ "keyId": before.id.as_str(), "keyMaterialIds": names });
+    for id in before.expired(cx.now()) {
+        forget_material(cx, &before, &id).await?;
+    }
+    Ok(())
+}
+
+async fn forget_material(cx: &JobCx, before: &Key, id: &MaterialId) -> Result<(), JobError> {
+    let details = serde_json::json!({ "keyId": before.id.as_str(), "keyMaterialId": id.as_str() });
     let scope = Scope::regional(before.account, &before.region);
-    let event = event("DeleteExpiredKeyMaterial", &before, details);
+    let event = event("DeleteExpiredKeyMaterial", before, details);
     cx.write(scope, event, async |tx| {
         match tx.get(&KEYS, &before.id).await? {
-            Some(now) if is_due(&now) && now.expired(cx.now()) == expired => {
+            Some(now) if now.expired(cx.now()).contains(id) => {
                 let mut after = Key::clone(&now);
-                for id in &expired {
-                    after.lose(id);
-                    drop_material(tx, &after, id);
-                }
+                after.lose(id);
+                drop_material(tx, &after, id);
                 replace_key(tx, &now, &after);
+                announce(tx, cx.random(), cx.now(), &after, Happened::Expired);
                 Ok(())
             }
             // Changed since it was read above: look again at the next run.
@@ -192,7 +203,10 @@ async fn delete_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
     let details = serde_json::json!({ "keyId": key.id.as_str() });
     cx.write(scope, event("DeleteKey", &key, details), async |tx| {
         match tx.get(&KEYS, &key.id).await? {
-            Some(key) if is_due(&key) => delete_key(tx, &key, cx.now()).await,
+            Some(key) if is_due(&key) => {
+                announce(tx, cx.random(), cx.now(), &key, Happened::Deleted);
+                delete_key(tx, &key, cx.now()).await
+            }
             // Changed since it was read above: look again at the next run.
             Some(_) | None => Err(StoreError::Conflict),
         }

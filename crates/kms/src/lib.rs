@@ -10,17 +10,23 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: custom key stores, AWS managed keys, answers to enclaves. What
+//! Absent for now: custom key stores. What
 //! a request asks of these is refused, never ignored.
 
 pub mod access;
+mod announce;
 mod bootstrap;
 pub mod error;
 pub mod jobs;
+mod last_use;
 pub mod limits;
 pub mod model;
 pub mod ops;
+mod quotas;
+mod recipient;
+mod rsa_pool;
 pub mod store;
+mod usage;
 
 use std::sync::Arc;
 
@@ -29,18 +35,48 @@ use tokio::sync::Semaphore;
 pub use bootstrap::{BootstrapError, Bootstrapped, FixedKey, bootstrap_key, is_default_policy};
 pub use error::Error;
 
+use crate::last_use::LastUses;
+use crate::quotas::Quotas;
+use crate::rsa_pool::RsaPool;
+
+/// What the operator chooses.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Whether calls in a second are limited as AWS limits them.
+    pub request_quotas: bool,
+    /// The certificate, in DER, that attestation documents must lead to;
+    /// `None` if none are believed.
+    pub nitro_root: Option<Arc<[u8]>>,
+}
+
 /// The service. What it knows is in the store; of its own it has only what
 /// bounds its work.
 #[derive(Debug)]
 pub struct Kms {
     /// Turns at making RSA keys.
     rsa_turns: Arc<Semaphore>,
+    /// RSA keys made ahead.
+    rsa_pool: RsaPool,
+    /// The uses of keys that are not written down yet.
+    last_uses: Arc<LastUses>,
+    /// How many calls there were in this second.
+    quotas: Quotas,
+    /// What attestation documents must lead to.
+    nitro_root: Option<Arc<[u8]>>,
 }
 
-impl Default for Kms {
-    fn default() -> Kms {
+impl Kms {
+    fn new(options: Options) -> Kms {
         Kms {
             rsa_turns: Arc::new(Semaphore::new(limits::RSA_KEYS_AT_ONCE_MAX)),
+            rsa_pool: RsaPool::default(),
+            last_uses: Arc::default(),
+            quotas: if options.request_quotas {
+                Quotas::on()
+            } else {
+                Quotas::default()
+            },
+            nitro_root: options.nitro_root,
         }
     }
 }
@@ -55,16 +91,20 @@ const REFUSED: &[gate::Refused] = &[
         "refused unless AWS_KMS or EXTERNAL: there are no custom key stores; EXTERNAL for ML_DSA_* and ML_KEM_*",
     ),
     ("CreateKey", "XksKeyId", "there are no external key stores"),
-    ("Decrypt", "Recipient", "attestation documents are not verified"),
+    (
+        "Decrypt",
+        "Recipient",
+        "refused unless --nitro-root names the root to trust",
+    ),
     (
         "DeriveSharedSecret",
         "Recipient",
-        "attestation documents are not verified",
+        "refused unless --nitro-root names the root to trust",
     ),
     (
         "GenerateDataKey",
         "Recipient",
-        "attestation documents are not verified",
+        "refused unless --nitro-root names the root to trust",
     ),
     (
         "GenerateDataKeyPair",
@@ -74,7 +114,7 @@ const REFUSED: &[gate::Refused] = &[
     (
         "GenerateDataKeyPair",
         "Recipient",
-        "attestation documents are not verified",
+        "refused unless --nitro-root names the root to trust",
     ),
     (
         "GenerateDataKeyPairWithoutPlaintext",
@@ -89,7 +129,7 @@ const REFUSED: &[gate::Refused] = &[
     (
         "GenerateRandom",
         "Recipient",
-        "attestation documents are not verified",
+        "refused unless --nitro-root names the root to trust",
     ),
     (
         "GetParametersForImport",
@@ -99,14 +139,23 @@ const REFUSED: &[gate::Refused] = &[
     ("GetParametersForImport", "WrappingKeySpec", "refused for SM2"),
 ];
 
+impl Default for Kms {
+    fn default() -> Kms {
+        Kms::new(Options::default())
+    }
+}
+
 /// The operations of KMS.
-pub fn service() -> gate::Service {
+pub fn service(options: Options) -> gate::Service {
     use kms_api as api;
 
-    gate::Table::new(&api::SERVICE, Kms::default())
+    let kms = Kms::new(options);
+    let last_uses = Arc::clone(&kms.last_uses);
+    gate::Table::new(&api::SERVICE, kms)
         // Keys.
         .on::<api::CreateKey>(ops::create_key::create_key)
         .on::<api::DescribeKey>(ops::describe_key::describe_key)
+        .on::<api::GetKeyLastUsage>(ops::get_key_last_usage::get_key_last_usage)
         .on::<api::ListKeys>(ops::list_keys::list_keys)
         .on::<api::GetPublicKey>(ops::get_public_key::get_public_key)
         .on::<api::UpdateKeyDescription>(ops::update_key_description::update_key_description)
@@ -166,7 +215,11 @@ pub fn service() -> gate::Service {
         .job(jobs::deletion())
         .job(jobs::rotation())
         .job(jobs::expiry())
+        .job(announce::trimming())
+        .job(last_use::flushing(last_uses))
+        .admits(|kms, cx| kms.quotas.admit(cx))
         .describes(access::described)
+        .meters(usage::meter())
         .refuses(REFUSED)
         .done()
 }

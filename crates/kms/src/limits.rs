@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crypto::key::KeySpec;
+
 /// Most aliases of one key. Source: KMS Developer Guide, "Resource quotas".
 pub const ALIASES_PER_KEY_MAX: usize = 50;
 
@@ -121,3 +123,33 @@ pub struct PageLimit {
 ///
 /// Source: KMS API Reference, `CreateKey`, `Description`.
 pub const DESCRIPTION_LENGTH_MAX: usize = 8192;
+
+/// How long a use of a key may be known to one node only. Ours; AWS tells last
+/// uses within an hour (KMS Developer Guide, "Determine past usage of a KMS key").
+pub const LAST_USES_FLUSHED_AFTER: Duration = Duration::from_secs(60);
+
+/// Keys whose last use one node remembers until then; it writes them down
+/// before if a quarter of that many were used. Ours: some 40 MB at the most.
+pub const LAST_USES_NOTED_MAX: usize = 100_000;
+
+/// Last uses written in one commit. Ours.
+pub const LAST_USES_PER_COMMIT_MAX: usize = 500;
+
+/// Accounts, regions and kinds of calls that are counted in one second for
+/// request quotas. Ours: some 10 MB at the most.
+pub const QUOTA_WINDOWS_MAX: usize = 65_536;
+
+/// How often announcements are removed that every reader has. Ours.
+pub const ANNOUNCEMENTS_TRIMMED_AFTER: Duration = Duration::from_secs(60);
+
+/// RSA keys of each spec that lie ready once one was asked for. Ours: some
+/// seconds of computing for each spec, and less than a megabyte.
+pub const RSA_KEYS_READY_MAX: &[(KeySpec, usize)] = &[
+    (KeySpec::Rsa2048, 64),
+    (KeySpec::Rsa3072, 8),
+    (KeySpec::Rsa4096, 4),
+];
+
+/// Keys of a region that are looked at for `palisade usage`. Source: KMS
+/// Developer Guide, "Resource quotas": what an account has at most by default.
+pub const KEYS_METERED_MAX: usize = 100_000;

@@ -15,6 +15,7 @@ pub mod describe_key;
 pub mod enable_key;
 pub mod encrypt;
 pub mod generate_random;
+pub mod get_key_last_usage;
 pub mod get_public_key;
 pub mod grant_token;
 pub mod grants;
@@ -37,17 +38,11 @@ mod cipher;
 mod metadata;
 mod page;
 
-use kms_api::RecipientInfo;
+use gate::Cx;
 
+use crate::Kms;
 use crate::error::Error;
-
-/// Refuses to answer to an enclave: attestation documents are not verified yet.
-fn refuse_recipient(recipient: Option<&RecipientInfo>) -> Result<(), Error> {
-    match recipient {
-        None => Ok(()),
-        Some(_) => Err(Error::Unsupported("Recipient")),
-    }
-}
+use crate::model::Key;
 
 /// The answer of a request that has come this far, unless it was a rehearsal.
 fn unless_dry_run<T>(dry_run: Option<bool>, answer: T) -> Result<T, Error> {
@@ -56,4 +51,13 @@ fn unless_dry_run<T>(dry_run: Option<bool>, answer: T) -> Result<T, Error> {
     } else {
         Ok(answer)
     }
+}
+
+/// The same of one that has used `keys`, which is noted.
+fn used<T>(kms: &Kms, cx: &Cx, keys: &[&Key], dry_run: Option<bool>, answer: T) -> Result<T, Error> {
+    let answer = unless_dry_run(dry_run, answer)?;
+    for key in keys {
+        kms.last_uses.note(cx, key);
+    }
+    Ok(answer)
 }

@@ -21,6 +21,7 @@ use store::{Prefix, Scope, StoreError, Table, WriteTx};
 
 use crate::access::{Named, Sought};
 use crate::error::Error;
+use crate::last_use::LAST_USES;
 use crate::model::key::arn;
 use crate::model::{
     Alias, AliasName, CiphertextReference, Key, KeyId, KeyName, KeyState, Material, MaterialId, Target,
@@ -413,6 +414,37 @@ pub(crate) fn insert_chosen_key(tx: &mut WriteTx, key: &Key) {
     tx.put(&KEYS, &key.id, key);
 }
 
+/// Writes the key that AWS manages under an alias, and the alias. The permit
+/// proves that the caller may look at it.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] if somebody else was first.
+pub(crate) async fn insert_managed(
+    tx: &mut WriteTx,
+    _may_describe: &Permit<Arc<Key>>,
+    alias: &AliasName,
+    key: &Key,
+) -> Result<(), StoreError> {
+    if tx.get(&ALIASES, alias).await?.is_some() {
+        return Err(StoreError::Conflict);
+    }
+    // As if it had not rotated by itself before, for its place among those that do.
+    let before = Key {
+        schedule: None,
+        ..Key::clone(key)
+    };
+    replace_key(tx, &before, key);
+    let row = Alias {
+        name: alias.clone(),
+        key: key.id.clone(),
+        created: key.created,
+        updated: key.created,
+    };
+    tx.put(&ALIASES, alias, &row);
+    Ok(())
+}
+
 /// Replaces a key by what it has become, and its place among the deletions due.
 pub fn update_key(tx: &mut WriteTx, before: &Permit<Arc<Key>>, after: &Key) {
     assert_eq!(before.id, after.id, "a key is replaced by itself");
@@ -568,6 +600,7 @@ pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key, now: Timestamp) -> R
             tx.cross_account_delete(&Scope::global(), table, &due_row(key, due));
         }
     }
+    tx.delete(&LAST_USES, &key.id);
     tx.delete(&KEYS, &key.id);
     Ok(())
 }

@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) seed: Option<Seed>,
     /// The keys of OpenID Connect issuers.
     pub(crate) issuers: iam::Issuers,
+    /// What KMS is to do beside its API.
+    pub(crate) kms: kms::Options,
 }
 
 /// An open door and what must be closed behind it.
@@ -79,7 +81,7 @@ impl World {
         let reset = (self.mode == Mode::Dev).then(|| reset(Arc::clone(&accounts)));
         let identities = Arc::new(iam::Identities::new(store.clone(), Arc::clone(&self.root_key)));
         let parts = gate::Parts {
-            services: services(identities.last_uses(), self.issuers),
+            services: services(identities.last_uses(), self.issuers, self.kms),
             directory: identities,
             guardrails: Arc::new(organizations::Organizations::new(store.clone())),
             store: store.clone(),
@@ -209,12 +211,16 @@ fn reset(accounts: Arc<Accounts>) -> gate::Reset {
 }
 
 /// Every service, in the order of `COVERAGE.md`.
-pub(crate) fn services(uses: Arc<iam::LastUses>, issuers: iam::Issuers) -> Vec<gate::Service> {
+pub(crate) fn services(
+    uses: Arc<iam::LastUses>,
+    issuers: iam::Issuers,
+    kms: kms::Options,
+) -> Vec<gate::Service> {
     vec![
         iam::service(uses),
         iam::sts_service(issuers),
         organizations::service(),
-        kms::service(),
+        kms::service(kms),
     ]
 }
 

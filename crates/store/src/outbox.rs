@@ -195,6 +195,9 @@ impl Store {
         };
         let range = KeyRange { start, end };
         let rows = self.engine().scan(&range, OUTBOX_TRIM_ROWS).await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
         let count = rows.len();
         let mut commit = Commit {
             preconditions: vec![precondition],

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod issuer;
+pub mod nitro;
 pub mod postgres;
 pub mod program;
 pub mod saml;

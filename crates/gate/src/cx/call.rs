@@ -203,6 +203,7 @@ impl Cx {
         }
         let cx = self.inner::<O>(caller, via);
         let outcome = match self.door.handler(O::SHAPE) {
+            Some(_) if let Err(fault) = self.door.admits(&cx) => Err(fault),
             Some(handler) => {
                 let run = handler.invoke_within(&cx, Box::new(input));
                 AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {

@@ -15,7 +15,7 @@ use crate::model::derived::Derived;
 use crate::model::generation::{Import, Rotated, RotationKind, Schedule};
 use crate::model::{
     AliasName, CiphertextReference, DeletionWindow, Demand, Family, Generation, KeyId, KeyPolicy, KeyState,
-    KeyUsage, Material, MaterialId, MultiRegion, Origin, Purpose, Tags,
+    KeyUsage, Manager, Material, MaterialId, MultiRegion, Origin, Purpose, Tags,
 };
 
 /// A key.
@@ -37,6 +37,9 @@ pub struct Key {
     pub state: KeyState,
     /// Who may use it.
     pub policy: KeyPolicy,
+    /// Who manages it.
+    #[serde(default, skip_serializing_if = "Manager::is_customer")]
+    pub manager: Manager,
     /// Its tags.
     pub tags: Tags,
     /// The aliases that point at it. Each has a row of its own; the two are
@@ -564,6 +567,7 @@ mod tests {
             description: String::new(),
             state: KeyState::Enabled,
             policy: KeyPolicy::delegating_to(account),
+            manager: Manager::Customer,
             tags: Tags::default(),
             aliases: BTreeSet::new(),
             granted: false,

@@ -115,6 +115,11 @@ impl KeyPolicy {
   }} ]
 }}"#
         );
+        KeyPolicy::fixed(text)
+    }
+
+    /// A policy that AWS wrote: of users and roles it names none.
+    pub(crate) fn fixed(text: String) -> KeyPolicy {
         KeyPolicy {
             text,
             bound: BTreeMap::new(),

@@ -10,7 +10,8 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::{Demand, KeyUsage};
-use crate::ops::{cipher, grant_token, refuse_recipient, unless_dry_run};
+use crate::ops::{cipher, grant_token, used};
+use crate::recipient::{self, Recipient};
 use crate::{Kms, access, store};
 
 /// Gives the secret that a key shares with the holder of the other half of a
@@ -22,17 +23,19 @@ use crate::{Kms, access, store};
 /// [`Error::PeerKey`] unless the public key is of the key's curve;
 /// [`Error::State`] and [`Error::UsageMismatch`] for the key.
 pub async fn derive_shared_secret(
-    _kms: &Kms,
+    kms: &Kms,
     cx: &Cx,
     input: DeriveSharedSecretInput,
 ) -> Result<DeriveSharedSecretOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
-    refuse_recipient(input.recipient.as_ref())?;
+    let recipient = Recipient::read(kms, cx, input.recipient)?;
     let algorithm = input.key_agreement_algorithm;
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .with("kms:keyagreementalgorithm", Some(algorithm.as_str()))
+        .attested(recipient.as_ref())
         .permit()
         .await?;
     key.check(Demand::Use)?;
@@ -43,12 +46,16 @@ pub async fn derive_shared_secret(
         crypto::Error::BadKey(spec) => Error::PeerKey { spec: spec.as_str() },
         error => error.into(),
     })?;
-    unless_dry_run(
+    let (shared_secret, for_recipient) = recipient::told(recipient.as_ref(), cx, secret.expose())?;
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         DeriveSharedSecretOutput {
             key_id: Some(key.arn()),
-            shared_secret: Some(cipher::told(&secret)),
-            ciphertext_for_recipient: None,
+            shared_secret,
+            ciphertext_for_recipient: for_recipient,
             key_agreement_algorithm: Some(algorithm),
             key_origin: OriginType::parse(key.origin.as_str()),
         },
@@ -61,9 +68,10 @@ pub async fn derive_shared_secret(
 /// # Errors
 ///
 /// [`Error::State`], [`Error::UsageMismatch`].
-pub async fn encapsulate(_kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result<EncapsulateOutput, Error> {
+pub async fn encapsulate(kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result<EncapsulateOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .with(
@@ -77,7 +85,10 @@ pub async fn encapsulate(_kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result
 
     let backing = store::current_backing(cx, &key).await?;
     let (ciphertext, secret) = backing.encapsulate()?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         EncapsulateOutput {
             key_id: Some(key.arn()),
@@ -95,9 +106,10 @@ pub async fn encapsulate(_kms: &Kms, cx: &Cx, input: EncapsulateInput) -> Result
 ///
 /// [`Error::InvalidCiphertext`] for another length; otherwise those of
 /// [`encapsulate`].
-pub async fn decapsulate(_kms: &Kms, cx: &Cx, input: DecapsulateInput) -> Result<DecapsulateOutput, Error> {
+pub async fn decapsulate(kms: &Kms, cx: &Cx, input: DecapsulateInput) -> Result<DecapsulateOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .with(
@@ -111,7 +123,10 @@ pub async fn decapsulate(_kms: &Kms, cx: &Cx, input: DecapsulateInput) -> Result
 
     let backing = store::current_backing(cx, &key).await?;
     let secret = backing.decapsulate(&input.shared_secret_ciphertext_blob)?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         DecapsulateOutput {
             key_id: Some(key.arn()),

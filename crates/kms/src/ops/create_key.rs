@@ -12,7 +12,8 @@ use crate::access;
 use crate::error::Error;
 use crate::model::derived::Derived;
 use crate::model::{
-    Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, MultiRegion, Origin, Purpose, Tags, policy,
+    Key, KeyId, KeyPolicy, KeyState, KeyUsage, Manager, MaterialId, MultiRegion, Origin, Purpose, Tags,
+    policy,
 };
 use crate::ops::key_policy::{bind, refuse_lockout};
 use crate::ops::metadata::metadata;
@@ -63,6 +64,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
             Origin::External => KeyState::PendingImport,
         },
         policy,
+        manager: Manager::Customer,
         tags,
         aliases: BTreeSet::new(),
         granted: false,
@@ -144,10 +146,14 @@ fn purpose(input: &CreateKeyInput) -> Result<Purpose, Error> {
 }
 
 /// Makes the material. An RSA key takes from a tenth of a second to several
-/// seconds of computing, so it is made on the blocking pool, in its turn.
+/// seconds of computing, so one that was made ahead is taken if there is one, and
+/// else it is made on the blocking pool, in its turn.
 pub(super) async fn make(kms: &Kms, spec: KeySpec, random: &Random) -> Result<BackingKey, Error> {
     let made = match spec {
         KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => {
+            if let Some(ready) = kms.rsa_pool.take(spec, random) {
+                return Ok(ready);
+            }
             let turn = Arc::clone(&kms.rsa_turns).acquire_owned().await;
             let turn = turn.expect("the turns are never closed");
             let random = random.clone();

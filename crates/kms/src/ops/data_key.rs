@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::limits::RANDOM_BYTES_MAX;
 use crate::model::{Demand, EncryptionContext, Key};
 use crate::ops::cipher::{self, Sealed};
-use crate::ops::{grant_token, refuse_recipient, unless_dry_run};
+use crate::ops::{grant_token, used};
+use crate::recipient::{self, Recipient};
 use crate::{Kms, access, store};
 
 /// Makes a data key and gives it in clear and encrypted.
@@ -25,11 +26,11 @@ use crate::{Kms, access, store};
 /// [`Error::DataKeyLength`] unless exactly one of `KeySpec` and
 /// `NumberOfBytes` is given; otherwise those of `Encrypt`.
 pub async fn generate_data_key(
-    _kms: &Kms,
+    kms: &Kms,
     cx: &Cx,
     input: GenerateDataKeyInput,
 ) -> Result<GenerateDataKeyOutput, Error> {
-    refuse_recipient(input.recipient.as_ref())?;
+    let recipient = Recipient::read(kms, cx, input.recipient)?;
     let wish = Wish {
         bytes: length(input.key_spec, input.number_of_bytes)?,
         context: input.encryption_context,
@@ -41,15 +42,19 @@ pub async fn generate_data_key(
         key,
         plaintext,
         sealed,
-    } = generate(cx, wish).await?;
-    unless_dry_run(
+    } = generate(cx, wish, recipient.as_ref()).await?;
+    let (plaintext, for_recipient) = recipient::told(recipient.as_ref(), cx, plaintext.expose())?;
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         GenerateDataKeyOutput {
             ciphertext_blob: Some(Blob(sealed.ciphertext)),
-            plaintext: Some(plaintext),
+            plaintext,
             key_id: Some(key.arn()),
-            ciphertext_for_recipient: None,
-            key_material_id: sealed.material.map(String::from),
+            ciphertext_for_recipient: for_recipient,
+            key_material_id: sealed.material.filter(|_| recipient.is_none()).map(String::from),
         },
     )
 }
@@ -60,7 +65,7 @@ pub async fn generate_data_key(
 ///
 /// As [`generate_data_key`].
 pub async fn generate_data_key_without_plaintext(
-    _kms: &Kms,
+    kms: &Kms,
     cx: &Cx,
     input: GenerateDataKeyWithoutPlaintextInput,
 ) -> Result<GenerateDataKeyWithoutPlaintextOutput, Error> {
@@ -71,8 +76,11 @@ pub async fn generate_data_key_without_plaintext(
         key_id: input.key_id,
         operation: "GenerateDataKeyWithoutPlaintext",
     };
-    let DataKey { key, sealed, .. } = generate(cx, wish).await?;
-    unless_dry_run(
+    let DataKey { key, sealed, .. } = generate(cx, wish, None).await?;
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         GenerateDataKeyWithoutPlaintextOutput {
             ciphertext_blob: Some(Blob(sealed.ciphertext)),
@@ -97,13 +105,17 @@ struct DataKey {
     sealed: Sealed,
 }
 
-async fn generate(cx: &Cx, wish: Wish) -> Result<DataKey, Error> {
+async fn generate(cx: &Cx, wish: Wish, recipient: Option<&Recipient>) -> Result<DataKey, Error> {
     grant_token::check(cx, wish.grant_tokens.as_deref())?;
     let context = EncryptionContext::parse(wish.context)?;
     let key = store::key_or_alias(cx, &wish.key_id).await?;
 
     let asked = EncryptionAlgorithmSpec::SymmetricDefault;
-    let key = access::key(cx, key).encryption(asked, &context).permit().await?;
+    let key = access::key(cx, key)
+        .encryption(asked, &context)
+        .attested(recipient)
+        .permit()
+        .await?;
     key.check(Demand::Use)?;
     let algorithm = key.encrypts_with(wish.operation, asked)?;
 

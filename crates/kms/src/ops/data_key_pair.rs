@@ -16,7 +16,9 @@ use crate::error::Error;
 use crate::model::{Demand, EncryptionContext, Key};
 use crate::ops::cipher::{self, Sealed};
 use crate::ops::create_key::make;
-use crate::ops::{grant_token, refuse_recipient};
+use crate::ops::grant_token;
+use crate::quotas::Class;
+use crate::recipient::{self, Recipient};
 use crate::{Kms, access, store};
 
 /// Makes a key pair and gives its private key in clear and encrypted.
@@ -32,7 +34,7 @@ pub async fn generate_data_key_pair(
     cx: &Cx,
     input: GenerateDataKeyPairInput,
 ) -> Result<GenerateDataKeyPairOutput, Error> {
-    refuse_recipient(input.recipient.as_ref())?;
+    let recipient = Recipient::read(kms, cx, input.recipient)?;
     let wish = Wish {
         spec: input.key_pair_spec,
         context: input.encryption_context,
@@ -41,15 +43,20 @@ pub async fn generate_data_key_pair(
         dry_run: input.dry_run,
         operation: "GenerateDataKeyPair",
     };
-    let pair = generate(kms, cx, wish).await?;
+    let pair = generate(kms, cx, wish, recipient.as_ref()).await?;
+    let (plaintext, for_recipient) = recipient::told(recipient.as_ref(), cx, pair.private_key.expose())?;
     Ok(GenerateDataKeyPairOutput {
         private_key_ciphertext_blob: Some(Blob(pair.sealed.ciphertext)),
-        private_key_plaintext: Some(cipher::told(&pair.private_key)),
+        private_key_plaintext: plaintext,
         public_key: Some(Blob(pair.public_key)),
         key_id: Some(pair.key.arn()),
         key_pair_spec: Some(input.key_pair_spec),
-        ciphertext_for_recipient: None,
-        key_material_id: pair.sealed.material.map(String::from),
+        ciphertext_for_recipient: for_recipient,
+        key_material_id: pair
+            .sealed
+            .material
+            .filter(|_| recipient.is_none())
+            .map(String::from),
     })
 }
 
@@ -71,7 +78,7 @@ pub async fn generate_data_key_pair_without_plaintext(
         dry_run: input.dry_run,
         operation: "GenerateDataKeyPairWithoutPlaintext",
     };
-    let pair = generate(kms, cx, wish).await?;
+    let pair = generate(kms, cx, wish, None).await?;
     Ok(GenerateDataKeyPairWithoutPlaintextOutput {
         private_key_ciphertext_blob: Some(Blob(pair.sealed.ciphertext)),
         public_key: Some(Blob(pair.public_key)),
@@ -98,8 +105,14 @@ struct DataKeyPair {
     sealed: Sealed,
 }
 
-async fn generate(kms: &Kms, cx: &Cx, wish: Wish) -> Result<DataKeyPair, Error> {
+async fn generate(
+    kms: &Kms,
+    cx: &Cx,
+    wish: Wish,
+    recipient: Option<&Recipient>,
+) -> Result<DataKeyPair, Error> {
     grant_token::check(cx, wish.grant_tokens.as_deref())?;
+    kms.quotas.take(cx, Class::Pair(wish.spec.as_str()))?;
     let spec = spec(wish.spec)?;
     let context = EncryptionContext::parse(wish.context)?;
     let key = store::key_or_alias(cx, &wish.key_id).await?;
@@ -108,6 +121,7 @@ async fn generate(kms: &Kms, cx: &Cx, wish: Wish) -> Result<DataKeyPair, Error> 
     let key = access::key(cx, key)
         .encryption(asked, &context)
         .with("kms:datakeypairspec", Some(wish.spec.as_str()))
+        .attested(recipient)
         .permit()
         .await?;
     key.check(Demand::Use)?;
@@ -122,6 +136,7 @@ async fn generate(kms: &Kms, cx: &Cx, wish: Wish) -> Result<DataKeyPair, Error> 
     let public_key = public_key(&pair);
     let sealed = cipher::seal(cx, &key, algorithm, &context, private_key.expose()).await?;
     cipher::note(cx, "keyMaterialId", sealed.material.as_ref());
+    kms.last_uses.note(cx, &key);
     Ok(DataKeyPair {
         key,
         private_key,

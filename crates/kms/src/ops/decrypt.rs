@@ -6,7 +6,8 @@ use kms_api::{DecryptInput, DecryptOutput, EncryptionAlgorithmSpec};
 use crate::error::Error;
 use crate::model::{Demand, EncryptionContext};
 use crate::ops::cipher::{self, Source};
-use crate::ops::{grant_token, refuse_recipient, unless_dry_run};
+use crate::ops::{grant_token, used};
+use crate::recipient::{self, Recipient};
 use crate::{Kms, access};
 
 /// Decrypts what `Encrypt`, a data key operation or, for RSA, anyone with the
@@ -16,9 +17,9 @@ use crate::{Kms, access};
 ///
 /// [`Error::InvalidCiphertext`] without saying why, [`Error::IncorrectKey`] if
 /// the ciphertext names another key than the request.
-pub async fn decrypt(_kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptOutput, Error> {
+pub async fn decrypt(kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
-    refuse_recipient(input.recipient.as_ref())?;
+    let recipient = Recipient::read(kms, cx, input.recipient)?;
     let asked = input
         .encryption_algorithm
         .unwrap_or(EncryptionAlgorithmSpec::SymmetricDefault);
@@ -29,8 +30,13 @@ pub async fn decrypt(_kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<Decrypt
         input.dry_run_modifiers.as_deref(),
     )?;
     let key = source.key(cx, input.key_id.as_deref(), asked, "keyId").await?;
+    kms.quotas.take_for(cx, &key)?;
 
-    let key = access::key(cx, key).encryption(asked, &context).permit().await?;
+    let key = access::key(cx, key)
+        .encryption(asked, &context)
+        .attested(recipient.as_ref())
+        .permit()
+        .await?;
     key.check(Demand::Use)?;
     let algorithm = key.encrypts_with("Decrypt", asked)?;
 
@@ -39,14 +45,18 @@ pub async fn decrypt(_kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<Decrypt
     };
     let opened = cipher::open(cx, &key, algorithm, &context, &ciphertext).await?;
     cipher::note(cx, "keyMaterialId", opened.material.as_ref());
-    unless_dry_run(
+    let (plaintext, sealed) = recipient::told(recipient.as_ref(), cx, opened.plaintext.expose())?;
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         DecryptOutput {
             key_id: Some(key.arn()),
-            plaintext: Some(cipher::told(&opened.plaintext)),
+            plaintext,
             encryption_algorithm: Some(asked),
-            ciphertext_for_recipient: None,
-            key_material_id: opened.material.map(String::from),
+            ciphertext_for_recipient: sealed,
+            key_material_id: opened.material.filter(|_| recipient.is_none()).map(String::from),
         },
     )
 }

@@ -1,6 +1,8 @@
 //! `EnableKey` and `DisableKey`.
 
-use gate::Cx;
+use std::sync::Arc;
+
+use gate::{Cx, Permit};
 use kms_api::{DisableKeyInput, EnableKeyInput};
 use shape::Unit;
 
@@ -14,7 +16,10 @@ use crate::{Kms, access, store};
 ///
 /// [`Error::State`] while its deletion is pending.
 pub async fn enable_key(_kms: &Kms, cx: &Cx, input: EnableKeyInput) -> Result<Unit, Error> {
-    switch(cx, &input.key_id, Key::enable).await
+    let key = store::key(cx, &input.key_id).await?;
+
+    let key = access::key(cx, key).permit().await?;
+    switch(cx, &key, Key::enable).await
 }
 
 /// Switches a key off: cryptography with it fails until it is switched on.
@@ -22,19 +27,23 @@ pub async fn enable_key(_kms: &Kms, cx: &Cx, input: EnableKeyInput) -> Result<Un
 /// # Errors
 ///
 /// [`Error::State`] while its deletion is pending.
-pub async fn disable_key(_kms: &Kms, cx: &Cx, input: DisableKeyInput) -> Result<Unit, Error> {
-    switch(cx, &input.key_id, Key::disable).await
+pub async fn disable_key(kms: &Kms, cx: &Cx, input: DisableKeyInput) -> Result<Unit, Error> {
+    let key = store::key(cx, &input.key_id).await?;
+
+    let key = access::unused_for(kms, cx, key).await?.permit().await?;
+    switch(cx, &key, Key::disable).await
 }
 
-async fn switch(cx: &Cx, name: &str, change: fn(&mut Key) -> Result<(), Error>) -> Result<Unit, Error> {
-    let key = store::key(cx, name).await?;
-
-    let key = access::key(cx, key).permit().await?;
-    let mut after = Key::clone(&key);
+async fn switch(
+    cx: &Cx,
+    key: &Permit<Arc<Key>>,
+    change: fn(&mut Key) -> Result<(), Error>,
+) -> Result<Unit, Error> {
+    let mut after = Key::clone(key);
     change(&mut after)?;
 
     cx.write(async |tx| {
-        store::update_key(tx, &key, &after);
+        store::update_key(tx, key, &after);
         Ok::<_, Error>(())
     })
     .await?;

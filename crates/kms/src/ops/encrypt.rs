@@ -6,7 +6,7 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::{Demand, EncryptionContext};
-use crate::ops::{cipher, grant_token, unless_dry_run};
+use crate::ops::{cipher, grant_token, used};
 use crate::{Kms, access, store};
 
 /// Encrypts up to 4,096 bytes, or what fits an RSA key.
@@ -15,13 +15,14 @@ use crate::{Kms, access, store};
 ///
 /// [`Error::State`], [`Error::UsageMismatch`], [`Error::AlgorithmMismatch`],
 /// [`Error::PlaintextLength`] and whatever else [`Error`] names.
-pub async fn encrypt(_kms: &Kms, cx: &Cx, input: EncryptInput) -> Result<EncryptOutput, Error> {
+pub async fn encrypt(kms: &Kms, cx: &Cx, input: EncryptInput) -> Result<EncryptOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let asked = input
         .encryption_algorithm
         .unwrap_or(EncryptionAlgorithmSpec::SymmetricDefault);
     let context = EncryptionContext::parse(input.encryption_context)?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key).encryption(asked, &context).permit().await?;
     key.check(Demand::Use)?;
@@ -29,7 +30,10 @@ pub async fn encrypt(_kms: &Kms, cx: &Cx, input: EncryptInput) -> Result<Encrypt
 
     let sealed = cipher::seal(cx, &key, algorithm, &context, input.plaintext.expose()).await?;
     cipher::note(cx, "keyMaterialId", sealed.material.as_ref());
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         EncryptOutput {
             ciphertext_blob: Some(Blob(sealed.ciphertext)),

@@ -7,7 +7,7 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::limits::RANDOM_BYTES_MAX;
-use crate::ops::refuse_recipient;
+use crate::recipient::{self, Recipient};
 use crate::{Kms, access};
 
 /// Gives random bytes.
@@ -16,11 +16,11 @@ use crate::{Kms, access};
 ///
 /// [`Error::Missing`] without a number of bytes: there is no default.
 pub async fn generate_random(
-    _kms: &Kms,
+    kms: &Kms,
     cx: &Cx,
     input: GenerateRandomInput,
 ) -> Result<GenerateRandomOutput, Error> {
-    refuse_recipient(input.recipient.as_ref())?;
+    let recipient = Recipient::read(kms, cx, input.recipient)?;
     if input.custom_key_store_id.is_some() {
         return Err(Error::Unsupported("CustomKeyStoreId"));
     }
@@ -34,12 +34,14 @@ pub async fn generate_random(
         })?
         .min(RANDOM_BYTES_MAX);
 
-    cx.authorize(access::account(())).await?;
+    cx.authorize(access::attested(access::account(()), recipient.as_ref()))
+        .await?;
 
     let mut plaintext = Secret::new(Blob(vec![0; bytes]));
     cx.random().fill(&mut plaintext.expose_mut().0);
+    let (plaintext, for_recipient) = recipient::told(recipient.as_ref(), cx, plaintext.expose())?;
     Ok(GenerateRandomOutput {
-        plaintext: Some(plaintext),
-        ciphertext_for_recipient: None,
+        plaintext,
+        ciphertext_for_recipient: for_recipient,
     })
 }

@@ -17,7 +17,7 @@ use crate::{Kms, access, store};
 ///
 /// [`Error::BadWindow`]; [`Error::State`] if it is pending already.
 pub async fn schedule_key_deletion(
-    _kms: &Kms,
+    kms: &Kms,
     cx: &Cx,
     input: ScheduleKeyDeletionInput,
 ) -> Result<ScheduleKeyDeletionOutput, Error> {
@@ -25,7 +25,8 @@ pub async fn schedule_key_deletion(
     let key = store::key(cx, &input.key_id).await?;
 
     let days = input.pending_window_in_days.map(i64::from);
-    let key = access::key(cx, key)
+    let key = access::unused_for(kms, cx, key)
+        .await?
         .with("kms:schedulekeydeletionpendingwindowindays", days)
         .permit()
         .await?;

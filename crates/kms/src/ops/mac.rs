@@ -6,7 +6,7 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::Demand;
-use crate::ops::{grant_token, unless_dry_run};
+use crate::ops::{grant_token, used};
 use crate::{Kms, access, store};
 
 /// Makes the HMAC of a message of up to 4,096 bytes.
@@ -14,7 +14,7 @@ use crate::{Kms, access, store};
 /// # Errors
 ///
 /// [`Error::State`], [`Error::UsageMismatch`], [`Error::AlgorithmMismatch`].
-pub async fn generate_mac(_kms: &Kms, cx: &Cx, input: GenerateMacInput) -> Result<GenerateMacOutput, Error> {
+pub async fn generate_mac(kms: &Kms, cx: &Cx, input: GenerateMacInput) -> Result<GenerateMacOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
@@ -24,7 +24,10 @@ pub async fn generate_mac(_kms: &Kms, cx: &Cx, input: GenerateMacInput) -> Resul
 
     let backing = store::current_backing(cx, &key).await?;
     let mac = backing.mac(algorithm, input.message.expose())?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         GenerateMacOutput {
             mac: Some(Blob(mac)),
@@ -39,7 +42,7 @@ pub async fn generate_mac(_kms: &Kms, cx: &Cx, input: GenerateMacInput) -> Resul
 /// # Errors
 ///
 /// [`Error::InvalidMac`]; otherwise those of [`generate_mac`].
-pub async fn verify_mac(_kms: &Kms, cx: &Cx, input: VerifyMacInput) -> Result<VerifyMacOutput, Error> {
+pub async fn verify_mac(kms: &Kms, cx: &Cx, input: VerifyMacInput) -> Result<VerifyMacOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let key = store::key_or_alias(cx, &input.key_id).await?;
 
@@ -49,7 +52,10 @@ pub async fn verify_mac(_kms: &Kms, cx: &Cx, input: VerifyMacInput) -> Result<Ve
 
     let backing = store::current_backing(cx, &key).await?;
     backing.verify_mac(algorithm, input.message.expose(), &input.mac)?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         VerifyMacOutput {
             key_id: Some(key.arn()),

@@ -8,7 +8,7 @@ use kms_api::{
 };
 
 use crate::model::key::arn;
-use crate::model::{Family, Key, KeyState, KeyUsage, MultiRegion, Purpose};
+use crate::model::{Family, Key, KeyState, KeyUsage, Manager, MultiRegion, Purpose};
 
 /// The metadata of a key.
 pub(super) fn metadata(key: &Key) -> KeyMetadata {
@@ -34,7 +34,10 @@ pub(super) fn metadata(key: &Key) -> KeyMetadata {
         key_state: Some(state(key.state)),
         deletion_date: key.state.deletion_due(),
         origin: OriginType::parse(key.origin.as_str()),
-        key_manager: Some(KeyManagerType::Customer),
+        key_manager: Some(match key.manager {
+            Manager::Aws => KeyManagerType::Aws,
+            Manager::Customer => KeyManagerType::Customer,
+        }),
         customer_master_key_spec: old_spec(key.purpose),
         key_spec: spec(key.purpose),
         encryption_algorithms: encryption_algorithms(key.purpose),

@@ -7,7 +7,7 @@ use shape::Blob;
 use crate::error::Error;
 use crate::model::{Demand, EncryptionContext};
 use crate::ops::cipher::{self, Source};
-use crate::ops::{grant_token, unless_dry_run};
+use crate::ops::{grant_token, used};
 use crate::{Kms, access, store};
 
 /// Decrypts under one key and encrypts under another, or under the same with
@@ -16,7 +16,7 @@ use crate::{Kms, access, store};
 /// # Errors
 ///
 /// Those of `Decrypt` for the source and of `Encrypt` for the destination.
-pub async fn re_encrypt(_kms: &Kms, cx: &Cx, input: ReEncryptInput) -> Result<ReEncryptOutput, Error> {
+pub async fn re_encrypt(kms: &Kms, cx: &Cx, input: ReEncryptInput) -> Result<ReEncryptOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let default = EncryptionAlgorithmSpec::SymmetricDefault;
     let asked_from = input.source_encryption_algorithm.unwrap_or(default);
@@ -32,6 +32,7 @@ pub async fn re_encrypt(_kms: &Kms, cx: &Cx, input: ReEncryptInput) -> Result<Re
         .key(cx, input.source_key_id.as_deref(), asked_from, "sourceKeyId")
         .await?;
     let to = store::key_or_alias(cx, &input.destination_key_id).await?;
+    kms.quotas.take_for_both(cx, &from, &to)?;
 
     let is_same = from.arn == to.arn;
     let from = access::key(cx, from)
@@ -58,7 +59,10 @@ pub async fn re_encrypt(_kms: &Kms, cx: &Cx, input: ReEncryptInput) -> Result<Re
     let sealed = cipher::seal(cx, &to, algorithm_to, &context_to, opened.plaintext.expose()).await?;
     cipher::note(cx, "sourceKeyMaterialId", opened.material.as_ref());
     cipher::note(cx, "destinationKeyMaterialId", sealed.material.as_ref());
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&from, &to],
         input.dry_run,
         ReEncryptOutput {
             ciphertext_blob: Some(Blob(sealed.ciphertext)),

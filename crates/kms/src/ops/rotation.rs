@@ -14,6 +14,7 @@ use kms_api::{
 };
 use shape::Unit;
 
+use crate::announce::{Happened, announce};
 use crate::error::Error;
 use crate::limits::{ON_DEMAND_ROTATIONS_MAX, ROTATIONS_PAGE};
 use crate::model::generation::{Generation, RotationKind, RotationPeriod, Schedule};
@@ -137,6 +138,15 @@ pub async fn rotate_key_on_demand(
     })
 }
 
+/// What is announced of a rotation that was asked for.
+fn on_demand<'a>(before: &'a Key, after: &'a Key) -> Happened<'a> {
+    Happened::Rotated {
+        kind: RotationKind::OnDemand,
+        previous: &before.material,
+        current: &after.material,
+    }
+}
+
 /// Rotates a key, and its related keys with it, to material made here.
 async fn rotate_to_new(kms: &Kms, cx: &Cx, key: &Permit<Arc<Key>>) -> Result<(), Error> {
     let id = MaterialId::generate(cx.random());
@@ -152,6 +162,7 @@ async fn rotate_to_new(kms: &Kms, cx: &Cx, key: &Permit<Arc<Key>>) -> Result<(),
     cx.write(async |tx| {
         store::keep_material(tx, key);
         store::update_key(tx, key, &after);
+        announce(tx, cx.random(), cx.now(), &after, on_demand(key, &after));
         store::tell_related(tx, &after, |related| {
             rotate(related).map_err(|_| StoreError::Conflict)
         })
@@ -178,6 +189,7 @@ async fn rotate_to_imported(cx: &Cx, key: &Permit<Arc<Key>>) -> Result<(), Error
         store::keep_material(tx, key);
         store::take_material(tx, &mut after).await?;
         store::update_key(tx, key, &after);
+        announce(tx, cx.random(), cx.now(), &after, on_demand(key, &after));
         for before in &related {
             let mut after = Key::clone(before);
             after.rotate_to_imported(cx.now())?;

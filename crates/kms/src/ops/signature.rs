@@ -6,7 +6,7 @@ use shape::Blob;
 
 use crate::error::Error;
 use crate::model::Demand;
-use crate::ops::{grant_token, unless_dry_run};
+use crate::ops::{grant_token, used};
 use crate::{Kms, access, store};
 
 /// Signs a message of up to 4,096 bytes, or a digest.
@@ -16,10 +16,11 @@ use crate::{Kms, access, store};
 /// [`Error::DigestLength`] and [`Error::MessageType`] for what the algorithm
 /// does not take; [`Error::State`], [`Error::UsageMismatch`] and
 /// [`Error::AlgorithmMismatch`] for the key.
-pub async fn sign(_kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, Error> {
+pub async fn sign(kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let message_type = input.message_type.unwrap_or(MessageType::Raw);
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .signing(input.signing_algorithm, message_type)
@@ -31,7 +32,10 @@ pub async fn sign(_kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, E
 
     let backing = store::current_backing(cx, &key).await?;
     let signature = backing.sign(algorithm, kind, input.message.expose())?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         SignOutput {
             key_id: Some(key.arn()),
@@ -46,10 +50,11 @@ pub async fn sign(_kms: &Kms, cx: &Cx, input: SignInput) -> Result<SignOutput, E
 /// # Errors
 ///
 /// [`Error::InvalidSignature`]; otherwise those of [`sign`].
-pub async fn verify(_kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOutput, Error> {
+pub async fn verify(kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOutput, Error> {
     grant_token::check(cx, input.grant_tokens.as_deref())?;
     let message_type = input.message_type.unwrap_or(MessageType::Raw);
     let key = store::key_or_alias(cx, &input.key_id).await?;
+    kms.quotas.take_for(cx, &key)?;
 
     let key = access::key(cx, key)
         .signing(input.signing_algorithm, message_type)
@@ -61,7 +66,10 @@ pub async fn verify(_kms: &Kms, cx: &Cx, input: VerifyInput) -> Result<VerifyOut
 
     let backing = store::current_backing(cx, &key).await?;
     backing.verify(algorithm, kind, input.message.expose(), &input.signature)?;
-    unless_dry_run(
+    used(
+        kms,
+        cx,
+        &[&key],
         input.dry_run,
         VerifyOutput {
             key_id: Some(key.arn()),

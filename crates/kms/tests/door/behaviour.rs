@@ -1,7 +1,7 @@
 //! What must hold whatever the bytes: ciphertexts, signatures and keys that
 //! are looked at from outside, and rules that take many calls to see.
 
-use crate::world::{AWAY, HOME, REGION, Who, World, allow, key_policy, lets, text};
+use crate::world::{AWAY, HOME, REGION, Who, World, allow, key_policy, lets, text, used_aliases};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto::key::{EncryptionAlgorithm, KeySpec, MessageType, PublicKey, SigningAlgorithm};
@@ -566,10 +566,8 @@ async fn a_key_is_deleted_at_the_end_of_its_window_and_not_before() {
         world.fails(Who::Root, "Decrypt", body).await.0,
         "AccessDeniedException"
     );
-    assert_eq!(
-        world.ok(Who::Root, "ListAliases", json!({})).await["Aliases"],
-        json!([])
-    );
+    let aliases = world.ok(Who::Root, "ListAliases", json!({})).await;
+    assert!(used_aliases(&aliases).is_empty());
     assert_eq!(
         world.ok(Who::Root, "ListKeys", json!({})).await["Keys"],
         json!([])
@@ -1032,13 +1030,7 @@ async fn aliases_are_made_moved_listed_and_deleted() {
         .await;
     assert_eq!(refused.0, "NotFoundException");
     let all = world.ok(Who::Root, "ListAliases", json!({})).await;
-    let names: Vec<_> = all["Aliases"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|alias| text(alias, "AliasName"))
-        .collect();
-    assert_eq!(names, ["alias/0", "alias/2"]);
+    assert_eq!(used_aliases(&all), ["alias/0", "alias/2"]);
 
     // An alias and its key are two resources, and both are asked.
     world.people.grant(

@@ -268,8 +268,19 @@ async fn material_expires_and_every_one_is_needed() {
         );
     }
 
-    // The second expires: neither ciphertext opens.
+    // The second expires: neither ciphertext opens, and that is announced.
+    let store = world.door().store().clone();
+    let from = store.outbox_reader("bus").await.unwrap();
     world.advance(10 * DAY + 1).await;
+    let heard = store.outbox_after(from, 10).await.unwrap();
+    let mut expired = heard
+        .iter()
+        .filter(|it| it.name == "KMS Imported Key Material Expiration");
+    let (Some(event), None) = (expired.next(), expired.next()) else {
+        panic!("{heard:?}");
+    };
+    assert_eq!(event.event["detail"]["key-id"], key["KeyId"]);
+    drop(store);
     assert_eq!(state(&world, &key).await["KeyState"], "PendingImport");
     assert_eq!(
         code(&world, "Decrypt", blob.clone()).await,

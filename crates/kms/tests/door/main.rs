@@ -7,16 +7,22 @@
 )]
 
 mod agreement;
+mod announcements;
 mod behaviour;
 mod bootstrap;
 mod conversation;
 mod data_key_pairs;
 mod grants;
 mod import;
+mod last_use;
+mod managed;
 mod multi_region;
+mod quotas;
+mod recipient;
 mod rotation;
 mod scale;
 mod states;
+mod usage;
 mod vectors;
 mod world;
 

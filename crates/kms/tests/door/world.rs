@@ -54,7 +54,7 @@ impl Who {
         }
     }
 
-    fn access_key(self) -> &'static str {
+    pub(crate) fn access_key(self) -> &'static str {
         match self {
             Who::Root => "AKIAROOTROOTROOTROOT",
             Who::Bob => "AKIABOBBOBBOBBOBBOBB",
@@ -216,7 +216,41 @@ impl World {
         people.recreate(Who::Bob, "AIDAQEAAAAAEXAMPLEBOB");
         people.recreate(Who::Eve, "AIDAQEAAAAAEXAMPLEEVE");
         let root_key = Arc::new(RootKey::generate(&Random::system()));
-        World::begin(directory, people, root_key, START, store::Config::memory()).await
+        World::begin(
+            directory,
+            people,
+            root_key,
+            START,
+            store::Config::memory(),
+            kms::Options::default(),
+        )
+        .await
+    }
+
+    /// As [`World::new`], under AWS's request quotas.
+    pub(crate) async fn with_quotas() -> World {
+        let options = kms::Options {
+            request_quotas: true,
+            ..kms::Options::default()
+        };
+        World::with(options).await
+    }
+
+    /// As [`World::new`], with what the operator chose.
+    pub(crate) async fn with(options: kms::Options) -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let people = Arc::new(People::default());
+        let root_key = Arc::new(RootKey::generate(&Random::system()));
+        people.recreate(Who::Bob, "AIDAQEAAAAAEXAMPLEBOB");
+        World::begin(
+            directory,
+            people,
+            root_key,
+            START,
+            store::Config::memory(),
+            options,
+        )
+        .await
     }
 
     /// As [`World::new`], with a store that [`World::restart`] finds again.
@@ -233,7 +267,15 @@ impl World {
         drop(reopen(&self.directory.path().join("journal")).await);
         let file = store::Config::redb_throwaway(self.directory.path().join("store"));
         let root_key = root_key.map_or(self.root_key, Arc::new);
-        World::begin(self.directory, self.people, root_key, self.clock.now(), file).await
+        World::begin(
+            self.directory,
+            self.people,
+            root_key,
+            self.clock.now(),
+            file,
+            kms::Options::default(),
+        )
+        .await
     }
 
     async fn begin(
@@ -242,11 +284,12 @@ impl World {
         root_key: Arc<RootKey>,
         now: Timestamp,
         store: store::Config,
+        options: kms::Options,
     ) -> World {
         let journal = reopen(&directory.path().join("journal")).await;
         let clock = Clock::virtual_from(now);
         let door = Door::open(Parts {
-            services: vec![kms::service()],
+            services: vec![kms::service(options), crate::managed::s3()],
             directory: Arc::new(Known(Arc::clone(&people))),
             guardrails: Arc::new(gate::NoGuardrails),
             store: store::Store::open(store).await.unwrap(),
@@ -333,6 +376,11 @@ impl World {
         self.ok(Who::Root, "CreateKey", body).await["KeyMetadata"].clone()
     }
 
+    /// What time it is here.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Moves the clock, and lets the jobs see it.
     pub(crate) async fn advance(&self, seconds: u64) {
         let body = json!({ "advance_seconds": seconds }).to_string().into_bytes();
@@ -347,6 +395,24 @@ impl World {
         )
         .await;
         assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// Asks what was used.
+    pub(crate) async fn usage(&self, who: Who, body: Value) -> Answer {
+        let mut signer = Signer::new(who.access_key(), SECRET);
+        signer.time = Some(self.clock.now());
+        signer.region = REGION.to_owned();
+        let headers = vec![("content-type", "application/json".to_owned())];
+        let call = (headers, body.to_string().into_bytes());
+        send(
+            self.address,
+            "POST",
+            "/_palisade/usage",
+            "palisade",
+            Some(&signer),
+            call,
+        )
+        .await
     }
 
     /// Closes the door and gives what was recorded, oldest first.
@@ -384,6 +450,14 @@ pub(crate) fn text(value: &Value, member: &str) -> String {
         .as_str()
         .unwrap_or_else(|| panic!("no {member} in {value}"))
         .to_owned()
+}
+
+/// The aliases of an answer that point at keys: without those that are
+/// predefined and unused.
+pub(crate) fn used_aliases(listed: &Value) -> Vec<String> {
+    let aliases = listed["Aliases"].as_array().unwrap().iter();
+    let used = aliases.filter(|alias| alias["TargetKeyId"].is_string());
+    used.map(|alias| text(alias, "AliasName")).collect()
 }
 
 /// An identity statement that allows `action` on everything.

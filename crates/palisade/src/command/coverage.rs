@@ -22,7 +22,11 @@ pub(crate) struct Coverage {
 
 impl Coverage {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
-        let mut services = crate::world::services(std::sync::Arc::default(), iam::Issuers::none());
+        let mut services = crate::world::services(
+            std::sync::Arc::default(),
+            iam::Issuers::none(),
+            kms::Options::default(),
+        );
         if let Some(wanted) = &self.service {
             let known: Vec<&str> = services.iter().map(|service| service.shape().name).collect();
             if !known.contains(&wanted.as_str()) {

@@ -71,6 +71,8 @@ pub(crate) struct Dev {
     /// Waits for the disk before every answer, not only after changes.
     #[arg(long)]
     audit_strict: bool,
+    #[command(flatten)]
+    kms: super::serve::KmsFlags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -186,6 +188,7 @@ impl Dev {
             roots,
             seed,
             issuers,
+            kms: self.kms.options()?,
         };
         let opened = world.open().await?;
         let stop = super::serve::told_to_stop()?;

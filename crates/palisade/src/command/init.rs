@@ -94,6 +94,7 @@ impl Init {
             roots: vec![(self.account, root)],
             seed: None,
             issuers: iam::Issuers::none(),
+            kms: kms::Options::default(),
         };
         super::serve::runtime()?.block_on(async { world.open().await?.close().await })?;
         // Written last: a directory with slots is initialised, one without is not.

@@ -12,6 +12,7 @@ mod recovery;
 mod restore;
 mod seal;
 mod serve;
+mod usage;
 mod verify;
 mod why;
 
@@ -66,6 +67,9 @@ enum Command {
     /// Lints policy documents, and writes the smallest one that covers what was done.
     #[command(after_help = "Example: palisade policy lint policy.json --kind identity")]
     Policy(policy::Policy),
+    /// Tells what an account used of a service, and what AWS would have asked for it.
+    #[command(after_help = "Example: palisade usage kms --since 30d")]
+    Usage(usage::Usage),
     /// Proves that the record of calls is whole and unaltered.
     #[command(after_help = "Example: palisade verify --data /var/lib/palisade")]
     Verify(verify::Verify),
@@ -136,6 +140,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => doctor.run(output),
         Command::Coverage(coverage) => coverage.run(output),
         Command::Policy(policy) => policy.run(output),
+        Command::Usage(usage) => usage.run(output),
         Command::Verify(verify) => verify.run(output),
         Command::Backup(backup) => backup.run(output),
         Command::Restore(restore) => restore.run(output),

@@ -141,7 +141,11 @@ fn known_actions() -> Vec<&'static str> {
         "sts:TagGetWebIdentityToken",
         "sts:TagSession",
     ];
-    let services = crate::world::services(std::sync::Arc::default(), iam::Issuers::none());
+    let services = crate::world::services(
+        std::sync::Arc::default(),
+        iam::Issuers::none(),
+        kms::Options::default(),
+    );
     let operations = services.iter().flat_map(|service| service.shape().operations);
     let actions: BTreeSet<&'static str> = operations
         .map(|operation| operation.action)

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,8 @@ use clap::Args;
 use crypto::Random;
 use gate::{Identity, Mode, Tls};
 use ground::{Clock, Secret};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -34,7 +36,42 @@ pub(crate) struct Serve {
     #[arg(long)]
     listen: Option<SocketAddr>,
     #[command(flatten)]
+    kms: KmsFlags,
+    #[command(flatten)]
     unseal: Unseal,
+}
+
+/// What KMS is to do beside its API.
+#[derive(Args)]
+pub(super) struct KmsFlags {
+    /// Limits KMS calls in a second as AWS does (ThrottlingException; docs/kms.md).
+    #[arg(long)]
+    kms_request_quotas: bool,
+    /// Believes attestation documents that lead to this certificate, PEM or DER (docs/kms.md).
+    #[arg(long, value_name = "FILE")]
+    nitro_root: Option<PathBuf>,
+}
+
+impl KmsFlags {
+    pub(super) fn options(&self) -> Result<kms::Options> {
+        Ok(kms::Options {
+            request_quotas: self.kms_request_quotas,
+            nitro_root: self.nitro_root.as_deref().map(nitro_root).transpose()?,
+        })
+    }
+}
+
+/// A certificate that attestation documents are to lead to.
+fn nitro_root(path: &Path) -> Result<Arc<[u8]>> {
+    let bytes = files::read_bytes(path)?;
+    let der = match CertificateDer::from_pem_slice(&bytes) {
+        Ok(certificate) => certificate.to_vec(),
+        Err(_) => bytes,
+    };
+    if !crypto::foreign::is_root(&der) {
+        bail!("{} is no certificate to trust, in PEM or DER", path.display());
+    }
+    Ok(der.into())
 }
 
 /// How often certificate files are looked at.
@@ -78,6 +115,7 @@ impl Serve {
             roots: Vec::new(),
             seed: None,
             issuers: settings.federation.issuers()?,
+            kms: self.kms.options()?,
         };
         let opened = world.open().await?;
         let stop = told_to_stop()?;

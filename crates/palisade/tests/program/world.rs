@@ -34,7 +34,7 @@ pub(crate) fn services() -> Vec<gate::Service> {
         iam::service(std::sync::Arc::default()),
         iam::sts_service(iam::Issuers::none()),
         organizations::service(),
-        kms::service(),
+        kms::service(kms::Options::default()),
     ]
 }
 
