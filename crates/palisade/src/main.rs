@@ -8,6 +8,8 @@ mod credentials;
 mod federation;
 mod files;
 mod keeper;
+mod kms_plugin;
+mod remote_kms;
 mod seed;
 mod settings;
 mod world;

@@ -7,11 +7,12 @@ mod dev;
 mod doctor;
 mod env;
 mod init;
+mod kms_plugin;
 mod policy;
 mod recovery;
 mod restore;
 mod seal;
-mod serve;
+pub(crate) mod serve;
 mod verify;
 mod why;
 
@@ -77,6 +78,9 @@ enum Command {
         after_help = "Example: palisade restore --backup /backup/2026-11-28 --data /var/lib/palisade --passphrase-file secret"
     )]
     Restore(restore::Restore),
+    /// Encrypts the secrets of a Kubernetes cluster with a KMS key: a KMS v2 plugin for its API server.
+    #[command(after_help = kms_plugin::EXAMPLE)]
+    KmsPlugin(kms_plugin::KmsPlugin),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example: palisade completions bash > /etc/bash_completion.d/palisade")]
     Completions(completions::Completions),
@@ -139,6 +143,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Verify(verify) => verify.run(output),
         Command::Backup(backup) => backup.run(output),
         Command::Restore(restore) => restore.run(output),
+        Command::KmsPlugin(plugin) => plugin.run(output),
         Command::Completions(completions) => Ok(completions.run()),
         Command::KeeperHelper => crate::keeper::help().map(|()| ExitCode::SUCCESS),
     }

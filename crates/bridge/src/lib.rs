@@ -1,0 +1,17 @@
+//! What other programs say to their key services, read and answered in the
+//! terms of the AWS KMS API.
+//!
+//! [`kubernetes`] is the plugin interface by which an API server has its
+//! secrets encrypted; it speaks [`grpc`], whose messages are [`protobuf`].
+//!
+//! Invariants:
+//! - everything read is bounded, and what is not understood is refused;
+//! - keys and plaintexts travel as `Secret`.
+//!
+//! Absent by design: sockets, clocks and credentials. Who listens, and calls
+//! KMS as a client that must be allowed to, is the roof.
+
+pub mod grpc;
+pub mod kubernetes;
+pub mod limits;
+pub mod protobuf;

@@ -1,0 +1,17 @@
+//! Every bound of this crate, each with its source.
+
+/// Bytes of a gRPC message. Ours: what an API server may send is below
+/// (annotations of 32 kB, a ciphertext, a key id).
+pub const GRPC_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a plaintext (KMS API Reference, Encrypt, `Plaintext`).
+pub const PLAINTEXT_BYTES_MAX: usize = 4096;
+/// Bytes of a ciphertext (KMS API Reference, Decrypt, `CiphertextBlob`).
+pub const CIPHERTEXT_BYTES_MAX: usize = 6144;
+/// Bytes of a key id, "less than 1 kB" (Kubernetes, "Using a KMS provider for
+/// data encryption", Developing a KMS plugin gRPC server).
+pub const KEY_ID_BYTES_MAX: usize = 1023;
+/// Bytes of a request's own id. Ours; an API server sends a UUID.
+pub const UID_BYTES_MAX: usize = 256;
+/// Bytes of all names and values of annotations, "less than 32 kB" (the
+/// published interface, `EncryptResponse.annotations`).
+pub const ANNOTATIONS_BYTES_MAX: usize = 32 * 1024 - 1;
