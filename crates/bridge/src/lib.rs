@@ -3,6 +3,7 @@
 //!
 //! [`kubernetes`] is the plugin interface by which an API server has its
 //! secrets encrypted; it speaks [`grpc`], whose messages are [`protobuf`].
+//! [`kes`] is the key service of S3 stores.
 //!
 //! Invariants:
 //! - everything read is bounded, and what is not understood is refused;
@@ -12,6 +13,9 @@
 //! KMS as a client that must be allowed to, is the roof.
 
 pub mod grpc;
+pub mod kes;
 pub mod kubernetes;
 pub mod limits;
 pub mod protobuf;
+
+mod secret_text;

@@ -15,3 +15,10 @@ pub const UID_BYTES_MAX: usize = 256;
 /// Bytes of all names and values of annotations, "less than 32 kB" (the
 /// published interface, `EncryptResponse.annotations`).
 pub const ANNOTATIONS_BYTES_MAX: usize = 32 * 1024 - 1;
+/// Bytes of a request's body (KES API, `/v1/api`, `max_body`).
+pub const KES_BODY_BYTES_MAX: usize = 1 << 20;
+/// Characters of a key's name. Ours: with a prefix it is the name of an alias,
+/// which may have 256.
+pub const KES_NAME_CHARACTERS_MAX: usize = 80;
+/// Ciphertexts decrypted by one request. Ours.
+pub const KES_CIPHERTEXTS_MAX: usize = 1_000;

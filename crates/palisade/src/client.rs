@@ -202,8 +202,13 @@ async fn send(endpoint: &str, call: &Call<'_>, signed_by: Option<&ClientSettings
     } else {
         exchange(TokioIo::new(stream), request).await?
     };
-    let body = serde_json::from_slice(&body)
-        .with_context(|| format!("{endpoint} does not answer as Palisade does"))?;
+    // Many operations of KMS answer nothing.
+    let body = if body.is_empty() {
+        serde_json::Value::Null
+    } else {
+        serde_json::from_slice(&body)
+            .with_context(|| format!("{endpoint} does not answer as Palisade does"))?
+    };
     Ok(Reply { status, body })
 }
 

@@ -32,6 +32,25 @@ impl ClientSettings {
         ClientSettings::of(&Profile::load(&name), variable)
     }
 
+    /// Reads a profile of the shared files. Where endpoint and region are not
+    /// said there, the variables say them.
+    ///
+    /// # Errors
+    ///
+    /// If it has no credentials.
+    pub(crate) fn from_profile(name: &str) -> Result<ClientSettings> {
+        let is_place = |name: &str| {
+            matches!(
+                name.strip_prefix("AWS_"),
+                Some("REGION" | "DEFAULT_REGION" | "ENDPOINT_URL")
+            )
+        };
+        ClientSettings::of(&Profile::load(name), |name| {
+            variable(name).filter(|_| is_place(name))
+        })
+        .with_context(|| format!("the profile {name} cannot be used"))
+    }
+
     fn of(profile: &Profile, variable: impl Fn(&str) -> Option<String>) -> Result<ClientSettings> {
         let endpoint = variable("AWS_ENDPOINT_URL").or_else(|| profile.get("endpoint_url"));
         let region = variable("AWS_REGION")

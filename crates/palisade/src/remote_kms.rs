@@ -19,6 +19,8 @@ use crate::credentials::ClientSettings;
 pub(crate) struct RemoteKms {
     endpoints: Vec<String>,
     region: Option<String>,
+    /// The profile whose credentials sign, instead of the environment's.
+    profile: Option<String>,
 }
 
 /// Why there is no answer.
@@ -42,7 +44,36 @@ const MESSAGE_CHARACTERS_MAX: usize = 1_000;
 impl RemoteKms {
     /// The KMS at `endpoints`, or where the environment says if there are none.
     pub(crate) fn new(endpoints: Vec<String>, region: Option<String>) -> RemoteKms {
-        RemoteKms { endpoints, region }
+        RemoteKms {
+            endpoints,
+            region,
+            profile: None,
+        }
+    }
+
+    /// The same, as the principal of a profile.
+    pub(crate) fn of_profile(&self, profile: &str) -> RemoteKms {
+        RemoteKms {
+            endpoints: self.endpoints.clone(),
+            region: self.region.clone(),
+            profile: Some(profile.to_owned()),
+        }
+    }
+
+    /// Endpoint, region and credentials as they are now.
+    ///
+    /// # Errors
+    ///
+    /// If there are no credentials.
+    pub(crate) fn settings(&self) -> Result<ClientSettings> {
+        let mut settings = match &self.profile {
+            Some(profile) => ClientSettings::from_profile(profile)?,
+            None => ClientSettings::from_environment()?,
+        };
+        if let Some(region) = &self.region {
+            settings.region.clone_from(region);
+        }
+        Ok(settings)
     }
 
     /// Calls an operation; credentials are looked up anew, so that renewed ones
@@ -53,10 +84,7 @@ impl RemoteKms {
         input: &Value,
         patience: Duration,
     ) -> Result<Value, Problem> {
-        let mut settings = ClientSettings::from_environment().map_err(Problem::Silent)?;
-        if let Some(region) = &self.region {
-            settings.region.clone_from(region);
-        }
+        let mut settings = self.settings().map_err(Problem::Silent)?;
         let endpoints = if self.endpoints.is_empty() {
             vec![settings.endpoint.clone()]
         } else {

@@ -7,6 +7,7 @@ mod dev;
 mod doctor;
 mod env;
 mod init;
+mod kes_bridge;
 mod kms_plugin;
 mod policy;
 mod recovery;
@@ -81,6 +82,9 @@ enum Command {
     /// Encrypts the secrets of a Kubernetes cluster with a KMS key: a KMS v2 plugin for its API server.
     #[command(after_help = kms_plugin::EXAMPLE)]
     KmsPlugin(kms_plugin::KmsPlugin),
+    /// Answers S3 stores as KES did, with keys of a KMS, over mutual TLS.
+    #[command(after_help = kes_bridge::EXAMPLES)]
+    KesBridge(kes_bridge::KesBridge),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example: palisade completions bash > /etc/bash_completion.d/palisade")]
     Completions(completions::Completions),
@@ -143,6 +147,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Verify(verify) => verify.run(output),
         Command::Backup(backup) => backup.run(output),
         Command::Restore(restore) => restore.run(output),
+        Command::KesBridge(bridge) => bridge.run(output),
         Command::KmsPlugin(plugin) => plugin.run(output),
         Command::Completions(completions) => Ok(completions.run()),
         Command::KeeperHelper => crate::keeper::help().map(|()| ExitCode::SUCCESS),
