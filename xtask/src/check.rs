@@ -25,6 +25,7 @@ const SAME_FLOOR: &[(&str, &str)] = &[
     // Signatures are cryptography, and `crypto` alone meets a provider.
     ("wire", "crypto"),
     ("federation", "crypto"),
+    ("bridge", "crypto"),
 ];
 
 /// Names that say nothing.

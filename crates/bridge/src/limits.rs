@@ -22,3 +22,11 @@ pub const KES_BODY_BYTES_MAX: usize = 1 << 20;
 pub const KES_NAME_CHARACTERS_MAX: usize = 80;
 /// Ciphertexts decrypted by one request. Ours.
 pub const KES_CIPHERTEXTS_MAX: usize = 1_000;
+/// Bytes of a file with keys. Ours; as the command line reads files.
+pub const EXPORT_BYTES_MAX: usize = 1 << 20;
+/// Keys of a file. Ours.
+pub const EXPORT_KEYS_MAX: usize = 1_000;
+/// Versions of a key. Ours: more than a key of KMS can be given.
+pub const EXPORT_VERSIONS_MAX: usize = 100;
+/// Digits of a number in a backup: an RSA-4096 modulus has 1,234.
+pub const EXPORT_DIGITS_MAX: usize = 1_300;

@@ -15,14 +15,24 @@ use crate::remote_kms::{Problem, RemoteKms, blob, text};
 /// What wraps. Private RSA keys have no room in OAEP alone.
 const ALGORITHM: WrappingAlgorithm = WrappingAlgorithm::RsaAesKeyWrapSha256;
 
+/// Which of a key's materials is given.
+pub(crate) enum Which<'a> {
+    /// The only one, or the first; given again it must be the same.
+    First,
+    /// Another one, which the key rotates to when it is told to.
+    Further,
+    /// The one with this id, again.
+    Known(&'a str),
+}
+
 /// Imports `material` into the `EXTERNAL` key `key_id`, for ever; tells the
-/// material's id. What the key has already is imported again, to no effect;
-/// `further` is another material of a key that has one.
+/// material's id. `description` is kept with the material of a symmetric key.
 pub(crate) async fn give(
     kms: &RemoteKms,
     key_id: &str,
     material: &Secret<Vec<u8>>,
-    further: bool,
+    which: Which<'_>,
+    description: Option<&str>,
     patience: Duration,
 ) -> Result<String, Problem> {
     let asked = json!({
@@ -41,9 +51,14 @@ pub(crate) async fn give(
         "EncryptedKeyMaterial": BASE64.encode(wrapped),
         "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE",
     });
-    if further {
-        input["ImportType"] = json!("NEW_KEY_MATERIAL");
+    match which {
+        Which::First => {}
+        Which::Further => input["ImportType"] = json!("NEW_KEY_MATERIAL"),
+        Which::Known(id) => input["KeyMaterialId"] = json!(id),
+    }
+    if let Some(description) = description {
+        input["KeyMaterialDescription"] = json!(description);
     }
     let imported = kms.call("ImportKeyMaterial", &input, patience).await?;
-    Ok(text(&imported, "KeyMaterialId")?.to_owned())
+    Ok(imported["KeyMaterialId"].as_str().unwrap_or_default().to_owned())
 }

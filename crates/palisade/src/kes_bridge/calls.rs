@@ -10,7 +10,7 @@ use ground::{Secret, Timestamp};
 use serde_json::{Value, json};
 
 use super::{Bridge, Client};
-use crate::import_key;
+use crate::import_key::{self, Which};
 use crate::remote_kms::{Problem, RemoteKms, text};
 
 /// What is answered if nothing is wrong.
@@ -123,7 +123,7 @@ impl Bridge {
         let id = text(&made["KeyMetadata"], "KeyId").map_err(|problem| told(&problem))?;
         let named = async {
             if let Some(material) = material {
-                import_key::give(kms, id, material, false, PATIENCE)
+                import_key::give(kms, id, material, Which::First, None, PATIENCE)
                     .await
                     .map_err(|problem| told(&problem))?;
             }
