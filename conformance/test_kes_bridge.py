@@ -116,8 +116,10 @@ def kes_of(palisade, certificates, tmp_path):
         (home / "credentials").write_text(profiles)
         server = certificates["server"]
         config = home / "kes.toml"
+        # Nobody answers at the first.
+        nobody = f"http://127.0.0.1:{free_port()}"
         config.write_text(
-            f'listen = "127.0.0.1:{port}"\nendpoint = ["{palisade.url}"]\nregion = "{REGION}"\n'
+            f'listen = "127.0.0.1:{port}"\nendpoint = ["{nobody}", "{palisade.url}"]\nregion = "{REGION}"\n'
             f'[tls]\ncertificate = "{server.path}"\nkey = "{server.key}"\n{tls}\n{identities}'
         )
 

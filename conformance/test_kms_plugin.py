@@ -229,6 +229,12 @@ def test_other_failures_have_codes_of_their_own(plugin_of, new_user, new_key, ke
     with plugin_of(user.credentials, "--key", rsa) as plugin:
         with fails(CODE.FAILED_PRECONDITION, saying="symmetric"):
             plugin.status()
+    empty = new_key(Origin="EXTERNAL")["KeyId"]
+    with plugin_of(user.credentials, "--key", empty) as plugin:
+        with fails(CODE.FAILED_PRECONDITION, saying="PendingImport"):
+            plugin.status()
+        with fails(CODE.FAILED_PRECONDITION):
+            plugin.encrypt(b"1")
     wrong = {"AccessKeyId": user.credentials["AccessKeyId"], "SecretAccessKey": "not the secret"}
     with plugin_of(wrong, "--key", key["KeyId"]) as plugin:
         with fails(CODE.UNAUTHENTICATED):

@@ -129,8 +129,13 @@ impl Plugin {
             let reason = format!("{} is not a symmetric key for encryption", self.key);
             return Err(Status::new(Code::FailedPrecondition, reason));
         }
-        let id = key_id(text("Arn")?, text("CurrentKeyMaterialId")?)?;
         let state = text("KeyState")?;
+        if state == "PendingImport" {
+            // It has no material that an id could name.
+            let reason = format!("the key {} is {state}", text("Arn")?);
+            return Err(Status::new(Code::FailedPrecondition, reason));
+        }
+        let id = key_id(text("Arn")?, text("CurrentKeyMaterialId")?)?;
         if state != "Enabled" {
             let health = format!("the key {} is {state}", id.arn);
             return Ok(status_response(&health, &id));

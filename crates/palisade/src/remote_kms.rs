@@ -1,8 +1,8 @@
 //! A KMS that is asked over the network by those who answer others with it: as
 //! any AWS client, signed, so that each call is authorized and recorded there.
 //!
-//! Several endpoints of one KMS are asked in turn until one answers. What is
-//! asked twice by that changes nothing, or is refused the second time.
+//! Several endpoints of one KMS are asked in turn until one answers. What may
+//! not happen twice is asked of the next only if the one before heard nothing.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,23 @@ pub(crate) enum Problem {
     /// The time is over.
     Overdue,
 }
+
+impl Problem {
+    /// Whether nobody can have heard what was asked.
+    fn is_unheard(&self) -> bool {
+        let Problem::Silent(error) = self else {
+            return false;
+        };
+        error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+            .any(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
+    }
+}
+
+/// Operations that do something more each time they are called; the others
+/// change nothing the second time, or are refused.
+const ONCE: [&str; 2] = ["CreateKey", "RotateKeyOnDemand"];
 
 /// Characters of a message that are passed on.
 const MESSAGE_CHARACTERS_MAX: usize = 1_000;
@@ -103,6 +120,9 @@ impl RemoteKms {
                 Ok(Err(error)) => problem = Problem::Silent(error),
                 Err(_) => problem = Problem::Overdue,
             }
+            if ONCE.contains(&operation) && !problem.is_unheard() {
+                break;
+            }
         }
         Err(problem)
     }
@@ -137,4 +157,42 @@ pub(crate) fn blob(answer: &Value, name: &str) -> Result<Secret<Vec<u8>>, Proble
         .map(Secret::new)
         .with_context(|| format!("{name} of the KMS is not base64"))
         .map_err(Problem::Silent)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_refused_connection_heard_nothing() {
+        let silent = |kind: std::io::ErrorKind| {
+            let error = anyhow::Error::from(std::io::Error::from(kind));
+            Problem::Silent(error.context("nothing answers"))
+        };
+        assert!(silent(std::io::ErrorKind::ConnectionRefused).is_unheard());
+        assert!(!silent(std::io::ErrorKind::ConnectionReset).is_unheard());
+        assert!(!Problem::Overdue.is_unheard());
+    }
+
+    #[test]
+    fn refusals_are_read_as_both_spellings_have_them() {
+        let refused = |body| match outcome(client::Reply { status: 400, body }) {
+            Err(Problem::Refused { code, message }) => (code, message),
+            _ => panic!("it is a refusal"),
+        };
+        let wanted = ("NotFoundException".to_owned(), "no".to_owned());
+        assert_eq!(
+            refused(json!({"__type": "com.amazonaws.kms#NotFoundException", "Message": "no"})),
+            wanted
+        );
+        assert_eq!(
+            refused(json!({"__type": "NotFoundException", "message": "no"})),
+            wanted
+        );
+        assert_eq!(refused(Value::Null), (String::new(), String::new()));
+        let long = refused(json!({"__type": "X", "message": "é".repeat(2_000)}));
+        assert_eq!(long.1.chars().count(), MESSAGE_CHARACTERS_MAX);
+    }
 }
