@@ -66,3 +66,21 @@ def test_who_may_not_is_refused(act_as, key, new_user):
     client().encrypt(source=b"m", key_provider=keys(key["Arn"]))
     with pytest.raises((DecryptKeyError, aws_encryption_sdk.exceptions.AWSEncryptionSDKClientError)):
         client().decrypt(source=sealed, key_provider=keys(key["Arn"]))
+
+
+def test_what_was_changed_or_is_of_another_context_does_not_open(act_as, key):
+    sealed, _ = client().encrypt(source=b"a message", key_provider=keys(key["Arn"]), encryption_context=CONTEXT)
+    # The header (whose context and data keys are authenticated), the body and the signature at its end.
+    for place in (sealed.index(b"conformance"), len(sealed) // 3, len(sealed) // 2, len(sealed) - 1):
+        changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
+        with pytest.raises(Exception) as caught:
+            client().decrypt(source=changed, key_provider=keys(key["Arn"]))
+        assert b"a message" not in str(caught.value).encode()
+    with pytest.raises(aws_encryption_sdk.exceptions.AWSEncryptionSDKClientError):
+        client().decrypt(source=sealed[:-40], key_provider=keys(key["Arn"]))
+    # A context that is told must be the message's.
+    opened, header = client().decrypt(source=sealed, key_provider=keys(key["Arn"]))
+    assert opened == b"a message" and header.encryption_context["app"] == "shop"
+    other = sealed.replace(b"shop", b"shoq")
+    with pytest.raises((DecryptKeyError, aws_encryption_sdk.exceptions.AWSEncryptionSDKClientError)):
+        client().decrypt(source=other, key_provider=keys(key["Arn"]))

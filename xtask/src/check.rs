@@ -12,7 +12,7 @@ use crate::codegen::names::snake;
 const FLOORS: &[(&str, &[&str])] = &[
     ("ground", &["ground"]),
     ("shape", &["shape"]),
-    ("pure", &["crypto", "federation", "policy", "wire"]),
+    ("pure", &["bridge", "crypto", "federation", "policy", "wire"]),
     ("foreign", &["cloudhsm"]),
     ("keeping", &["store", "journal", "outbound"]),
     ("door", &["gate"]),
@@ -25,6 +25,7 @@ const SAME_FLOOR: &[(&str, &str)] = &[
     // Signatures are cryptography, and `crypto` alone meets a provider.
     ("wire", "crypto"),
     ("federation", "crypto"),
+    ("bridge", "crypto"),
 ];
 
 /// Names that say nothing.

@@ -62,6 +62,19 @@ pub(crate) fn post(
 /// If the endpoint is plain HTTP elsewhere, cannot be reached, or does not
 /// answer JSON within half a minute.
 pub(crate) fn kms(settings: &ClientSettings, operation: &str, document: &serde_json::Value) -> Result<Reply> {
+    block_on(ask_kms(settings, operation, document))
+}
+
+/// As [`kms`], for who waits for other things too; the caller bounds the time.
+///
+/// # Errors
+///
+/// As [`kms`].
+pub(crate) async fn ask_kms(
+    settings: &ClientSettings,
+    operation: &str,
+    document: &serde_json::Value,
+) -> Result<Reply> {
     let uri: Uri = settings
         .endpoint
         .parse()
@@ -83,7 +96,7 @@ pub(crate) fn kms(settings: &ClientSettings, operation: &str, document: &serde_j
         service: "kms",
         target: Some(format!("TrentService.{operation}")),
     };
-    run(&settings.endpoint, &call, Some(settings))
+    send(&settings.endpoint, &call, Some(settings)).await
 }
 
 /// What is sent.
@@ -110,16 +123,14 @@ impl<'a> Call<'a> {
 }
 
 fn run(endpoint: &str, call: &Call<'_>, signed_by: Option<&ClientSettings>) -> Result<Reply> {
+    block_on(send(endpoint, call, signed_by))
+}
+
+fn block_on(asking: impl Future<Output = Result<Reply>>) -> Result<Reply> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
-        tokio::time::timeout(
-            std::time::Duration::from_secs(30),
-            send(endpoint, call, signed_by),
-        )
-        .await
-    })?
+    runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(30), asking).await })?
 }
 
 async fn send(endpoint: &str, call: &Call<'_>, signed_by: Option<&ClientSettings>) -> Result<Reply> {
@@ -191,8 +202,13 @@ async fn send(endpoint: &str, call: &Call<'_>, signed_by: Option<&ClientSettings
     } else {
         exchange(TokioIo::new(stream), request).await?
     };
-    let body = serde_json::from_slice(&body)
-        .with_context(|| format!("{endpoint} does not answer as Palisade does"))?;
+    // Many operations of KMS answer nothing.
+    let body = if body.is_empty() {
+        serde_json::Value::Null
+    } else {
+        serde_json::from_slice(&body)
+            .with_context(|| format!("{endpoint} does not answer as Palisade does"))?
+    };
     Ok(Reply { status, body })
 }
 

@@ -28,8 +28,30 @@ impl ClientSettings {
     ///
     /// If there are no credentials, with what to do about it.
     pub(crate) fn from_environment() -> Result<ClientSettings> {
-        let profile = Profile::load();
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let name = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".to_owned());
+        ClientSettings::of(&Profile::load(&name), variable)
+    }
+
+    /// Reads a profile of the shared files. Where endpoint and region are not
+    /// said there, the variables say them.
+    ///
+    /// # Errors
+    ///
+    /// If it has no credentials.
+    pub(crate) fn from_profile(name: &str) -> Result<ClientSettings> {
+        let is_place = |name: &str| {
+            matches!(
+                name.strip_prefix("AWS_"),
+                Some("REGION" | "DEFAULT_REGION" | "ENDPOINT_URL")
+            )
+        };
+        ClientSettings::of(&Profile::load(name), |name| {
+            variable(name).filter(|_| is_place(name))
+        })
+        .with_context(|| format!("the profile {name} cannot be used"))
+    }
+
+    fn of(profile: &Profile, variable: impl Fn(&str) -> Option<String>) -> Result<ClientSettings> {
         let endpoint = variable("AWS_ENDPOINT_URL").or_else(|| profile.get("endpoint_url"));
         let region = variable("AWS_REGION")
             .or_else(|| variable("AWS_DEFAULT_REGION"))
@@ -89,12 +111,16 @@ impl ClientSettings {
     }
 }
 
+/// A variable of the environment that says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// The chosen profile of `~/.aws/credentials` and `~/.aws/config`.
 struct Profile(Vec<ini::Properties>);
 
 impl Profile {
-    fn load() -> Profile {
-        let name = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".to_owned());
+    fn load(name: &str) -> Profile {
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let path = |variable: &str, default: &str| {
             std::env::var_os(variable).map_or_else(|| home.join(".aws").join(default), PathBuf::from)
@@ -105,12 +131,12 @@ impl Profile {
                 .and_then(|file| file.section(Some(section)).cloned())
         };
         let config_section = if name == "default" {
-            name.clone()
+            name.to_owned()
         } else {
             format!("profile {name}")
         };
         let found = [
-            section(path("AWS_SHARED_CREDENTIALS_FILE", "credentials"), &name),
+            section(path("AWS_SHARED_CREDENTIALS_FILE", "credentials"), name),
             section(path("AWS_CONFIG_FILE", "config"), &config_section),
         ];
         Profile(found.into_iter().flatten().collect())

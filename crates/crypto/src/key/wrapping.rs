@@ -1,4 +1,4 @@
-//! Key material that was wrapped elsewhere, to be imported.
+//! Key material that is wrapped in one place to be imported in another.
 //!
 //! | algorithm | wrapped material |
 //! |---|---|
@@ -14,8 +14,49 @@ use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded as _};
 use ground::Secret;
 use zeroize::Zeroize as _;
 
-use super::{BackingKey, EncryptionAlgorithm, KEY_BYTES_MAX, WrappingAlgorithm};
-use crate::Error;
+use super::{BackingKey, EncryptionAlgorithm, KEY_BYTES_MAX, PublicKey, WrappingAlgorithm};
+use crate::{Error, Random};
+
+/// What wraps first, and whether it wraps a key that wraps the material.
+fn scheme(algorithm: WrappingAlgorithm) -> (EncryptionAlgorithm, bool) {
+    match algorithm {
+        WrappingAlgorithm::RsaesOaepSha1 => (EncryptionAlgorithm::RsaesOaepSha1, false),
+        WrappingAlgorithm::RsaesOaepSha256 => (EncryptionAlgorithm::RsaesOaepSha256, false),
+        WrappingAlgorithm::RsaAesKeyWrapSha1 => (EncryptionAlgorithm::RsaesOaepSha1, true),
+        WrappingAlgorithm::RsaAesKeyWrapSha256 => (EncryptionAlgorithm::RsaesOaepSha256, true),
+    }
+}
+
+impl PublicKey {
+    /// Wraps material for who holds the private half of this RSA key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PlaintextLength`] if the algorithm has no room for it,
+    /// [`Error::Unsupported`] unless this is an RSA key.
+    pub fn wrap_material(
+        &self,
+        algorithm: WrappingAlgorithm,
+        material: &[u8],
+        random: &Random,
+    ) -> Result<Vec<u8>, Error> {
+        let (oaep, twice) = scheme(algorithm);
+        if !twice {
+            return self.encrypt(oaep, material);
+        }
+        let failed = || Error::Provider("AES key wrap");
+        let key = Secret::new(random.bytes::<32>());
+        let mut wrapped = self.encrypt(oaep, key.expose())?;
+        let key = AesKek::new(&AES_256, key.expose()).map_err(|_| failed())?;
+        // Padding to a multiple of eight, and eight bytes of check.
+        let mut buffer = vec![0; material.len() + 15];
+        wrapped.extend_from_slice(
+            key.wrap_with_padding(material, &mut buffer)
+                .map_err(|_| failed())?,
+        );
+        Ok(wrapped)
+    }
+}
 
 impl BackingKey {
     /// Opens material that was wrapped for this RSA key.
@@ -29,12 +70,7 @@ impl BackingKey {
         algorithm: WrappingAlgorithm,
         wrapped: &[u8],
     ) -> Result<Secret<Vec<u8>>, Error> {
-        let (oaep, twice) = match algorithm {
-            WrappingAlgorithm::RsaesOaepSha1 => (EncryptionAlgorithm::RsaesOaepSha1, false),
-            WrappingAlgorithm::RsaesOaepSha256 => (EncryptionAlgorithm::RsaesOaepSha256, false),
-            WrappingAlgorithm::RsaAesKeyWrapSha1 => (EncryptionAlgorithm::RsaesOaepSha1, true),
-            WrappingAlgorithm::RsaAesKeyWrapSha256 => (EncryptionAlgorithm::RsaesOaepSha256, true),
-        };
+        let (oaep, twice) = scheme(algorithm);
         if !twice {
             return self.decrypt(oaep, wrapped);
         }
@@ -78,6 +114,27 @@ mod tests {
         let mut buffer = vec![0; material.len() + 15];
         wrapped.extend_from_slice(inner.wrap_with_padding(material, &mut buffer).unwrap());
         wrapped
+    }
+
+    #[test]
+    fn what_is_wrapped_here_opens() {
+        let key = BackingKey::generate(KeySpec::Rsa3072, &Random::seeded(1)).unwrap();
+        let public = key.public_key().unwrap();
+        for algorithm in WrappingAlgorithm::ALL {
+            let wrapped = public
+                .wrap_material(*algorithm, &[9; 33], &Random::seeded(3))
+                .unwrap();
+            let opened = key.unwrap_material(*algorithm, &wrapped).unwrap();
+            assert_eq!(opened.expose(), &[9; 33]);
+        }
+        let long = |algorithm| public.wrap_material(algorithm, &[9; 1200], &Random::seeded(3));
+        assert!(matches!(
+            long(WrappingAlgorithm::RsaesOaepSha256),
+            Err(Error::PlaintextLength { .. })
+        ));
+        let wrapped = long(WrappingAlgorithm::RsaAesKeyWrapSha256).unwrap();
+        let opened = key.unwrap_material(WrappingAlgorithm::RsaAesKeyWrapSha256, &wrapped);
+        assert_eq!(opened.unwrap().expose(), &[9; 1200]);
     }
 
     #[test]

@@ -6,12 +6,15 @@ mod coverage;
 mod dev;
 mod doctor;
 mod env;
+mod import;
 mod init;
+mod kes_bridge;
+mod kms_plugin;
 mod policy;
 mod recovery;
 mod restore;
 mod seal;
-mod serve;
+pub(crate) mod serve;
 mod usage;
 mod verify;
 mod why;
@@ -81,6 +84,15 @@ enum Command {
         after_help = "Example: palisade restore --backup /backup/2026-11-28 --data /var/lib/palisade --passphrase-file secret"
     )]
     Restore(restore::Restore),
+    /// Encrypts the secrets of a Kubernetes cluster with a KMS key: a KMS v2 plugin for its API server.
+    #[command(after_help = kms_plugin::EXAMPLE)]
+    KmsPlugin(kms_plugin::KmsPlugin),
+    /// Brings keys from elsewhere (Vault and OpenBao transit, local-kms, PKCS #8, JWK, raw bytes) into a KMS.
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Import),
+    /// Answers S3 stores as KES did, with keys of a KMS, over mutual TLS.
+    #[command(after_help = kes_bridge::EXAMPLES)]
+    KesBridge(kes_bridge::KesBridge),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example: palisade completions bash > /etc/bash_completion.d/palisade")]
     Completions(completions::Completions),
@@ -144,6 +156,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Verify(verify) => verify.run(output),
         Command::Backup(backup) => backup.run(output),
         Command::Restore(restore) => restore.run(output),
+        Command::Import(import) => import.run(output),
+        Command::KesBridge(bridge) => bridge.run(output),
+        Command::KmsPlugin(plugin) => plugin.run(output),
         Command::Completions(completions) => Ok(completions.run()),
         Command::KeeperHelper => crate::keeper::help().map(|()| ExitCode::SUCCESS),
     }
