@@ -13,7 +13,7 @@ use ground::{Arn, Timestamp};
 
 use crate::error::Error;
 use crate::limits::KEYS_METERED_MAX;
-use crate::model::{Key, KeyId, KeyState, Manager};
+use crate::model::{Family, Key, KeyId, KeyState, Manager};
 use crate::store::KEYS;
 
 /// Calls with symmetric keys, and calls that use no key.
@@ -74,26 +74,10 @@ async fn class(cx: &Cx, arn: &Arn) -> Result<&'static str, Fault> {
     let scope = Scope::regional(account, &region);
     let key = cx.view().cross_account_get(&scope, &KEYS, &id).await;
     let key = key.map_err(|error| Fault::from(&Error::Store(error)))?;
-    Ok(key.map_or(ASYMMETRIC, |key| match key.purpose.spec() {
-        KeySpec::SymmetricDefault
-        | KeySpec::Hmac224
-        | KeySpec::Hmac256
-        | KeySpec::Hmac384
-        | KeySpec::Hmac512 => REQUESTS,
-        KeySpec::Rsa2048 => RSA_2048,
-        KeySpec::Rsa3072
-        | KeySpec::Rsa4096
-        | KeySpec::EccNistP256
-        | KeySpec::EccNistP384
-        | KeySpec::EccNistP521
-        | KeySpec::EccSecgP256K1
-        | KeySpec::EccNistEdwards25519
-        | KeySpec::MlDsa44
-        | KeySpec::MlDsa65
-        | KeySpec::MlDsa87
-        | KeySpec::MlKem512
-        | KeySpec::MlKem768
-        | KeySpec::MlKem1024 => ASYMMETRIC,
+    Ok(key.map_or(ASYMMETRIC, |key| match key.purpose.family() {
+        Family::Symmetric | Family::Mac => REQUESTS,
+        Family::Asymmetric if key.purpose.spec() == KeySpec::Rsa2048 => RSA_2048,
+        Family::Asymmetric => ASYMMETRIC,
     }))
 }
 
