@@ -136,6 +136,9 @@ pub(crate) const KEYS_FAILED_FOR: Duration = Duration::from_secs(15);
 pub(crate) const ISSUERS_KEPT_MAX: usize = 1_000;
 /// How far a provider's clock may be ahead of ours. Ours: that of signatures.
 pub(crate) const PROVIDER_CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// How far the issue of a session may be ahead of our time: nodes' clocks differ.
+/// Ours: that of signatures.
+pub(crate) const SESSION_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Tags of a session (STS API Reference, AssumeRole, `Tags`).
 pub(crate) const SESSION_TAGS_MAX: usize = 50;
 /// SAML providers in an account.
