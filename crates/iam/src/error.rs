@@ -71,6 +71,9 @@ pub enum Error {
     /// Codes do not prove a device.
     #[error("Authentication code for device is not valid.")]
     InvalidAuthenticationCode,
+    /// Another service that was asked refuses.
+    #[error(transparent)]
+    Inside(#[from] Fault),
     /// What is to be decoded was not encoded here, for this account.
     #[error("Message is not valid")]
     InvalidAuthorizationMessage,
@@ -212,6 +215,7 @@ impl From<&Error> for Fault {
     fn from(error: &Error) -> Fault {
         let (code, status) = match error {
             Error::Authorize(error) => return error.fault("ServiceFailure"),
+            Error::Inside(fault) => return fault.clone(),
             Error::Store(error) => return Fault::store("ServiceFailure", error),
             Error::Crypto(error) => return Fault::server("ServiceFailure", error),
             Error::Picture(error) => return Fault::server("ServiceFailure", error),

@@ -292,6 +292,12 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::GetServiceLastAccessedDetailsWithEntities>(
             ops::access_report::get_service_last_accessed_details_with_entities,
         )
+        .on::<iam_api::GenerateOrganizationsAccessReport>(
+            ops::organization_report::generate_organizations_access_report,
+        )
+        .on::<iam_api::GetOrganizationsAccessReport>(
+            ops::organization_report::get_organizations_access_report,
+        )
         .on::<iam_api::ListPoliciesGrantingServiceAccess>(
             ops::granting_policies::list_policies_granting_service_access,
         )

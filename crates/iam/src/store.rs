@@ -109,7 +109,7 @@ pub(crate) const MEMBERSHIPS: Table<(String, String), Membership> = Table::new("
 pub(crate) const ACCESS_KEYS: Table<(String, String), AccessKey> = Table::new("iam/access-key", 1);
 /// By id of the access key or role.
 pub(crate) const LAST_USED: Table<String, LastUse> = Table::new("iam/last-used", 1);
-/// By id of the user or role: what it last did.
+/// By id of the user, role or account: what it last did.
 pub(crate) const ACCESSES: Table<String, Accesses> = Table::new("iam/accesses", 1);
 /// In the scope all accounts share: by key id.
 pub(crate) const KEY_OWNERS: Table<String, KeyOwner> = Table::new("iam/access-key-owner", 1);

@@ -19,6 +19,7 @@ pub(crate) mod managed_policy;
 pub(crate) mod mfa_device;
 pub(crate) mod oidc_provider;
 pub(crate) mod organization_features;
+pub(crate) mod organization_report;
 pub(crate) mod outbound_federation;
 pub(crate) mod page;
 pub(crate) mod password_policy;
