@@ -23,30 +23,28 @@ struct OneRoot {
 
 impl Guardrails for OneRoot {
     fn over(&self, _account: AccountId) -> AtHand<'_, Result<Arc<Standing>, StoreError>> {
-        let level = |text: &String, kind| {
-            let document = Document::parse(text, kind).unwrap();
-            let holder = Holder::Target("r-root".into());
+        let level = |documents: Vec<Document>| {
+            let attached = |document| {
+                let holder = Holder::Target("r-root".into());
+                Attached::inline("given", holder, Arc::new(document))
+            };
             vec![Level {
                 target: "r-root".into(),
-                policies: vec![Attached::inline("given", holder, Arc::new(document))],
+                policies: documents.into_iter().map(attached).collect(),
             }]
         };
+        let parsed = |text: &String, kind| Document::parse(text, kind).unwrap();
         let (service, resource) = (self.service_control.as_ref(), self.resource_control.as_ref());
-        let any = service.or(resource);
         let standing = Standing {
-            membership: any.map(|_| Membership {
+            membership: service.or(resource).map(|_| Membership {
                 organization: "o-example0001".to_owned(),
                 path: "o-example0001/r-root/ou-root-unit/".to_owned(),
                 management: AccountId::parse("999988887777").unwrap(),
             }),
-            service_control: service.map(|text| level(text, DocumentKind::ServiceControl)),
+            service_control: service.map(|text| level(vec![parsed(text, DocumentKind::ServiceControl)])),
             resource_control: resource.map(|text| {
-                let mut levels = level(text, DocumentKind::ResourceControl);
-                // What every root has, `RCPFullAWSAccess`.
-                let all = document(&json!([allow(&["*"])]));
-                let mut full = level(&all, DocumentKind::ServiceControl);
-                levels[0].policies.append(&mut full[0].policies);
-                levels
+                let given = parsed(text, DocumentKind::ResourceControl);
+                level(vec![Document::full_resource_control(), given])
             }),
         };
         AtHand::Later(Box::pin(std::future::ready(Ok(Arc::new(standing)))))
