@@ -73,7 +73,7 @@ async fn a_resource_that_only_looks_like_the_key_is_another() {
     for resource in [
         arn.clone(),
         arn.replace(REGION, "*"),
-        format!("arn:aws:kms:*:*:key/{}*", &id[..8]),
+        format!("arn:aws:kms:*:*:key/*{}", &id[8..]),
     ] {
         world.people.grant(Who::Bob, &[statement("Allow", &resource)]);
         for name in [&id, &arn, "alias/shop", &alias_arn] {

@@ -7,7 +7,7 @@ use shape::OperationShape;
 use crate::stage::{allow_all, prepare, told};
 use crate::stage_organizations::forbid_everything;
 use crate::sweep_denied::{NEED_NO_PERMISSION, denied, is_done};
-use crate::world::{World, assert_none, full_name, message, operations};
+use crate::world::{HOME, World, assert_none, full_name, message, operations};
 
 /// Operations whose preparation takes organisations apart. The user is refused
 /// them like any other; that they can be done is seen by the other sweeps.
@@ -30,7 +30,10 @@ async fn nothing_is_done_that_the_organisation_forbids() {
         let given = match operation.name {
             "AssumeRoot" => {
                 let task = json!({"arn": "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials"});
-                Map::from_iter([("TaskPolicyArn".to_owned(), task)])
+                Map::from_iter([
+                    ("TaskPolicyArn".to_owned(), task),
+                    ("TargetPrincipal".to_owned(), json!(HOME)),
+                ])
             }
             _ if apart => Map::new(),
             _ => prepare(&world, operation).await,
