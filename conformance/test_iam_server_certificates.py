@@ -68,7 +68,7 @@ def test_a_certificate_with_its_chain(iam, new_user, name, forgotten, kind):
     assert told["Arn"].endswith(f":server-certificate/cloudfront/{name}")
     assert made["Tags"] == [{"Key": "team", "Value": "web"}]
     got = own.get_server_certificate(ServerCertificateName=name)["ServerCertificate"]
-    assert (got["CertificateBody"], got["CertificateChain"]) == (body, chain)
+    assert (got["CertificateBody"], got["CertificateChain"]) == (body.strip(), chain.strip())
     assert got["ServerCertificateMetadata"] == told
     pages = iam.get_paginator("list_server_certificates").paginate(PathPrefix="/cloudfront/")
     assert told in [one for page in pages for one in page["ServerCertificateMetadataList"]]

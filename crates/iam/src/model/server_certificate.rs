@@ -15,9 +15,9 @@ pub(crate) struct ServerCertificate {
     pub(crate) uploaded: Timestamp,
     /// Until when the certificate is good.
     pub(crate) expires: Timestamp,
-    /// As uploaded.
+    /// As uploaded, without white space around.
     pub(crate) body: String,
-    /// As uploaded.
+    /// The same.
     pub(crate) chain: Option<String>,
     /// The private key in PEM, sealed under the account's key and bound to the id; base64.
     pub(crate) sealed_key: String,

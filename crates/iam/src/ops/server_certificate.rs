@@ -146,8 +146,9 @@ pub(crate) async fn upload_server_certificate(
         path,
         uploaded: written_at(cx),
         expires,
-        body: input.certificate_body,
-        chain: input.certificate_chain,
+        // Terraform expects them back without the white space around.
+        body: input.certificate_body.trim().to_owned(),
+        chain: input.certificate_chain.map(|chain| chain.trim().to_owned()),
         sealed_key: STANDARD.encode(sealed),
         tags,
     });

@@ -59,8 +59,8 @@ async fn a_certificate_is_kept_and_its_key_never_told() {
 
     let named = [("ServerCertificateName", "Shop")];
     let got = world.ok("bob", "iam", GET, &named).await;
-    assert_eq!(leaf(&got, "CertificateBody").trim(), server.certificate.trim());
-    assert_eq!(leaf(&got, "CertificateChain").trim(), chain.trim());
+    assert_eq!(leaf(&got, "CertificateBody"), server.certificate.trim());
+    assert_eq!(leaf(&got, "CertificateChain"), chain.trim());
     assert_eq!(
         (leaf(&got, "Key"), leaf(&got, "Value")),
         ("team".into(), "shop".into())

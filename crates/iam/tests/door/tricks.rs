@@ -343,7 +343,7 @@ async fn a_session_is_not_its_role_nor_another_session() {
         (format!("arn:aws:iam::{HOME}:role/work"), false),
         (format!("arn:aws:iam::{HOME}:role/app/Work"), false),
         (format!("arn:aws:sts::{HOME}:assumed-role/work/once"), false),
-        (format!("arn:aws:iam::*:role:app/work"), false),
+        ("arn:aws:iam::*:role:app/work".to_owned(), false),
         ("arn:aws:iam::*".to_owned(), false),
     ] {
         let trust = format!(
