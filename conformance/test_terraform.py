@@ -113,8 +113,8 @@ def test_apply_plan_change_plan_destroy(server, tmp_path):
     assert {"Key": "Team", "Value": "blue"} in provider["Tags"]
 
     [certificate] = iam.list_server_certificates()["ServerCertificateMetadataList"]
-    assert certificate["ServerCertificateName"] == "store"
-    tags = iam.list_server_certificate_tags(ServerCertificateName="store")["Tags"]
+    assert (certificate["ServerCertificateName"], certificate["Path"]) == ("shop", "/cdn/")
+    tags = iam.list_server_certificate_tags(ServerCertificateName="shop")["Tags"]
     assert {"Key": "Team", "Value": "blue"} in tags
     [credential] = iam.list_service_specific_credentials(AllUsers=True)["ServiceSpecificCredentials"]
     assert credential["Status"] == "Inactive"

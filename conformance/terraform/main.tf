@@ -266,8 +266,8 @@ resource "aws_iam_service_specific_credential" "person" {
 
 # What the test lays beside this file: a key is not kept among the sources.
 resource "aws_iam_server_certificate" "shop" {
-  name              = local.second ? "store" : "shop"
-  path              = "/web/"
+  name              = "shop"
+  path              = local.second ? "/cdn/" : "/web/"
   certificate_body  = file("certificate.pem")
   certificate_chain = file("chain.pem")
   private_key       = file("key.pem")
