@@ -195,9 +195,9 @@ impl Cx {
         &self.view
     }
 
-    /// The key that seals `purpose` in an account and region.
+    /// The key that seals `purpose`, which is declared, in an account and region.
     pub fn domain_key(&self, account: AccountId, region: &Region, purpose: &'static str) -> DomainKey {
-        self.door.parts.root_key.domain(account, region, purpose)
+        self.door.domain_key(account, region, purpose)
     }
 
     /// The unique id behind the ARN of a user or role; `None` if there is none.

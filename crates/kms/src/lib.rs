@@ -25,6 +25,7 @@ pub mod ops;
 mod quotas;
 mod recipient;
 mod rsa_pool;
+mod sealed;
 pub mod store;
 mod usage;
 
@@ -217,6 +218,7 @@ pub fn service(options: Options) -> gate::Service {
         .job(jobs::expiry())
         .job(announce::trimming())
         .job(last_use::flushing(last_uses))
+        .seals(sealed::all())
         .admits(|kms, cx| kms.quotas.admit(cx))
         .describes(access::described)
         .meters(usage::meter())

@@ -74,6 +74,19 @@ impl Store {
         self.grant(row, name, holder, now.after(ttl), expected).await
     }
 
+    /// Whether anybody holds the lease of `name` at `now`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the engine reports.
+    pub async fn is_held(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let row = LEASES.row(&Scope::own(), &name.to_owned())?;
+        let Some(found) = self.engine().get(&row).await? else {
+            return Ok(false);
+        };
+        Ok(LEASES.decode(&found.value)?.expires > now)
+    }
+
     /// Prolongs a lease; `None` if it has passed to another or was released.
     ///
     /// # Errors
