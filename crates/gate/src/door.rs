@@ -155,6 +155,11 @@ impl Door {
                 rows.insert(key_of(row.operation), (at, row_at, counters));
             }
         }
+        // A node that is alone is its own successor, and has its jobs at once.
+        let holder = match &sharing {
+            None => parts.node.clone(),
+            Some(_) => id::uuid(parts.random.bytes()),
+        };
         let node = Node::claim(&parts, sharing).await?;
         // Others count on it from here on, so before the first call.
         ring::tell(&parts.store, &parts.root_key, &node).await?;
@@ -166,7 +171,7 @@ impl Door {
             metrics,
             intents,
             told_full: AtomicBool::new(false),
-            job_leases: JobLeases::new(id::uuid(parts.random.bytes())),
+            job_leases: JobLeases::new(holder),
             node,
             declared: Declared::by(&parts.services),
             resealing: reseal::job(),

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use crypto::Random;
 use crypto::hierarchy::RootKey;
 use gate::{Door, Mode};
 use ground::{AccountId, Clock, Region, id};
 use iam::RootCredential;
-use store::{Scope, Store, StoreError, Table};
+use store::Store;
 
 use crate::files;
 use crate::seed::Seed;
