@@ -31,6 +31,7 @@
 
 pub mod ring;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ground::{AccountId, Region, Secret};
@@ -67,6 +68,7 @@ pub struct RootKey {
     key: LockedKey,
     derivation: DerivationKey,
     ring: RwLock<Arc<Ring>>,
+    generation: AtomicU64,
 }
 
 impl RootKey {
@@ -87,6 +89,7 @@ impl RootKey {
             key,
             derivation,
             ring,
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -95,12 +98,19 @@ impl RootKey {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How often the ring was changed: for who keeps what was opened, and must open
+    /// it anew once a root may be gone.
+    pub fn ring_generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// Takes a ring read from the store, from now on; `false` of one that is not
     /// newer than what is known, which is left.
     pub fn adopt(&self, ring: Ring) -> bool {
         let mut known = self.ring.write().unwrap_or_else(PoisonError::into_inner);
         let newer = ring.generation() > known.generation();
         if newer {
+            self.generation.store(ring.generation(), Ordering::Release);
             *known = Arc::new(ring);
         }
         newer

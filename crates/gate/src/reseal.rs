@@ -176,10 +176,10 @@ pub(crate) fn job() -> Job {
 
 async fn run(cx: &JobCx) -> Result<(), JobError> {
     let root_key = &cx.door().parts.root_key;
-    let ring = root_key.ring();
-    if ring.generation() == 0 {
+    if root_key.ring_generation() == 0 {
         return Ok(());
     }
+    let ring = root_key.ring();
     if ring.pending().is_some() {
         return move_on(cx, root_key).await;
     }

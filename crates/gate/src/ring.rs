@@ -109,7 +109,7 @@ pub async fn open_ring(store: &Store, root_key: &RootKey) -> Result<(), RingFaul
 
 fn adopt(root_key: &RootKey, sealed: Option<&Sealed>) -> Result<(), RingFault> {
     let Some(sealed) = sealed else { return Ok(()) };
-    if sealed.generation > root_key.ring().generation() {
+    if sealed.generation > root_key.ring_generation() {
         let bytes = STANDARD.decode(&sealed.ring).map_err(|_| RingFault::Tampered)?;
         let ring = root_key.open_ring(sealed.generation, &bytes);
         let ring = ring.map_err(|_| RingFault::Tampered)?;
@@ -135,7 +135,7 @@ pub(crate) async fn follow(store: &Store, root_key: &RootKey, node: &Node) -> Re
     let view = store.view(Scope::global());
     let sealed = view.peek(&RING, &()).await?;
     let found = sealed.as_ref().map_or(0, |sealed| sealed.generation);
-    if found <= root_key.ring().generation() && node.has_told(found) {
+    if found <= root_key.ring_generation() && node.has_told(found) {
         return Ok(());
     }
     tell(store, root_key, node).await

@@ -14,7 +14,9 @@
 //! ([`crate::Sealed::carried`]) can still be of use that was sealed under it. The
 //! journal's seal key does not hang on the ring at all.
 //!
-//! Absent by design: an end to the waiting time by force.
+//! Where a root is known to have leaked, sessions of its time can be ended with it
+//! instead: then an hour is all the waiting. That hour is for calls under way and
+//! nodes that lag, and nothing shortens it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,12 +167,13 @@ impl RootKeys<'_> {
     }
 
     /// Orders an old root out of the ring: after one more pass, if that finds
-    /// nothing sealed under it.
+    /// nothing sealed under it. `end_sessions` does not wait for what callers carry,
+    /// which then is of no use any more.
     ///
     /// # Errors
     ///
     /// [`RootKeyFault`]; nothing was changed.
-    pub async fn remove(&self, root: u32, by: &str) -> Result<(), RootKeyFault> {
+    pub async fn remove(&self, root: u32, end_sessions: bool, by: &str) -> Result<(), RootKeyFault> {
         self.follow().await?;
         let (parts, cx) = (&self.0.parts, self.0.set_up());
         let ring = parts.root_key.ring();
@@ -187,7 +190,9 @@ impl RootKeys<'_> {
         if pass.unreadable > 0 {
             return Err(RootKeyFault::Unreadable(pass.unreadable));
         }
-        let until = self.needed_until(root).unwrap_or(Timestamp(i64::MAX));
+        let until = self
+            .needed_until(root, end_sessions)
+            .unwrap_or(Timestamp(i64::MAX));
         if cx.now() < until {
             return Err(RootKeyFault::TooEarly {
                 root,
@@ -195,7 +200,11 @@ impl RootKeys<'_> {
             });
         }
         let ordered = pass.to_remove(root, ring.generation());
-        let event = reseal::event(self.0, "OrderRootKeyRemoval", json!({"root": root, "by": by}));
+        let event = reseal::event(
+            self.0,
+            "OrderRootKeyRemoval",
+            json!({"root": root, "endSessions": end_sessions, "by": by}),
+        );
         cx.write(Scope::global(), event, async |tx| {
             if tx.get(&PASS, &()).await?.as_deref() != Some(&*pass) {
                 return Err(StoreError::Conflict);
@@ -209,13 +218,13 @@ impl RootKeys<'_> {
 
     /// When nothing that callers carry can need a root any more; `None` while it
     /// is current or pending.
-    fn needed_until(&self, root: u32) -> Option<Timestamp> {
+    fn needed_until(&self, root: u32, end_sessions: bool) -> Option<Timestamp> {
         let parts = &self.0.parts;
         let info = parts.root_key.ring().roots().find(|info| info.number == root)?;
         let carried = self.0.declared.all(&parts.services);
         let longest = carried.map(|sealed| match &sealed.place {
-            Place::Carried(needed) => *needed,
-            Place::Column(_) => Duration::ZERO,
+            Place::Carried(needed) if !end_sessions => *needed,
+            Place::Carried(_) | Place::Column(_) => Duration::ZERO,
         });
         let longest = longest.max().unwrap_or_default();
         Some(info.superseded?.after(longest + ROOT_KEPT_BEYOND))
@@ -264,7 +273,7 @@ impl RootKeys<'_> {
                 "state": state,
                 "made": (root.made.0 != 0).then(|| time(root.made)),
                 "superseded": root.superseded.map(time),
-                "removableFrom": self.needed_until(root.number).map(time),
+                "removableFrom": self.needed_until(root.number, false).map(time),
             })
         });
         let roots: Vec<Json> = roots.collect();
@@ -290,6 +299,8 @@ impl RootKeys<'_> {
 #[serde(deny_unknown_fields)]
 struct Order {
     root: u32,
+    #[serde(default, rename = "endSessions")]
+    end_sessions: bool,
 }
 
 #[derive(Deserialize)]
@@ -325,10 +336,13 @@ async fn carry_out(
     body: &[u8],
 ) -> Result<Json, Fault> {
     let order = if std::ptr::eq(operation, &REMOVE) {
-        let order: Order = serde_json::from_slice(body)
-            .map_err(|error| bad(format!("the body must be {{\"root\": NUMBER}}: {error}")))?;
-        cx.state_parameters(json!({"root": order.root}).to_string());
-        Some(order.root)
+        let order: Order = serde_json::from_slice(body).map_err(|error| {
+            bad(format!(
+                "the body must be {{\"root\": NUMBER, \"endSessions\": BOOLEAN}}: {error}"
+            ))
+        })?;
+        cx.state_parameters(json!({"root": order.root, "endSessions": order.end_sessions}).to_string());
+        Some(order)
     } else {
         let _: Nothing =
             serde_json::from_slice(body).map_err(|error| bad(format!("the body must be {{}}: {error}")))?;
@@ -351,8 +365,8 @@ async fn carry_out(
     let by = cx.caller().principal.arn();
     let keys = door.root_keys();
     let outcome = match order {
-        Some(root) => keys
-            .remove(root, by)
+        Some(Order { root, end_sessions }) => keys
+            .remove(root, end_sessions, by)
             .await
             .map(|()| json!({"root": root, "ordered": "removal"})),
         None if std::ptr::eq(operation, &ROTATE) => {

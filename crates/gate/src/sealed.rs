@@ -325,3 +325,26 @@ impl<K: Key + Clone, V: Record> Column for TypedColumn<K, V> {
         Box::pin(self.next(page))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain_key(purpose: &'static str) {
+        let root_key = RootKey::generate(&Random::seeded(1));
+        let account = AccountId::parse("123456789012").expect("it is one");
+        let declared = Declared::by(&[]);
+        declared.domain_key(&root_key, account, &Region::us_east_1(), purpose);
+    }
+
+    #[test]
+    fn what_is_declared_gets_a_key() {
+        domain_key(encoded::SEALED_FOR);
+    }
+
+    #[test]
+    #[should_panic(expected = "no service declares where")]
+    fn what_nobody_declares_gets_none() {
+        domain_key("test/undeclared");
+    }
+}

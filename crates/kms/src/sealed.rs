@@ -14,8 +14,8 @@ use crate::model::{Key, KeyId, Material, MaterialId};
 use crate::ops::{grant_token, import_token};
 use crate::store::{KEYS, MATERIAL_PURPOSE, MATERIALS};
 
-/// Everything that is sealed.
-pub(crate) fn all() -> [Sealed; 4] {
+/// Everything that KMS seals.
+pub fn sealed() -> [Sealed; 4] {
     [
         Sealed::column(MATERIAL_PURPOSE, &KEYS, key),
         Sealed::column(MATERIAL_PURPOSE, &MATERIALS, material),

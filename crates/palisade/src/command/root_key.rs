@@ -64,21 +64,21 @@ impl Where {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Takes an old root out of the ring.
+    /// Takes an old root out of the ring, and with it, if that is wished, the sessions of its time.
     pub(super) fn remove(
         self,
-        root: u32,
+        (root, end_sessions): (u32, bool),
         data: Option<PathBuf>,
         no_wait: bool,
         output: Output,
     ) -> Result<ExitCode> {
         let told = match self.stopped(data)? {
             None => {
-                let told = ask("remove-root", &json!({ "root": root }))?;
+                let told = ask("remove-root", &json!({"root": root, "endSessions": end_sessions}))?;
                 if no_wait { told } else { wait(output)? }
             }
             Some(stopped) => stopped.run(async |keys: RootKeys<'_>| {
-                keys.remove(root, BY).await?;
+                keys.remove(root, end_sessions, BY).await?;
                 work(&keys, output).await
             })?,
         };

@@ -83,6 +83,9 @@ Example: palisade seal remove-root 1 --data /var/lib/palisade --passphrase-file 
     RemoveRoot {
         /// Its number, from `palisade seal status`.
         root: u32,
+        /// Ends the sessions of its time instead of waiting 36 hours for them: where it has leaked.
+        #[arg(long)]
+        end_sessions: bool,
         /// Returns once the server has taken the order.
         #[arg(long)]
         no_wait: bool,
@@ -407,7 +410,15 @@ impl Seal {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         match (self.action, self.data) {
             (Action::RotateRoot { no_wait, place }, data) => place.rotate(data, no_wait, output),
-            (Action::RemoveRoot { root, no_wait, place }, data) => place.remove(root, data, no_wait, output),
+            (
+                Action::RemoveRoot {
+                    root,
+                    end_sessions,
+                    no_wait,
+                    place,
+                },
+                data,
+            ) => place.remove((root, end_sessions), data, no_wait, output),
             (Action::Status, None) => root_key::status(output),
             (action, data) => {
                 let data = data.context("say where the data is: --data DIR")?;
