@@ -17,6 +17,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use journal::Space;
 use shape::{OperationShape, Protocol, ServiceShape};
+use store::{StoreError, WriteTx};
 use wire::sigv4::canonical::normalized_path;
 use wire::sigv4::{Claim, RequestParts};
 use wire::{Answer, RequestHead, Router};
@@ -183,6 +184,16 @@ impl Door {
     pub(crate) fn domain_key(&self, account: AccountId, region: &Region, purpose: &'static str) -> DomainKey {
         self.declared
             .domain_key(&self.parts.root_key, account, region, purpose)
+    }
+
+    /// Has a write fail if the ring of root keys is not the one that its values were
+    /// sealed by: a node that was out of reach for long may have missed that a root
+    /// was removed. Of a node that is alone nothing is missed, and nothing asked.
+    pub(crate) async fn fence(&self, tx: &WriteTx, generation: u64) -> Result<(), StoreError> {
+        if self.node.shared_name().is_none() {
+            return Ok(());
+        }
+        Box::pin(ring::fence(tx, &self.parts.root_key, generation)).await
     }
 
     /// The services behind the door.

@@ -64,6 +64,8 @@ pub struct JobCx {
     door: Arc<Door>,
     now: Timestamp,
     is_last: bool,
+    /// The generation of the ring of root keys when the job began.
+    ring: u64,
 }
 
 /// What a service did by itself, for the record (CloudTrail, `AwsServiceEvent`).
@@ -142,6 +144,7 @@ impl JobCx {
         .to_json();
         let intent = Intent::of_event(&event_id, self.now, record);
         let mut tx = self.store().view(scope).begin();
+        self.door.fence(&tx, self.ring).await?;
         change(&mut tx).await?;
         self.door
             .intents
@@ -205,6 +208,7 @@ impl Door {
             door: Arc::clone(self),
             now: self.parts.clock.now(),
             is_last: false,
+            ring: self.parts.root_key.ring_generation(),
         }
     }
 

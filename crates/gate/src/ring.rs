@@ -8,6 +8,10 @@
 //! knows it ([`every_node_knows`]). A node says so in the transaction in which it
 //! reads the ring, while it holds the lease on its name and before it serves.
 //!
+//! A node that was out of reach for longer than its lease lasts is not waited for. It
+//! cannot write by a ring that has changed meanwhile: every write of a shared
+//! store depends on the ring's row ([`fence`]).
+//!
 //! Invariant: what a store's rows are sealed under is never guessed. Rows of
 //! another root key are refused, and so is a store that once had a ring and has
 //! lost it.
@@ -164,6 +168,24 @@ pub(crate) async fn tell(store: &Store, root_key: &RootKey, node: &Node) -> Resu
     adopt(root_key, sealed.as_deref())?;
     node.told(sealed.map_or(0, |sealed| sealed.generation));
     Ok(())
+}
+
+/// Binds a write to the ring of this generation: it fails if the store's is another,
+/// now or when it commits. A newer one is adopted, so that the next try goes by it.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] if it is another.
+pub(crate) async fn fence(tx: &WriteTx, root_key: &RootKey, generation: u64) -> Result<(), StoreError> {
+    let sealed = tx.cross_account_get(&Scope::global(), &RING, &()).await?;
+    let found = sealed.as_ref().map_or(0, |sealed| sealed.generation);
+    if found == generation && root_key.ring_generation() == generation {
+        return Ok(());
+    }
+    if let Err(error) = adopt(root_key, sealed.as_deref()) {
+        tracing::error!(%error, "the ring of root keys cannot be read");
+    }
+    Err(StoreError::Conflict)
 }
 
 /// The nodes that live and have not said that they know `generation`. To be asked
