@@ -134,12 +134,13 @@ impl Serve {
         let certificates = tls
             .clone()
             .map(|tls| spawn(follow_certificate(tls, settings.tls)));
-        gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
+        let served = gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
         jobs.abort();
         if let Some(certificates) = certificates {
             certificates.abort();
         }
-        opened.close().await
+        opened.close().await?;
+        served.context("no connection can be served")
     }
 }
 
