@@ -587,7 +587,7 @@ pub enum OpenError {
     Ring(#[from] RingFault),
     /// The store cannot be read or written.
     #[error("the store cannot be used")]
-    Store(#[from] store::StoreError),
+    Store(#[from] StoreError),
 }
 
 /// What the caller is not told, the log is.

@@ -206,7 +206,9 @@ impl Node {
     }
 }
 
-/// The lease that a node of this name holds while it lives.
-pub(crate) fn lease_name(node: &str) -> String {
-    format!("node/{node}")
+/// How the names of the leases begin that nodes hold while they live.
+pub(crate) const NODE_LEASE_PREFIX: &str = "node/";
+
+fn lease_name(node: &str) -> String {
+    format!("{NODE_LEASE_PREFIX}{node}")
 }

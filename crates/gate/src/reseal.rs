@@ -274,6 +274,9 @@ async fn go_on(cx: &JobCx, mut pass: Pass) -> Result<(), Stopped> {
             SealedIn::Column(column) => Some(column.as_ref()),
         })
         .collect();
+    if columns.is_empty() {
+        return end(cx, &pass).await;
+    }
     // What is saved, and how far beyond it the walk is over what has no rows.
     let mut at = pass.at.clone();
     for _ in 0..PAGES_RESEALED_PER_RUN {

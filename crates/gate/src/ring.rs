@@ -16,6 +16,7 @@
 //! another root key are refused, and so is a store that once had a ring and has
 //! lost it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use store::{Prefix, Scope, Store, StoreError, Table, WriteTx};
 
 use crate::limits::NODES_LOOKED_AT_MAX;
-use crate::node::Node;
+use crate::node::{NODE_LEASE_PREFIX, Node};
 use crate::reseal::PASS;
 
 const RING: Table<(), Sealed> = Table::new("gate/root-ring", 1);
@@ -188,17 +189,21 @@ pub(crate) async fn fence(tx: &WriteTx, root_key: &RootKey, generation: u64) -> 
     Err(StoreError::Conflict)
 }
 
-/// The nodes that live and have not said that they know `generation`. To be asked
-/// within the transaction that depends on it.
+/// The nodes that live and have not said that they know `generation`: one of a
+/// release without rings never does, and holds a rotation up until it is gone. To
+/// be asked within the transaction that depends on it.
 ///
 /// # Errors
 ///
 /// [`StoreError`].
 pub(crate) async fn who_lags(tx: &WriteTx, node: &Node, generation: u64) -> Result<Vec<String>, StoreError> {
-    let mut lagging = Vec::new();
     let Some(now) = node.shared_now() else {
-        return Ok(lagging);
+        return Ok(Vec::new());
     };
+    // Whoever takes its name after this has yet to say what it knows, and says so in
+    // a transaction that this one cannot miss.
+    let living = tx.view().store().held(NODE_LEASE_PREFIX, now).await?;
+    let mut knowing = BTreeSet::new();
     let mut after = None;
     loop {
         let page = tx
@@ -210,23 +215,20 @@ pub(crate) async fn who_lags(tx: &WriteTx, node: &Node, generation: u64) -> Resu
                 NODES_LOOKED_AT_MAX,
             )
             .await?;
-        for (name, known) in page.items {
-            let lags = known.generation < generation;
-            if lags
-                && tx
-                    .view()
-                    .store()
-                    .is_held(&crate::node::lease_name(&name), now)
-                    .await?
-            {
-                lagging.push(name);
-            }
-        }
+        let known = page.items.into_iter();
+        knowing.extend(known.filter_map(|(name, known)| (known.generation >= generation).then_some(name)));
         after = page.next;
         if after.is_none() {
-            return Ok(lagging);
+            break;
         }
     }
+    let names = living
+        .iter()
+        .filter_map(|lease| lease.strip_prefix(NODE_LEASE_PREFIX));
+    Ok(names
+        .filter(|name| !knowing.contains(*name))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Writes a changed ring, on condition that the one it was made of still stands.

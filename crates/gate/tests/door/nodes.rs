@@ -69,6 +69,10 @@ impl Nodes {
         self.open(name, name).await.unwrap()
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub(crate) fn step(&self) {
         self.clock.advance(STEP).unwrap();
     }

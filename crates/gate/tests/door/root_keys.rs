@@ -21,6 +21,7 @@ pub(crate) fn sealed() -> [Sealed; 1] {
     [Sealed::column(PURPOSE, &SEALED, again)]
 }
 
+#[expect(clippy::ptr_arg, reason = "the type of the table's records")]
 fn again<'a>(resealing: &'a Resealing<'a>, key: &'a String, row: &'a String) -> Resealed<'a, String> {
     Box::pin(async move {
         let domain = resealing.domain(resealing.account()?, &Region::us_east_1());
@@ -95,6 +96,33 @@ async fn a_root_is_used_when_every_node_that_lives_knows_it() {
     for key in ["first", "second"] {
         assert_eq!(root_of(&nodes, key).await, 2, "{key}");
     }
+}
+
+/// A release without rings takes its name and says nothing of roots.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_says_nothing_is_waited_for_while_it_lives() {
+    let nodes = Nodes::new().await;
+    let one = nodes.node("one").await;
+    one.change("CancelKeyDeletion", "first").await;
+    let now = nodes.now();
+    let lease = nodes
+        .store
+        .acquire("node/older", "there", Duration::from_secs(150), now)
+        .await;
+    assert!(lease.unwrap().is_some());
+    one.door.root_keys().rotate("test").await.unwrap();
+    for _ in 0..3 {
+        one.door.root_keys().work().await.unwrap();
+    }
+    let status = one.door.root_keys().status().await.unwrap();
+    assert_eq!(status["waitingFor"], json!(["older"]), "{status}");
+    assert_eq!(root_of(&nodes, "first").await, 1);
+    for _ in 0..2 {
+        nodes.step();
+        one.look().await;
+    }
+    finish(&one).await;
+    assert_eq!(root_of(&nodes, "first").await, 2);
 }
 
 /// It was out of reach for longer than its lease lasts, and comes back in the
