@@ -17,6 +17,7 @@ pub mod access;
 mod announce;
 mod bootstrap;
 pub mod error;
+pub mod hsm;
 pub mod jobs;
 mod last_use;
 pub mod limits;
@@ -47,6 +48,9 @@ pub struct Options {
     /// The certificate, in DER, that attestation documents must lead to;
     /// `None` if none are believed.
     pub nitro_root: Option<Arc<[u8]>>,
+    /// The clusters in which the keys of AWS CloudHSM key stores live; `None` if
+    /// there are none.
+    pub hsm_clusters: Option<Arc<dyn hsm::Clusters>>,
 }
 
 /// The service. What it knows is in the store; of its own it has only what

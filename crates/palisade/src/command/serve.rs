@@ -57,6 +57,7 @@ impl KmsFlags {
         Ok(kms::Options {
             request_quotas: self.kms_request_quotas,
             nitro_root: self.nitro_root.as_deref().map(nitro_root).transpose()?,
+            hsm_clusters: None,
         })
     }
 }
