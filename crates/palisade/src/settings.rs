@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::federation::FederationSettings;
 use crate::files;
+use crate::key_stores::KeyStoreSettings;
 use crate::world::Layout;
 
 /// `palisade.toml`.
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) audit: AuditSettings,
     /// Where the keys of OpenID Connect issuers come from (docs/federation.md).
     pub(crate) federation: FederationSettings,
+    /// How external key store proxies are reached (docs/custom-key-stores.md).
+    pub(crate) key_stores: KeyStoreSettings,
     /// How the log on standard error is written. Default: JSON lines.
     pub(crate) log: LogSettings,
     /// What connections may take. Every default is safe.
@@ -48,6 +51,7 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             audit: AuditSettings::default(),
             federation: FederationSettings::default(),
+            key_stores: KeyStoreSettings::default(),
             log: LogSettings::default(),
             limits: LimitsSettings::default(),
         }

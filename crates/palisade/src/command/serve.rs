@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::Output;
 use super::seal::Unseal;
 use crate::files;
+use crate::key_stores::KeyStoreSettings;
 use crate::settings::{Settings, TlsSettings};
 use crate::world::{Layout, World};
 
@@ -53,11 +54,12 @@ pub(super) struct KmsFlags {
 }
 
 impl KmsFlags {
-    pub(super) fn options(&self) -> Result<kms::Options> {
+    pub(super) fn options(&self, key_stores: &KeyStoreSettings) -> Result<kms::Options> {
         Ok(kms::Options {
             request_quotas: self.kms_request_quotas,
             nitro_root: self.nitro_root.as_deref().map(nitro_root).transpose()?,
             hsm_clusters: None,
+            xks_proxies: key_stores.proxies()?,
         })
     }
 }
@@ -116,7 +118,7 @@ impl Serve {
             roots: Vec::new(),
             seed: None,
             issuers: settings.federation.issuers()?,
-            kms: self.kms.options()?,
+            kms: self.kms.options(&settings.key_stores)?,
         };
         let opened = world.open().await?;
         let stop = told_to_stop()?;
