@@ -13,12 +13,8 @@ from server import ACCOUNT, Server
 from xks_proxy import ACCESS_KEY, HOST, SECRET, XksProxy
 
 CREDENTIAL = {"AccessKeyId": ACCESS_KEY, "RawSecretAccessKey": SECRET}
-# An account has ten stores in a region, and those with keys stay a week: tests take turns.
-REGIONS = itertools.cycle(
-    f"{place}-{number}"
-    for place in ("us-east", "us-west", "eu-west", "ap-south", "eu-north", "sa-east", "ap-east")
-    for number in (1, 2, 3)
-)
+# An account has ten stores in a region, and those with keys stay a week: every test has a region of its own.
+REGIONS = (f"eu-west-{number}" for number in itertools.count(1))
 
 
 @pytest.fixture(scope="module")
@@ -648,6 +644,8 @@ def iam_user(server, kms):
 
 def test_aws_cli(server, proxy, name):
     environment = server.environment() | {"AWS_REGION": "eu-south-1", "AWS_DEFAULT_REGION": "eu-south-1"}
+    # Version 1 would fetch what the address of the proxy leads to.
+    (server.home / "config").write_text("[default]\ncli_follow_urlparam = false\n")
 
     def aws(*arguments):
         done = subprocess.run(
