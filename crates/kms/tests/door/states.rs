@@ -9,7 +9,7 @@ use crypto::key::{BackingKey, EncryptionAlgorithm, KeySpec, PublicKey};
 use serde_json::{Value, json};
 
 use crate::clusters::{FIRST, Modules};
-use crate::custom_key_stores::{disconnect, key_in, store, world_with};
+use crate::hsm_stores::{disconnect, key_in, store, world_with};
 use crate::world::{Who, World, text};
 
 const OK: &str = "ok";
