@@ -7,6 +7,7 @@ mod command;
 mod credentials;
 mod federation;
 mod files;
+mod hsm;
 mod import;
 mod import_key;
 mod keeper;

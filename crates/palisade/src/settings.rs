@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::federation::FederationSettings;
 use crate::files;
+use crate::hsm::ClusterSettings;
 use crate::world::Layout;
 
 /// `palisade.toml`.
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) audit: AuditSettings,
     /// Where the keys of OpenID Connect issuers come from (docs/federation.md).
     pub(crate) federation: FederationSettings,
+    /// Tokens that serve as the clusters of AWS CloudHSM key stores. Default: none.
+    pub(crate) hsm_clusters: Vec<ClusterSettings>,
     /// How the log on standard error is written. Default: JSON lines.
     pub(crate) log: LogSettings,
     /// What connections may take. Every default is safe.
@@ -48,6 +51,7 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             audit: AuditSettings::default(),
             federation: FederationSettings::default(),
+            hsm_clusters: Vec::new(),
             log: LogSettings::default(),
             limits: LimitsSettings::default(),
         }

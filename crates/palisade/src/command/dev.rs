@@ -188,7 +188,7 @@ impl Dev {
             roots,
             seed,
             issuers,
-            kms: self.kms.options()?,
+            kms: self.kms.options(&[], &self.region)?,
         };
         let opened = world.open().await?;
         let stop = super::serve::told_to_stop()?;

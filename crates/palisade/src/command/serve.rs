@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use crypto::Random;
 use gate::{Identity, Mode, Tls};
-use ground::{Clock, Secret};
+use ground::{Clock, Region, Secret};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::Output;
 use super::seal::Unseal;
 use crate::files;
+use crate::hsm::{self, ClusterSettings};
 use crate::settings::{Settings, TlsSettings};
 use crate::world::{Layout, World};
 
@@ -50,14 +51,23 @@ pub(super) struct KmsFlags {
     /// Believes attestation documents that lead to this certificate, PEM or DER (docs/kms.md).
     #[arg(long, value_name = "FILE")]
     nitro_root: Option<PathBuf>,
+    /// Serves AWS CloudHSM key stores by the PKCS#11 tokens that this file names, instead of
+    /// those of the configuration (docs/custom-key-stores.md).
+    #[arg(long, value_name = "FILE")]
+    hsm_clusters: Option<PathBuf>,
 }
 
 impl KmsFlags {
-    pub(super) fn options(&self) -> Result<kms::Options> {
+    /// `configured` are the clusters of the configuration, `home` the server's region.
+    pub(super) fn options(&self, configured: &[ClusterSettings], home: &Region) -> Result<kms::Options> {
+        let hsm_clusters = match &self.hsm_clusters {
+            Some(path) => hsm::clusters(&hsm::read(path)?, home)?,
+            None => hsm::clusters(configured, home)?,
+        };
         Ok(kms::Options {
             request_quotas: self.kms_request_quotas,
             nitro_root: self.nitro_root.as_deref().map(nitro_root).transpose()?,
-            hsm_clusters: None,
+            hsm_clusters,
         })
     }
 }
@@ -96,6 +106,7 @@ impl Serve {
         };
         let layout = Layout(&data);
         let limits = settings.limits.limits()?;
+        let kms = self.kms.options(&settings.hsm_clusters, &settings.region)?;
         allow_open_files(&limits);
         let root_key = self.unseal.open(&layout)?;
         let listener = bind(self.listen.unwrap_or(settings.listen)).await?;
@@ -116,7 +127,7 @@ impl Serve {
             roots: Vec::new(),
             seed: None,
             issuers: settings.federation.issuers()?,
-            kms: self.kms.options()?,
+            kms,
         };
         let opened = world.open().await?;
         let stop = told_to_stop()?;
