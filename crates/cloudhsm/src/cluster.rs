@@ -7,7 +7,7 @@
 //! A key is looked for at every use. A handle that was kept might be another
 //! key's after somebody else has been at the token.
 
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
@@ -116,13 +116,13 @@ impl Cluster {
 }
 
 /// One who serves requests, with a session of his own.
-pub(crate) struct Worker<'a> {
-    cluster: &'a Cluster,
+pub(crate) struct Worker {
+    cluster: Arc<Cluster>,
     session: Option<Session>,
 }
 
-impl Worker<'_> {
-    pub(crate) fn of(cluster: &Cluster) -> Worker<'_> {
+impl Worker {
+    pub(crate) fn of(cluster: Arc<Cluster>) -> Worker {
         Worker {
             cluster,
             session: None,

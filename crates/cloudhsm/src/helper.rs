@@ -29,9 +29,6 @@ pub enum HelperError {
     /// The socket failed, or a thread could not be started.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The module cannot be used. The first request was told so.
-    #[error("{0}")]
-    Module(Refusal),
 }
 
 /// Serves until the other side of `server` is closed. `vector` makes a fresh
@@ -44,28 +41,19 @@ pub fn help(mut server: UnixStream, vector: Vector) -> Result<(), HelperError> {
     let Some(setup) = read_frame(&mut server)? else {
         return Ok(());
     };
-    let cluster = Cluster::load(Setup::parse(setup.expose())?, vector);
-    let cluster = match cluster {
-        Ok(cluster) => Arc::new(cluster),
-        Err(why) => {
-            // Said to the first who asks; the next starts another helper, which
-            // may find the module mended.
-            if let Some(first) = read_frame(&mut server)? {
-                let (call, _) = Request::parse(first.expose())?;
-                write_frame(&mut server, &reply_to_frame(call, &Err(why.clone())))?;
-            }
-            return Err(HelperError::Module(why));
-        }
-    };
+    let module = Arc::new(Module {
+        setup: Setup::parse(setup.expose())?,
+        vector,
+        loaded: Mutex::default(),
+    });
     let (queue, requests) = channel::<Secret<Vec<u8>>>();
     let requests = Arc::new(Mutex::new(requests));
     let replies = Arc::new(Mutex::new(server.try_clone()?));
     for number in 0..WORKERS {
-        let (cluster, requests, replies) =
-            (Arc::clone(&cluster), Arc::clone(&requests), Arc::clone(&replies));
+        let (module, requests, replies) = (Arc::clone(&module), Arc::clone(&requests), Arc::clone(&replies));
         std::thread::Builder::new()
             .name(format!("token-{number}"))
-            .spawn(move || work(&cluster, &requests, &replies))?;
+            .spawn(move || work(&module, &requests, &replies))?;
     }
     // Threads that a module holds are not waited for: the process ends.
     while let Some(request) = read_frame(&mut server)? {
@@ -76,9 +64,31 @@ pub fn help(mut server: UnixStream, vector: Vector) -> Result<(), HelperError> {
     Ok(())
 }
 
+/// The module, loaded by the first who needs it: by a worker, so that whoever
+/// reads the socket always sees that the server has ended.
+struct Module {
+    setup: Setup,
+    vector: Vector,
+    loaded: Mutex<Option<Arc<Cluster>>>,
+}
+
+impl Module {
+    /// The cluster that the module speaks to. One that could not be loaded is
+    /// loaded again for the next request: it may have been mended.
+    fn cluster(&self) -> Result<Arc<Cluster>, Refusal> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = &*loaded {
+            return Ok(Arc::clone(cluster));
+        }
+        let cluster = Arc::new(Cluster::load(self.setup.clone(), self.vector)?);
+        *loaded = Some(Arc::clone(&cluster));
+        Ok(cluster)
+    }
+}
+
 /// Serves requests until there are no more, or nobody to reply to.
-fn work(cluster: &Cluster, requests: &Mutex<Receiver<Secret<Vec<u8>>>>, replies: &Mutex<UnixStream>) {
-    let mut worker = Worker::of(cluster);
+fn work(module: &Module, requests: &Mutex<Receiver<Secret<Vec<u8>>>>, replies: &Mutex<UnixStream>) {
+    let mut worker = None;
     loop {
         let next = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(request) = next else {
@@ -88,7 +98,15 @@ fn work(cluster: &Cluster, requests: &Mutex<Receiver<Secret<Vec<u8>>>>, replies:
             // Without its number it cannot be replied to; the server will give up.
             continue;
         };
-        let frame = reply_to_frame(call, &worker.serve(&request));
+        let served = match worker.take() {
+            Some(worker) => Ok(worker),
+            None => module.cluster().map(Worker::of),
+        };
+        let reply = match served {
+            Ok(served) => worker.insert(served).serve(&request),
+            Err(why) => Err(why),
+        };
+        let frame = reply_to_frame(call, &reply);
         let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
         if write_frame(&mut *replies, &frame).is_err() {
             return;

@@ -109,6 +109,20 @@ fn signal(process: i32, signal: Signal) {
     kill_process(Pid::from_raw(process).unwrap(), signal).unwrap();
 }
 
+/// Stops processes, and waits until they stand.
+fn stop(processes: &BTreeSet<i32>) {
+    for process in processes {
+        signal(*process, Signal::STOP);
+        let stands = || {
+            let stat = files::read_text(format!("/proc/{process}/stat").as_ref()).unwrap();
+            stat.rsplit(") ").next().unwrap().starts_with('T')
+        };
+        while !stands() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_outlives_its_helper() {
     if !with_tokens("hsm::tests::a_cluster_outlives_its_helper") {
@@ -176,13 +190,9 @@ async fn a_cluster_outlives_its_helper() {
     assert_eq!(opened.expose(), &long[..4_096]);
 
     // Killed in the middle of a call: that call fails, the next finds nobody logged in, and with
-    // the password everything is as it was. The other cluster notices nothing.
+    // the password everything is as it was.
     let before = helpers();
-    two.log_out().await;
-    let of_two: Vec<i32> = helpers().into_iter().collect();
-    for process in &of_two {
-        signal(*process, Signal::STOP);
-    }
+    stop(&before);
     let waiting = one.decrypt("key", b"for this", &sealed);
     let killing = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -258,9 +268,7 @@ async fn a_helper_that_hangs_is_ended_and_many_at_once_wait_their_turn() {
 
     // All who wait for one that hangs are told so, and it is gone.
     let hung = helpers();
-    for process in &hung {
-        signal(*process, Signal::STOP);
-    }
+    stop(&hung);
     let waiting = (0..3).map(|_| async { helper.ask(&Request::Active).await.err() });
     for told in futures_util::future::join_all(waiting).await {
         let Some(Failure::Unreachable(why)) = told else {
