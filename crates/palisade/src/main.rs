@@ -2,6 +2,7 @@
 //! code, without domain logic.
 
 mod backup;
+mod certificate;
 mod client;
 mod command;
 mod credentials;
@@ -13,6 +14,7 @@ mod import_key;
 mod keeper;
 mod kes_bridge;
 mod kms_plugin;
+mod peer;
 mod remote_kms;
 mod seed;
 mod settings;

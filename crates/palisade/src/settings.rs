@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::federation::FederationSettings;
 use crate::files;
 use crate::hsm::ClusterSettings;
+use crate::peer::PeerSettings;
 use crate::world::Layout;
 
 /// `palisade.toml`.
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     /// Encryption of connections. Default: a self-signed certificate, unless
     /// the server listens on this machine alone.
     pub(crate) tls: TlsSettings,
+    /// Opening the root key of other members of a cluster. Default: for nobody.
+    pub(crate) peers: Option<PeerSettings>,
     /// The record of calls.
     pub(crate) audit: AuditSettings,
     /// Where the keys of OpenID Connect issuers come from (docs/federation.md).
@@ -49,6 +52,7 @@ impl Default for Settings {
             region: Region::us_east_1(),
             store: StoreSettings::default(),
             tls: TlsSettings::default(),
+            peers: None,
             audit: AuditSettings::default(),
             federation: FederationSettings::default(),
             hsm_clusters: Vec::new(),

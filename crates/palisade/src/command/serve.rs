@@ -18,9 +18,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::Output;
-use super::seal::Unseal;
+use super::seal::{Unseal, store_id};
 use crate::files;
 use crate::hsm::{self, ClusterSettings};
+use crate::peer::Peers;
 use crate::settings::{Settings, TlsSettings};
 use crate::world::{Layout, World};
 
@@ -108,7 +109,11 @@ impl Serve {
         let limits = settings.limits.limits()?;
         let kms = self.kms.options(&settings.hsm_clusters, &settings.region)?;
         allow_open_files(&limits);
-        let root_key = self.unseal.open(&layout)?;
+        let root_key = Arc::new(self.unseal.open(&layout)?);
+        let peers = match &settings.peers {
+            Some(settings) => Some(Peers::bind(settings, Arc::clone(&root_key), &store_id(&layout)?).await?),
+            None => None,
+        };
         let listener = bind(self.listen.unwrap_or(settings.listen)).await?;
         let address = listener.local_addr()?;
         let tls = tls(&settings.tls, address)?;
@@ -116,7 +121,7 @@ impl Serve {
             mode: Mode::Serve,
             store: settings.store.config(&layout)?,
             journal: layout.journal(),
-            root_key: Arc::new(root_key),
+            root_key,
             clock: Clock::system(),
             random: Random::system(),
             home: settings.region,
@@ -132,22 +137,27 @@ impl Serve {
         let opened = world.open().await?;
         let stop = told_to_stop()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        output.show(
-            &serde_json::json!({"endpoint": format!("{scheme}://{address}"), "data": data}),
-            || {
-                format!(
-                    "Palisade {} serves {} at {scheme}://{address}\n",
-                    env!("CARGO_PKG_VERSION"),
-                    data.display()
-                )
-            },
-        );
+        let mut told = serde_json::json!({"endpoint": format!("{scheme}://{address}"), "data": data});
+        if let Some(peers) = &peers {
+            told["peers"] = peers.address()?.to_string().into();
+        }
+        output.show(&told, || {
+            format!(
+                "Palisade {} serves {} at {scheme}://{address}\n",
+                env!("CARGO_PKG_VERSION"),
+                data.display()
+            )
+        });
+        let peers = peers.map(|peers| spawn(peers.serve(Arc::clone(&opened.door))));
         let jobs = spawn(Arc::clone(&opened.door).look_after_jobs());
         let certificates = tls
             .clone()
             .map(|tls| spawn(follow_certificate(tls, settings.tls)));
         gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
         jobs.abort();
+        if let Some(peers) = peers {
+            peers.abort();
+        }
         if let Some(certificates) = certificates {
             certificates.abort();
         }
