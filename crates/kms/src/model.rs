@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod ciphertext;
 pub mod context;
+pub mod custom_key_store;
 pub(crate) mod derived;
 pub mod generation;
 pub mod grant;
@@ -15,11 +16,13 @@ pub mod name;
 pub mod policy;
 pub mod purpose;
 pub mod state;
+pub mod stored_ciphertext;
 pub mod tags;
 
 pub use alias::{Alias, AliasName};
 pub use ciphertext::CiphertextReference;
 pub use context::EncryptionContext;
+pub use custom_key_store::{Connection, Custody, CustomKeyStore, Place, StoreId};
 pub use generation::{Generation, Origin};
 pub use grant::{Grant, GrantId, Party, Terms};
 pub use key::Key;

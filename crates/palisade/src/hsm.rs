@@ -14,7 +14,7 @@ mod helper;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -36,7 +36,7 @@ pub(crate) use helper::{HELPER, help};
 /// Most clusters of one server.
 const CLUSTERS_MAX: usize = 16;
 
-/// `[[hsm_clusters]]`
+/// `[[key_stores.cluster]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClusterSettings {
@@ -61,25 +61,6 @@ pub(crate) struct ClusterSettings {
     module_vectors: bool,
 }
 
-/// A file of clusters alone, for a server without a configuration.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClusterFile {
-    hsm_clusters: Vec<ClusterSettings>,
-}
-
-/// Reads a file of clusters.
-///
-/// # Errors
-///
-/// If it cannot be read, or says something that is not known here.
-pub(crate) fn read(path: &Path) -> Result<Vec<ClusterSettings>> {
-    let text = files::read_text(path)?;
-    let file: ClusterFile =
-        toml::from_str(&text).with_context(|| format!("{} names no clusters", path.display()))?;
-    Ok(file.hsm_clusters)
-}
-
 /// The clusters of these settings; `None` if there are none. `home` is the
 /// server's own region. No helper is started yet.
 ///
@@ -89,7 +70,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ClusterSettings>> {
 pub(crate) fn clusters(settings: &[ClusterSettings], home: &Region) -> Result<Option<Arc<dyn Clusters>>> {
     if settings.len() > CLUSTERS_MAX {
         bail!(
-            "there are {} hsm_clusters; at most {CLUSTERS_MAX} are served",
+            "there are {} clusters; at most {CLUSTERS_MAX} are served",
             settings.len()
         );
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::federation::FederationSettings;
 use crate::files;
-use crate::hsm::ClusterSettings;
+use crate::key_stores::KeyStoreSettings;
 use crate::peer::PeerSettings;
 use crate::world::Layout;
 
@@ -36,8 +36,8 @@ pub(crate) struct Settings {
     pub(crate) audit: AuditSettings,
     /// Where the keys of OpenID Connect issuers come from (docs/federation.md).
     pub(crate) federation: FederationSettings,
-    /// Tokens that serve as the clusters of AWS CloudHSM key stores. Default: none.
-    pub(crate) hsm_clusters: Vec<ClusterSettings>,
+    /// What custom key stores are served by (docs/custom-key-stores.md).
+    pub(crate) key_stores: KeyStoreSettings,
     /// How the log on standard error is written. Default: JSON lines.
     pub(crate) log: LogSettings,
     /// What connections may take. Every default is safe.
@@ -55,7 +55,7 @@ impl Default for Settings {
             peers: None,
             audit: AuditSettings::default(),
             federation: FederationSettings::default(),
-            hsm_clusters: Vec::new(),
+            key_stores: KeyStoreSettings::default(),
             log: LogSettings::default(),
             limits: LimitsSettings::default(),
         }

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use super::Output;
 use super::seal::{Unseal, store_id};
 use crate::files;
-use crate::hsm::{self, ClusterSettings};
+use crate::key_stores::KeyStoreSettings;
 use crate::peer::Peers;
 use crate::settings::{Settings, TlsSettings};
 use crate::world::{Layout, World};
@@ -52,23 +52,16 @@ pub(super) struct KmsFlags {
     /// Believes attestation documents that lead to this certificate, PEM or DER (docs/kms.md).
     #[arg(long, value_name = "FILE")]
     nitro_root: Option<PathBuf>,
-    /// Serves AWS CloudHSM key stores by the PKCS#11 tokens that this file names, instead of
-    /// those of the configuration (docs/custom-key-stores.md).
-    #[arg(long, value_name = "FILE")]
-    hsm_clusters: Option<PathBuf>,
 }
 
 impl KmsFlags {
-    /// `configured` are the clusters of the configuration, `home` the server's region.
-    pub(super) fn options(&self, configured: &[ClusterSettings], home: &Region) -> Result<kms::Options> {
-        let hsm_clusters = match &self.hsm_clusters {
-            Some(path) => hsm::clusters(&hsm::read(path)?, home)?,
-            None => hsm::clusters(configured, home)?,
-        };
+    /// `home` is the server's region.
+    pub(super) fn options(&self, key_stores: &KeyStoreSettings, home: &Region) -> Result<kms::Options> {
         Ok(kms::Options {
             request_quotas: self.kms_request_quotas,
             nitro_root: self.nitro_root.as_deref().map(nitro_root).transpose()?,
-            hsm_clusters,
+            hsm_clusters: key_stores.clusters(home)?,
+            xks_proxies: key_stores.proxies()?,
         })
     }
 }
@@ -107,7 +100,7 @@ impl Serve {
         };
         let layout = Layout(&data);
         let limits = settings.limits.limits()?;
-        let kms = self.kms.options(&settings.hsm_clusters, &settings.region)?;
+        let kms = self.kms.options(&settings.key_stores, &settings.region)?;
         allow_open_files(&limits);
         let root_key = Arc::new(self.unseal.open(&layout)?);
         let peers = match &settings.peers {
