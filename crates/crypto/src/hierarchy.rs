@@ -41,6 +41,7 @@ pub const SEAL_OVERHEAD_BYTES: usize = 1 + SALT_BYTES + crate::aead::TAG_BYTES;
 const FORMAT: u8 = 1;
 const DOMAIN_LABEL: &str = "palisade domain key v1";
 const CHECK_LABEL: &str = "palisade root key check v1";
+const PEERS_LABEL: &str = "palisade peer slots v1";
 const JOURNAL_LABEL: &str = "palisade journal seal v1";
 const SEAL_LABEL: &str = "palisade sealed message v1";
 const WRAP_KIND: &[u8] = b"backing key";
@@ -88,6 +89,13 @@ impl RootKey {
     /// write its files still cannot forge them.
     pub fn journal_seal_key(&self) -> Secret<[u8; 32]> {
         self.derivation.derive(JOURNAL_LABEL, &[])
+    }
+
+    /// The key under which a running member of a cluster seals the slot keys of
+    /// others, so that it can give them back later (see [`crate::slot`]).
+    pub fn peer_slots(&self, store_id: &str) -> DomainKey {
+        let key = self.derivation.derive(PEERS_LABEL, store_id.as_bytes());
+        DomainKey(DerivationKey::new(key.expose()))
     }
 
     /// The domain key for one purpose in one account and region.

@@ -142,9 +142,7 @@ impl Custodians {
     ) -> Result<ExternallySealed, Error> {
         let doing = Doing::Using;
         let proxy = self.proxy(store, place, domain, doing)?;
-        let sealed = proxy
-            .encrypt(external_key, metadata, associated, plaintext)
-            .await;
+        let sealed = proxy.encrypt(external_key, metadata, associated, plaintext).await;
         sealed.map_err(|failure| Error::Proxy { doing, failure })
     }
 
@@ -182,7 +180,10 @@ impl Custodians {
     ) -> Result<Vec<u8>, Error> {
         let asked = Asked::Encrypt(associated, plaintext);
         let answer = self.ask(store, domain, label, asked).await;
-        Ok(answer.map_err(|error| told(&error, Doing::Using))?.expose().clone())
+        Ok(answer
+            .map_err(|error| told(&error, Doing::Using))?
+            .expose()
+            .clone())
     }
 
     /// Decrypts under a key in a cluster.
@@ -338,7 +339,11 @@ impl Custodians {
     }
 }
 
-async fn ask_once(cluster: &dyn Cluster, label: &str, asked: &Asked<'_>) -> Result<Secret<Vec<u8>>, KeyError> {
+async fn ask_once(
+    cluster: &dyn Cluster,
+    label: &str,
+    asked: &Asked<'_>,
+) -> Result<Secret<Vec<u8>>, KeyError> {
     match asked {
         Asked::Encrypt(associated, plaintext) => {
             let sealed = cluster.encrypt(label, associated, plaintext).await;

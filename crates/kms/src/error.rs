@@ -9,8 +9,8 @@ use policy::Malformed;
 use store::StoreError;
 
 use crate::limits::{
-    ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, CUSTOM_KEY_STORES_MAX, GRANTS_PER_KEY_MAX, ON_DEMAND_ROTATIONS_MAX,
-    POLICY_BYTES_MAX, TAGS_PER_KEY_MAX,
+    ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, CUSTOM_KEY_STORES_MAX, GRANTS_PER_KEY_MAX,
+    ON_DEMAND_ROTATIONS_MAX, POLICY_BYTES_MAX, TAGS_PER_KEY_MAX,
 };
 use crate::model::{AliasName, Standing, StoreId};
 use crate::xks::{Doing, Failure};
@@ -404,7 +404,9 @@ pub enum Error {
     #[error("{0}")]
     StoreParameter(&'static str),
     /// The connection of a custom key store does not admit the operation.
-    #[error("The connection state of the custom key store {id} is {state}, which is not valid for this operation.")]
+    #[error(
+        "The connection state of the custom key store {id} is {state}, which is not valid for this operation."
+    )]
     StoreState {
         /// Of the store.
         id: StoreId,

@@ -18,11 +18,11 @@ use crate::limits::{CONNECTIONS_PER_RUN_MAX, KEYS_PER_RUN_MAX};
 use crate::model::generation::RotationKind;
 use crate::model::{Connection, CustomKeyStore, Key, Material, MaterialId, Place};
 use crate::store::custom_key_stores::{self, SECRET_PURPOSE};
-use crate::xks::RequestMetadata;
 use crate::store::{
     DELETIONS, Due, EXPIRIES, KEYS, MATERIAL_PURPOSE, ROTATIONS, delete_key, drop_material, grants,
     keep_material, replace_key, tell_related,
 };
+use crate::xks::RequestMetadata;
 
 /// Deletes the keys that are due.
 pub(crate) fn deletion(custodians: Arc<Custodians>) -> Job {

@@ -46,7 +46,9 @@ pub struct Proxies {
 
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxies").field("time", &self.time).finish_non_exhaustive()
+        f.debug_struct("Proxies")
+            .field("time", &self.time)
+            .finish_non_exhaustive()
     }
 }
 

@@ -52,7 +52,9 @@ impl Connection {
             sender.ready().await?;
             let response = sender.send_request(request).await?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await?;
+            let body = Limited::new(response.into_body(), BODY_BYTES_MAX)
+                .collect()
+                .await?;
             Ok::<_, Broken>(Posted {
                 status,
                 body: body.to_bytes(),

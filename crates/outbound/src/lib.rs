@@ -224,11 +224,7 @@ fn https(url: &str) -> Result<(Uri, String), OutboundError> {
 }
 
 /// Asks and reads, over a connection that lives no longer than this.
-async fn exchange(
-    stream: TlsStream<TcpStream>,
-    uri: &Uri,
-    host: &str,
-) -> Result<Bytes, OutboundError> {
+async fn exchange(stream: TlsStream<TcpStream>, uri: &Uri, host: &str) -> Result<Bytes, OutboundError> {
     let unusable = |reason: String| OutboundError::Answer {
         host: host.to_owned(),
         reason,

@@ -1,4 +1,5 @@
-//! `[key_stores]`: how external key store proxies are reached.
+//! `[key_stores]`: how external key store proxies are reached, and which tokens
+//! serve as clusters.
 //!
 //! Leaving everything out is safe: proxies on the public internet are asked, by
 //! certificates that the machine trusts, and nothing inside is reached.
@@ -10,9 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use ground::Region;
+use kms::hsm::Clusters;
 use kms::xks::Proxies;
 use serde::Deserialize;
 
+use crate::hsm::{self, ClusterSettings};
 use crate::{files, way_out};
 
 /// `[key_stores]`, also a file of its own for `palisade dev --key-stores`.
@@ -29,6 +33,9 @@ pub(crate) struct KeyStoreSettings {
     milliseconds: Option<u64>,
     /// Proxies that are elsewhere than their names say.
     proxy: Vec<ProxySettings>,
+    /// PKCS#11 tokens that serve as the clusters of AWS CloudHSM key stores
+    /// (docs/hsm-clusters.md). Default: none.
+    cluster: Vec<ClusterSettings>,
 }
 
 /// `[[key_stores.proxy]]`
@@ -51,6 +58,15 @@ impl KeyStoreSettings {
         let text = files::read_text(path)?;
         toml::from_str(&text)
             .with_context(|| format!("{} is not a valid configuration of key stores", path.display()))
+    }
+
+    /// The clusters; `None` if there are none. `home` is the server's region.
+    ///
+    /// # Errors
+    ///
+    /// As [`hsm::clusters`].
+    pub(crate) fn clusters(&self, home: &Region) -> Result<Option<Arc<dyn Clusters>>> {
+        hsm::clusters(&self.cluster, home).context("key_stores.cluster")
     }
 
     /// The way to the proxies; `None` if none is to be asked.
@@ -94,8 +110,10 @@ mod tests {
         assert!(proxies("").unwrap().is_some());
         assert!(proxies("offline = true").unwrap().is_none());
         assert!(
-            proxies("networks = [\"10.0.0.0/8\"]\n[[proxy]]\nhost = \"xks.example\"\naddress = \"127.0.0.1:8443\"")
-                .is_ok()
+            proxies(
+                "networks = [\"10.0.0.0/8\"]\n[[proxy]]\nhost = \"xks.example\"\naddress = \"127.0.0.1:8443\""
+            )
+            .is_ok()
         );
         for wrong in [
             "ofline = true",

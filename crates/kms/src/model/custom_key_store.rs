@@ -343,11 +343,7 @@ impl SealedSecret {
 }
 
 fn bound_to<'a>(store: &'a StoreId, name: &'a str) -> [&'a [u8]; 3] {
-    [
-        b"custom key store",
-        store.as_str().as_bytes(),
-        name.as_bytes(),
-    ]
+    [b"custom key store", store.as_str().as_bytes(), name.as_bytes()]
 }
 
 /// Where a key is that lives in a custom key store.
@@ -393,7 +389,13 @@ pub(crate) mod tests {
     fn ids_are_told_from_anything_else() {
         let id = StoreId::generate(&Random::seeded(1));
         assert_eq!(StoreId::from_text(id.as_str()), Some(id));
-        for wrong in ["", "cks-", "cks-1234567890abcdef", "cks-1234567890ABCDEF0", "ckx-1234567890abcdef0"] {
+        for wrong in [
+            "",
+            "cks-",
+            "cks-1234567890abcdef",
+            "cks-1234567890ABCDEF0",
+            "ckx-1234567890abcdef0",
+        ] {
             assert_eq!(StoreId::from_text(wrong), None, "{wrong}");
         }
     }

@@ -14,8 +14,9 @@ use crate::limits::ALIASES_PER_KEY_MAX;
 use crate::model::derived::Derived;
 use crate::model::generation::{Import, Rotated, RotationKind, Schedule};
 use crate::model::{
-    AliasName, CiphertextReference, Custody, CustomKeyStore, DeletionWindow, Demand, Family, Generation, KeyId,
-    KeyPolicy, KeyState, KeyUsage, Manager, Material, MaterialId, MultiRegion, Origin, Purpose, Standing, Tags,
+    AliasName, CiphertextReference, Custody, CustomKeyStore, DeletionWindow, Demand, Family, Generation,
+    KeyId, KeyPolicy, KeyState, KeyUsage, Manager, Material, MaterialId, MultiRegion, Origin, Purpose,
+    Standing, Tags,
 };
 
 /// A key.

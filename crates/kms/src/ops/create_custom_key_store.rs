@@ -130,10 +130,7 @@ pub(super) fn check_proxy_is_free(
         Place::Proxy(other) => other.url() == place.url(),
         Place::Cluster(_) => false,
     };
-    match known
-        .iter()
-        .any(|other| other.id != store.id && is_same(other))
-    {
+    match known.iter().any(|other| other.id != store.id && is_same(other)) {
         true => Err(Error::ProxyUriInUse(place.url())),
         false => Ok(()),
     }
@@ -156,7 +153,10 @@ enum Wanted {
 impl Wanted {
     fn parse(input: CreateCustomKeyStoreInput) -> Result<Wanted, Error> {
         let missing = |member| Error::Missing { member };
-        match input.custom_key_store_type.unwrap_or(CustomKeyStoreType::AwsCloudhsm) {
+        match input
+            .custom_key_store_type
+            .unwrap_or(CustomKeyStoreType::AwsCloudhsm)
+        {
             CustomKeyStoreType::AwsCloudhsm => {
                 let of_proxies = input.xks_proxy_uri_endpoint.is_some()
                     || input.xks_proxy_uri_path.is_some()

@@ -87,7 +87,11 @@ impl Wanted {
     ///
     /// [`Error::StoreNotFound`], [`Error::StoreParameter`] if it is of the other
     /// kind, [`Error::StoreState`], [`Error::ExternalKeyInUse`].
-    pub(super) async fn find(&self, cx: &Cx, origin: Origin) -> Result<(Arc<CustomKeyStore>, Custody), Error> {
+    pub(super) async fn find(
+        &self,
+        cx: &Cx,
+        origin: Origin,
+    ) -> Result<(Arc<CustomKeyStore>, Custody), Error> {
         let store = custom_key_stores::by_id(cx, &self.store).await?;
         let fits = match store.place {
             Place::Cluster(_) => origin == Origin::AwsCloudhsm,
@@ -155,7 +159,8 @@ pub(super) async fn write(
     let written = cx
         .write(async |tx| custom_key_stores::insert_key(tx, may_create, key, custody).await)
         .await;
-    if let Err(Error::Store(StoreError::Conflict | StoreError::Full) | Error::ExternalKeyInUse(_)) = &written {
+    if let Err(Error::Store(StoreError::Conflict | StoreError::Full) | Error::ExternalKeyInUse(_)) = &written
+    {
         kms.custodians.delete_in_cluster(store, key.id.as_str()).await;
     }
     written

@@ -17,7 +17,7 @@ use super::cipher::{Opened, Sealed};
 use crate::Kms;
 use crate::error::Error;
 use crate::model::stored_ciphertext::{SealedBy, StoredCiphertext, associated_data};
-use crate::model::{CiphertextReference, CustomKeyStore, Custody, EncryptionContext, Key, Place};
+use crate::model::{CiphertextReference, Custody, CustomKeyStore, EncryptionContext, Key, Place};
 use crate::store::{self, custom_key_stores::SECRET_PURPOSE};
 use crate::xks::{Doing, Failure, RequestMetadata};
 

@@ -219,7 +219,10 @@ pub fn failure(body: &[u8]) -> (Failure, String) {
         .chars()
         .filter(|character| matches!(character, ' '..='~'))
         .take(MESSAGE_CHARACTERS_MAX);
-    (failure, format!("{}: {}", label(failure), printable.collect::<String>()))
+    (
+        failure,
+        format!("{}: {}", label(failure), printable.collect::<String>()),
+    )
 }
 
 /// What the log calls a failure.
@@ -248,12 +251,18 @@ mod tests {
         assert_eq!(told(&|_| {}), Ok(()));
         let manager = |status: &str| json!({"id": "1", "model": "m", "healthStatus": status});
         let managers = |all: Vec<Value>| told(&|value| value["ekmFleetDetails"] = json!(all));
-        assert_eq!(managers(vec![manager("UNAVAILABLE"), manager("DEGRADED")]), Ok(()));
+        assert_eq!(
+            managers(vec![manager("UNAVAILABLE"), manager("DEGRADED")]),
+            Ok(())
+        );
         assert_eq!(managers(vec![manager("UNAVAILABLE")]), Err(Failure::Unavailable));
         assert_eq!(managers(vec![manager("FINE")]), Err(Failure::Malformed));
         assert_eq!(managers(vec![]), Err(Failure::Malformed));
         assert_eq!(managers(vec![manager("ACTIVE"); 11]), Err(Failure::Malformed));
-        assert_eq!(told(&|value| value["xksProxyFleetSize"] = json!(0)), Err(Failure::Malformed));
+        assert_eq!(
+            told(&|value| value["xksProxyFleetSize"] = json!(0)),
+            Err(Failure::Malformed)
+        );
         for member in ["xksProxyVendor", "xksProxyModel", "ekmVendor", "ekmFleetDetails"] {
             let without = |value: &mut Value| drop(value.as_object_mut().unwrap().remove(member));
             assert_eq!(told(&without), Err(Failure::Malformed), "{member}");
@@ -271,9 +280,18 @@ mod tests {
         assert_eq!(told("AES_256", &both, "ENABLED"), Ok(()));
         assert_eq!(told("AES_256", &both, "DISABLED"), Err(Failure::InvalidState));
         assert_eq!(told("AES_128", &both, "ENABLED"), Err(Failure::InvalidKeyUsage));
-        assert_eq!(told("AES_256", &["ENCRYPT"], "ENABLED"), Err(Failure::InvalidKeyUsage));
-        assert_eq!(told("AES_256", &["DECRYPT"], "ENABLED"), Err(Failure::InvalidKeyUsage));
-        assert_eq!(told("AES_256", &["ENCRYPT"; 11], "ENABLED"), Err(Failure::Malformed));
+        assert_eq!(
+            told("AES_256", &["ENCRYPT"], "ENABLED"),
+            Err(Failure::InvalidKeyUsage)
+        );
+        assert_eq!(
+            told("AES_256", &["DECRYPT"], "ENABLED"),
+            Err(Failure::InvalidKeyUsage)
+        );
+        assert_eq!(
+            told("AES_256", &["ENCRYPT"; 11], "ENABLED"),
+            Err(Failure::Malformed)
+        );
         assert_eq!(told("AES_256", &both, "ON"), Err(Failure::Malformed));
     }
 
@@ -305,8 +323,14 @@ mod tests {
             changed[member] = value;
             assert_eq!(told(&changed), Err(Failure::Malformed), "{member}");
         }
-        assert_eq!(encrypted(body.to_string().as_bytes(), b"project", 12), Err(Failure::Malformed));
-        assert_eq!(encrypted(body.to_string().as_bytes(), associated, 13), Err(Failure::Malformed));
+        assert_eq!(
+            encrypted(body.to_string().as_bytes(), b"project", 12),
+            Err(Failure::Malformed)
+        );
+        assert_eq!(
+            encrypted(body.to_string().as_bytes(), associated, 13),
+            Err(Failure::Malformed)
+        );
     }
 
     /// A digest that is right does not excuse parts that are too long or short.

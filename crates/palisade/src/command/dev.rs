@@ -63,7 +63,7 @@ pub(crate) struct Dev {
     /// Where the keys of OpenID Connect issuers come from (docs/federation.md).
     #[arg(long, value_name = "FILE")]
     federation: Option<PathBuf>,
-    /// How external key store proxies are reached (docs/custom-key-stores.md).
+    /// What custom key stores are served by (docs/custom-key-stores.md).
     #[arg(long, value_name = "FILE")]
     key_stores: Option<PathBuf>,
     /// The machine's clock, or one that moves only by POST /_palisade/clock.
@@ -196,7 +196,7 @@ impl Dev {
             roots,
             seed,
             issuers,
-            kms: self.kms.options(&key_stores)?,
+            kms: self.kms.options(&key_stores, &self.region)?,
         };
         let opened = world.open().await?;
         let stop = super::serve::told_to_stop()?;

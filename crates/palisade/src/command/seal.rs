@@ -15,6 +15,7 @@ use ground::Secret;
 
 use super::Output;
 use super::recovery::{RecoveryArguments, parse_shares};
+use crate::certificate::identity_of_pem;
 use crate::files;
 use crate::keeper::{Means, Order, Place};
 use crate::world::Layout;
@@ -79,6 +80,12 @@ enum Action {
         #[arg(long, default_value = "recovery")]
         label: String,
     },
+    /// Prints the identity of a member's certificate, by which other members know it.
+    #[command(after_help = "Example: palisade seal identity /etc/palisade/peer.crt")]
+    Identity {
+        /// The certificate, PEM.
+        certificate: PathBuf,
+    },
     /// Removes a slot; never the last one, nor the last with recovery shares.
     #[command(after_help = "Example: palisade seal remove 3f2a91c4 --data /var/lib/palisade")]
     Remove {
@@ -129,6 +136,12 @@ pub(crate) struct NewSlotArguments {
     /// The id or ARN of the KMS key that wraps (for `--slot kms`).
     #[arg(long, value_name = "ID")]
     kms_key_id: Option<String>,
+    /// Where the running member is asked, HOST:PORT of its `peers.listen` (for `--slot peer`).
+    #[arg(long, value_name = "HOST:PORT")]
+    peer: Option<String>,
+    /// The identity of its certificate, from `palisade seal identity` (for `--slot peer`).
+    #[arg(long, value_name = "HEX")]
+    peer_identity: Option<String>,
     /// The label of the PKCS#11 token (for `--slot pkcs11`).
     #[arg(long, value_name = "LABEL")]
     pkcs11_token: Option<String>,
@@ -151,6 +164,8 @@ pub(crate) enum SlotKind {
     Systemd,
     /// A key that another AWS-compatible KMS wraps.
     Kms,
+    /// A key that a running member of the cluster seals, and gives back to this one.
+    Peer,
     /// A key that a PKCS#11 token wraps.
     Pkcs11,
     /// A key that this machine's TPM 2.0 seals.
@@ -223,6 +238,16 @@ impl NewSlotArguments {
                     .clone()
                     .context("say which key of it wraps: --kms-key-id ID")?,
             })?,
+            SlotKind::Peer => kept(Place::Peer {
+                address: self
+                    .peer
+                    .clone()
+                    .context("say where the running member is: --peer HOST:PORT")?,
+                identity: self
+                    .peer_identity
+                    .clone()
+                    .context("say who it is: --peer-identity HEX")?,
+            })?,
             SlotKind::Pkcs11 => kept(Place::Pkcs11 {
                 token: self
                     .pkcs11_token
@@ -235,6 +260,12 @@ impl NewSlotArguments {
             })?,
         })
     }
+}
+
+/// The id of a data directory's store.
+pub(crate) fn store_id(layout: &Layout<'_>) -> Result<String> {
+    let slots = KeySlots::parse(files::read_text(&layout.slots())?.as_bytes())?;
+    Ok(slots.store_id().to_owned())
 }
 
 impl Unseal {
@@ -377,6 +408,14 @@ impl Way<'_> {
 
 impl Seal {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
+        if let Action::Identity { certificate } = &self.action {
+            let identity = identity_of_pem(&files::read_text(certificate)?)
+                .with_context(|| format!("{} is no certificate", certificate.display()))?;
+            output.show(&serde_json::json!({"identity": identity}), || {
+                format!("{identity}\n")
+            });
+            return Ok(ExitCode::SUCCESS);
+        }
         let data = self.data.context("say where the data is: --data DIR")?;
         let layout = Layout(&data);
         let path = layout.slots();
@@ -387,7 +426,7 @@ impl Seal {
         let random = Random::system();
         let save = |slots: &KeySlots| files::write_private(&path, slots.to_json().as_bytes());
         match self.action {
-            Action::Status => {}
+            Action::Status | Action::Identity { .. } => {}
             Action::Verify(unseal) => {
                 let open = unseal.verify(&slots).context("not every slot opens")?;
                 let ids: Vec<String> = open.iter().map(SlotId::to_string).collect();
@@ -486,6 +525,7 @@ fn details(slot: &SlotInfo<'_>) -> String {
     }
     match slot.keeper {
         Some(Keeper::Kms(kms)) => format!("{} at {} ({})", kms.key_id, kms.endpoint, kms.region),
+        Some(Keeper::Peer(peer)) => format!("member {} at {}", &peer.peer, peer.address),
         Some(Keeper::Pkcs11(pkcs11)) => format!("key {} on token {}", pkcs11.key, pkcs11.token),
         Some(Keeper::Tpm2(tpm2)) => match &tpm2.pcrs {
             Some(pcrs) => format!("while {pcrs} are as they were"),

@@ -20,8 +20,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use super::Bridge;
 use super::calls::Answer;
-use super::{Bridge, tls};
+use crate::certificate;
 use crate::command::serve::spawn;
 
 /// Connections at once.
@@ -90,7 +91,7 @@ pub(crate) async fn serve(
                 Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
             };
             let shown = stream.get_ref().1.peer_certificates();
-            let identity = shown.and_then(|shown| tls::identity(shown.first()?));
+            let identity = shown.and_then(|shown| certificate::identity(shown.first()?));
             let identity: Arc<str> = identity.unwrap_or_default().into();
             let service = service_fn(move |request| {
                 let (bridge, identity) = (Arc::clone(&bridge), Arc::clone(&identity));
