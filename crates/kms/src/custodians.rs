@@ -70,7 +70,7 @@ impl Custodians {
         found.ok_or_else(|| Error::ClusterNotFound(id.to_owned()))
     }
 
-    /// A proxy with the secret that its store has sealed.
+    /// A proxy with the credential that its store has sealed.
     fn proxy<'a>(
         &'a self,
         store: &'a CustomKeyStore,
@@ -78,13 +78,12 @@ impl Custodians {
         domain: &DomainKey,
         doing: Doing,
     ) -> Result<Proxy<'a>, Error> {
-        let secret = place.secret.open(domain, &store.id, &place.access_key_id);
-        let secret = secret.map_err(Error::Crypto)?;
+        let credential = place.credential(domain, &store.id).map_err(Error::Crypto)?;
         let proxies = self.proxies.as_ref().ok_or(Error::Proxy {
             doing,
             failure: Failure::NoConnection,
         })?;
-        Ok(proxies.at(place, secret, &store.region))
+        Ok(proxies.at(place, credential, &store.region))
     }
 
     /// Whether the proxy of a store is there, knows the credential and reaches

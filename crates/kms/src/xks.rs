@@ -23,7 +23,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gate::Cx;
-use ground::{Clock, Region, Secret};
+use ground::{Clock, Region};
 use http::{HeaderMap, HeaderValue, header};
 use outbound::{Outbound, OutboundError, Post};
 use serde::Serialize;
@@ -32,7 +32,7 @@ use wire::sigv4::{Algorithm, Credentials, Payload, RequestParts, Target, sign_re
 pub use answer::KeyMetadata;
 pub use failure::{Doing, Failure};
 
-use crate::model::custom_key_store::ProxyPlace;
+use crate::model::custom_key_store::{Credential, ProxyPlace};
 use crate::model::stored_ciphertext::ExternallySealed;
 
 /// The signing name of proxies.
@@ -137,15 +137,15 @@ impl Proxies {
         Proxies { outbound, time }
     }
 
-    /// The proxy at a place, with the secret that goes with its access key id.
-    pub fn at<'a>(&'a self, place: &'a ProxyPlace, secret: Secret<String>, region: &'a Region) -> Proxy<'a> {
+    /// The proxy at a place, with the credential that it knows.
+    pub fn at<'a>(&'a self, place: &'a ProxyPlace, credential: Credential, region: &'a Region) -> Proxy<'a> {
         Proxy {
             proxies: self,
             place,
             region,
             credentials: Credentials {
-                access_key_id: place.access_key_id.clone(),
-                secret,
+                access_key_id: credential.access_key_id.expose().clone(),
+                secret: credential.secret,
                 session_token: None,
             },
         }

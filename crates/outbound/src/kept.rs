@@ -22,8 +22,11 @@ use crate::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, KEPT_FOR, KEPT_MAX, KEPT_PER
 /// A connection between two requests.
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    /// `None` once it has ended: while it is there, the sender waits for it.
+    driver: Option<Driver>,
 }
+
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// Why nothing usable came over a connection.
 type Broken = Box<dyn std::error::Error + Send + Sync>;
@@ -37,7 +40,7 @@ impl Connection {
             .await?;
         Ok(Connection {
             sender,
-            driver: Box::pin(driver),
+            driver: Some(Box::pin(driver)),
         })
     }
 
@@ -46,7 +49,6 @@ impl Connection {
         mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<(Posted, Option<Connection>), Broken> {
-        let mut has_ended = false;
         let (sender, driver) = (&mut self.sender, &mut self.driver);
         let asked = async {
             sender.ready().await?;
@@ -62,15 +64,17 @@ impl Connection {
         };
         // What is wrong with the connection, the answer tells.
         let driven = async {
-            let _ = driver.await;
-            has_ended = true;
+            if let Some(driver) = driver.as_mut() {
+                let _ = driver.await;
+            }
+            *driver = None;
             std::future::pending::<std::convert::Infallible>().await
         };
         let posted = tokio::select! {
             asked = asked => asked?,
             never = driven => match never {},
         };
-        let again = !has_ended && !self.sender.is_closed();
+        let again = self.driver.is_some() && !self.sender.is_closed();
         Ok((posted, again.then_some(self)))
     }
 }

@@ -125,13 +125,61 @@ pub struct ProxyPlace {
     pub endpoint: String,
     /// `/example/kms/xks/v1`
     pub path: String,
-    /// The access key id that the proxy knows.
-    pub access_key_id: String,
-    /// The secret access key that goes with it.
-    pub secret: SealedSecret,
+    /// The credential that the proxy knows, as [`Credential::to_text`] spells it.
+    pub credential: SealedSecret,
+}
+
+/// A credential of a proxy. The API model calls both halves sensitive.
+pub struct Credential {
+    /// Upper-case letters and digits.
+    pub access_key_id: Secret<String>,
+    /// The secret that goes with it.
+    pub secret: Secret<String>,
+}
+
+/// What a credential is bound to beside its store.
+const CREDENTIAL: &str = "proxy credential";
+
+impl Credential {
+    /// Seals it for a store.
+    ///
+    /// # Errors
+    ///
+    /// [`crypto::Error::Provider`] if the provider fails.
+    pub fn seal(
+        &self,
+        domain: &DomainKey,
+        store: &StoreId,
+        random: &Random,
+    ) -> Result<SealedSecret, crypto::Error> {
+        SealedSecret::seal(domain, store, CREDENTIAL, &self.to_text(), random)
+    }
+
+    /// Id and secret with a line end between them, which neither may have.
+    fn to_text(&self) -> Secret<String> {
+        Secret::new(format!("{}\n{}", self.access_key_id.expose(), self.secret.expose()))
+    }
 }
 
 impl ProxyPlace {
+    /// Opens the credential.
+    ///
+    /// # Errors
+    ///
+    /// [`crypto::Error::BadCiphertext`] if the row was changed or belongs to
+    /// another store.
+    pub fn credential(&self, domain: &DomainKey, store: &StoreId) -> Result<Credential, crypto::Error> {
+        let text = self.credential.open(domain, store, CREDENTIAL)?;
+        let (id, secret) = text
+            .expose()
+            .split_once('\n')
+            .ok_or(crypto::Error::BadCiphertext)?;
+        Ok(Credential {
+            access_key_id: Secret::new(id.to_owned()),
+            secret: Secret::new(secret.to_owned()),
+        })
+    }
+
     /// Endpoint and path as one address.
     pub fn url(&self) -> String {
         format!("{}{}", self.endpoint, self.path)
@@ -440,8 +488,7 @@ pub(crate) mod tests {
             let mut store = store_at(Place::Proxy(ProxyPlace {
                 endpoint: "https://xks.example.com".to_owned(),
                 path: "/kms/xks/v1".to_owned(),
-                access_key_id: "A".to_owned(),
-                secret: sealed.clone(),
+                credential: sealed.clone(),
             }));
             store.connection = connection.clone();
             let told = [

@@ -12,7 +12,7 @@ use kms_api::{
 
 use crate::error::Error;
 use crate::limits::CUSTOM_KEY_STORES_MAX;
-use crate::model::custom_key_store::{ClusterPlace, ProxyPlace, SealedSecret};
+use crate::model::custom_key_store::{ClusterPlace, Credential, ProxyPlace, SealedSecret};
 use crate::model::{Connection, CustomKeyStore, Place, StoreId};
 use crate::store::custom_key_stores::{self, SECRET_PURPOSE};
 use crate::xks::RequestMetadata;
@@ -44,16 +44,14 @@ pub async fn create_custom_key_store(
 
     let domain = cx.domain_key(cx.account(), cx.region(), SECRET_PURPOSE);
     let id = StoreId::generate(cx.random());
-    let seal = |name: &str, secret: &Secret<String>| {
-        SealedSecret::seal(&domain, &id, name, secret, cx.random()).map_err(Error::Crypto)
-    };
     let place = match wanted {
         Wanted::Cluster {
             cluster,
             trust_anchor,
             password,
         } => Place::Cluster(ClusterPlace {
-            password: seal(&cluster, &password)?,
+            password: SealedSecret::seal(&domain, &id, &cluster, &password, cx.random())
+                .map_err(Error::Crypto)?,
             cluster,
             trust_anchor,
         }),
@@ -61,15 +59,13 @@ pub async fn create_custom_key_store(
             endpoint,
             path,
             credential,
-        } => {
-            let access_key_id = credential.access_key_id.expose().clone();
-            Place::Proxy(ProxyPlace {
-                endpoint,
-                path,
-                secret: seal(&access_key_id, &credential.raw_secret_access_key)?,
-                access_key_id,
-            })
-        }
+        } => Place::Proxy(ProxyPlace {
+            endpoint,
+            path,
+            credential: credential
+                .seal(&domain, &id, cx.random())
+                .map_err(Error::Crypto)?,
+        }),
     };
     let store = CustomKeyStore {
         id,
@@ -136,6 +132,14 @@ pub(super) fn check_proxy_is_free(
     }
 }
 
+/// A credential as a request gives it.
+pub(super) fn credential(given: XksProxyAuthenticationCredentialType) -> Credential {
+    Credential {
+        access_key_id: given.access_key_id,
+        secret: given.raw_secret_access_key,
+    }
+}
+
 /// Where the keys are to live, as the request says it.
 enum Wanted {
     Cluster {
@@ -146,7 +150,7 @@ enum Wanted {
     Proxy {
         endpoint: String,
         path: String,
-        credential: XksProxyAuthenticationCredentialType,
+        credential: Credential,
     },
 }
 
@@ -197,6 +201,7 @@ impl Wanted {
                     path: input.xks_proxy_uri_path.ok_or(missing("xksProxyUriPath"))?,
                     credential: input
                         .xks_proxy_authentication_credential
+                        .map(credential)
                         .ok_or(missing("xksProxyAuthenticationCredential"))?,
                 };
                 check_connectivity(

@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
+use crypto::hierarchy::DomainKey;
 use gate::Cx;
-use ground::Secret;
 use kms_api::{
     ConnectCustomKeyStoreInput, ConnectCustomKeyStoreOutput, CustomKeyStoresListEntry,
     DeleteCustomKeyStoreInput, DeleteCustomKeyStoreOutput, DescribeCustomKeyStoresInput,
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::limits::CUSTOM_KEY_STORES_PAGE;
 use crate::model::{CustomKeyStore, Place, StoreId};
 use crate::ops::page;
-use crate::store::custom_key_stores;
+use crate::store::custom_key_stores::{self, SECRET_PURPOSE};
 use crate::{Kms, access};
 
 const LIST: &str = "DescribeCustomKeyStores";
@@ -60,19 +60,23 @@ pub async fn describe_custom_key_stores(
         after.as_ref().is_none_or(|after| store.id > *after)
     });
     let last = page.last().filter(|_| more).map(|store| store.id.as_str());
+    let domain = cx.domain_key(cx.account(), cx.region(), SECRET_PURPOSE);
+    let entries = page.into_iter().map(|store| entry(store, &domain));
     Ok(DescribeCustomKeyStoresOutput {
         next_marker: page::marker(LIST, last),
         truncated: Some(more),
-        custom_key_stores: Some(page.into_iter().map(|store| entry(store)).collect()),
+        custom_key_stores: Some(entries.collect::<Result<_, _>>()?),
     })
 }
 
-fn entry(store: &CustomKeyStore) -> CustomKeyStoresListEntry {
+fn entry(store: &CustomKeyStore, domain: &DomainKey) -> Result<CustomKeyStoresListEntry, Error> {
     let (cluster, proxy) = match &store.place {
         Place::Cluster(place) => (Some(place), None),
         Place::Proxy(place) => (None, Some(place)),
     };
-    CustomKeyStoresListEntry {
+    let credential = proxy.map(|place| place.credential(domain, &store.id));
+    let credential = credential.transpose().map_err(Error::Crypto)?;
+    Ok(CustomKeyStoresListEntry {
         custom_key_store_id: Some(store.id.to_string()),
         custom_key_store_name: Some(store.name.clone()),
         cloud_hsm_cluster_id: cluster.map(|place| place.cluster.clone()),
@@ -83,13 +87,13 @@ fn entry(store: &CustomKeyStore) -> CustomKeyStoresListEntry {
         custom_key_store_type: Some(store.kind()),
         xks_proxy_configuration: proxy.map(|place| XksProxyConfigurationType {
             connectivity: Some(XksProxyConnectivityType::PublicEndpoint),
-            access_key_id: Some(Secret::new(place.access_key_id.clone())),
+            access_key_id: credential.map(|credential| credential.access_key_id),
             uri_endpoint: Some(place.endpoint.clone()),
             uri_path: Some(place.path.clone()),
             vpc_endpoint_service_name: None,
             vpc_endpoint_service_owner: None,
         }),
-    }
+    })
 }
 
 /// Deletes a store that is disconnected and that no keys live in.

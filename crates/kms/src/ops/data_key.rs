@@ -109,6 +109,7 @@ async fn generate(kms: &Kms, cx: &Cx, wish: Wish, recipient: Option<&Recipient>)
     grant_token::check(cx, wish.grant_tokens.as_deref())?;
     let context = EncryptionContext::parse(wish.context)?;
     let key = store::key_or_alias(cx, &wish.key_id).await?;
+    kms.quotas.take_if_in_store(cx, &key)?;
 
     let asked = EncryptionAlgorithmSpec::SymmetricDefault;
     let key = access::key(cx, key)

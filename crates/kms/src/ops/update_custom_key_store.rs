@@ -9,7 +9,7 @@ use kms_api::{UpdateCustomKeyStoreInput, UpdateCustomKeyStoreOutput, XksProxyCon
 use crate::error::Error;
 use crate::model::custom_key_store::{ClusterPlace, ProxyPlace, SealedSecret};
 use crate::model::{CustomKeyStore, Place};
-use crate::ops::create_custom_key_store::{check_connectivity, check_proxy_is_free};
+use crate::ops::create_custom_key_store::{check_connectivity, check_proxy_is_free, credential};
 use crate::store::custom_key_stores::{self, SECRET_PURPOSE};
 use crate::xks::RequestMetadata;
 use crate::{Kms, access};
@@ -160,13 +160,11 @@ fn change_proxy(
     if let Some(path) = input.xks_proxy_uri_path {
         after.path = path;
     }
-    if let Some(credential) = input.xks_proxy_authentication_credential {
+    if let Some(given) = input.xks_proxy_authentication_credential {
         let domain = cx.domain_key(store.account, &store.region, SECRET_PURPOSE);
-        let access_key_id = credential.access_key_id.expose().clone();
-        let secret = &credential.raw_secret_access_key;
-        after.secret = SealedSecret::seal(&domain, &store.id, &access_key_id, secret, cx.random())
+        after.credential = credential(given)
+            .seal(&domain, &store.id, cx.random())
             .map_err(Error::Crypto)?;
-        after.access_key_id = access_key_id;
     }
     Ok(Some(after))
 }

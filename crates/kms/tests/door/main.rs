@@ -10,9 +10,11 @@ mod agreement;
 mod announcements;
 mod behaviour;
 mod bootstrap;
+mod clusters;
 mod conversation;
 mod data_key_pairs;
 mod grants;
+mod hsm_stores;
 mod import;
 mod last_use;
 mod managed;
@@ -40,6 +42,7 @@ macro_rules! cases {
 cases!(
     aliases,
     cross_account,
+    custom_key_stores,
     data_key_pairs,
     data_keys,
     deletion,
