@@ -146,7 +146,7 @@ impl Serve {
         let certificates = tls
             .clone()
             .map(|tls| spawn(follow_certificate(tls, settings.tls)));
-        gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
+        let served = gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
         jobs.abort();
         if let Some(peers) = peers {
             peers.abort();
@@ -154,7 +154,8 @@ impl Serve {
         if let Some(certificates) = certificates {
             certificates.abort();
         }
-        opened.close().await
+        opened.close().await?;
+        served.context("no connection can be served")
     }
 }
 
