@@ -36,11 +36,20 @@ async fn a_name_is_found_where_the_operator_says_and_answers_with_any_status() {
     server.answer("/a", "{}");
     // The server closes each connection after its answer: a kept one breaks, and is replaced.
     for _ in 0..3 {
-        let posted = outbound.post(&post("https://localhost/a", PATIENT)).await.unwrap();
-        assert_eq!((posted.status, posted.body.as_ref()), (StatusCode::OK, b"{}".as_slice()));
+        let posted = outbound
+            .post(&post("https://localhost/a", PATIENT))
+            .await
+            .unwrap();
+        assert_eq!(
+            (posted.status, posted.body.as_ref()),
+            (StatusCode::OK, b"{}".as_slice())
+        );
     }
     assert_eq!(server.asked(), ["/a"; 3]);
-    let posted = outbound.post(&post("https://localhost/b", PATIENT)).await.unwrap();
+    let posted = outbound
+        .post(&post("https://localhost/b", PATIENT))
+        .await
+        .unwrap();
     assert_eq!(posted.status, StatusCode::NOT_FOUND);
     // Only that name, and by its certificate.
     let told = outbound.post(&post("https://127.0.0.1/a", PATIENT)).await;

@@ -157,7 +157,11 @@ impl Credential {
 
     /// Id and secret with a line end between them, which neither may have.
     fn to_text(&self) -> Secret<String> {
-        Secret::new(format!("{}\n{}", self.access_key_id.expose(), self.secret.expose()))
+        Secret::new(format!(
+            "{}\n{}",
+            self.access_key_id.expose(),
+            self.secret.expose()
+        ))
     }
 }
 

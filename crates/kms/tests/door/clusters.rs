@@ -64,7 +64,11 @@ impl Modules {
                 random: Random::system(),
             })
         };
-        let all = [(FIRST, "anchor one"), (SECOND, "anchor one"), (OTHER, "anchor two")];
+        let all = [
+            (FIRST, "anchor one"),
+            (SECOND, "anchor one"),
+            (OTHER, "anchor two"),
+        ];
         Arc::new(Modules(all.map(|(id, anchor)| (id, module(anchor))).into()))
     }
 
@@ -175,7 +179,8 @@ impl Cluster for Module {
         Box::pin(async {
             let key = self.key(label)?;
             let (vector, sealed) = ciphertext.split_first_chunk().ok_or(KeyError::Forged)?;
-            key.open(*vector, associated, sealed).map_err(|_| KeyError::Forged)
+            key.open(*vector, associated, sealed)
+                .map_err(|_| KeyError::Forged)
         })
     }
 

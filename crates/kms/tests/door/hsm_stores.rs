@@ -23,7 +23,11 @@ pub(crate) async fn world_with(modules: &Arc<Modules>) -> World {
 }
 
 fn wanted(name: &str, cluster: &str) -> Value {
-    let anchor = if cluster == OTHER { "anchor two" } else { "anchor one" };
+    let anchor = if cluster == OTHER {
+        "anchor two"
+    } else {
+        "anchor one"
+    };
     json!({"CustomKeyStoreName": name, "CloudHsmClusterId": cluster, "TrustAnchorCertificate": anchor,
         "KeyStorePassword": PASSWORD})
 }
@@ -48,7 +52,9 @@ pub(crate) async fn disconnect(world: &World, id: &Value) -> Value {
 
 /// A connected store in a cluster: the members that name it.
 pub(crate) async fn store(world: &World, name: &str, cluster: &str) -> Value {
-    let made = world.ok(ROOT, "CreateCustomKeyStore", wanted(name, cluster)).await;
+    let made = world
+        .ok(ROOT, "CreateCustomKeyStore", wanted(name, cluster))
+        .await;
     let id = json!({"CustomKeyStoreId": made["CustomKeyStoreId"]});
     assert_eq!(connect(world, &id).await["ConnectionState"], "CONNECTED");
     id
@@ -73,7 +79,10 @@ async fn a_key_lives_and_dies_in_its_cluster() {
     assert!(entry["XksProxyConfiguration"].is_null());
 
     let key = world.key(key_in(&id)).await;
-    assert_eq!((&key["Origin"], &key["KeyState"]), (&json!("AWS_CLOUDHSM"), &json!("Enabled")));
+    assert_eq!(
+        (&key["Origin"], &key["KeyState"]),
+        (&json!("AWS_CLOUDHSM"), &json!("Enabled"))
+    );
     assert_eq!(key["CloudHsmClusterId"], FIRST);
     assert_eq!(key["CustomKeyStoreId"], id["CustomKeyStoreId"]);
     assert!(key["CurrentKeyMaterialId"].is_null() && key["XksKeyConfiguration"].is_null());
@@ -87,13 +96,22 @@ async fn a_key_lives_and_dies_in_its_cluster() {
     let blob = &sealed["CiphertextBlob"];
     let opened = json!({"CiphertextBlob": blob, "EncryptionContext": context});
     assert_eq!(world.ok(ROOT, "Decrypt", opened).await["Plaintext"], "aGVsbG8=");
-    let (code, message) = world.fails(ROOT, "Decrypt", json!({"CiphertextBlob": blob})).await;
+    let (code, message) = world
+        .fails(ROOT, "Decrypt", json!({"CiphertextBlob": blob}))
+        .await;
     assert_eq!((code.as_str(), message), ("InvalidCiphertextException", None));
     let data_key = world
-        .ok(ROOT, "GenerateDataKey", json!({"KeyId": label, "KeySpec": "AES_256"}))
+        .ok(
+            ROOT,
+            "GenerateDataKey",
+            json!({"KeyId": label, "KeySpec": "AES_256"}),
+        )
         .await;
     let opened = json!({"CiphertextBlob": data_key["CiphertextBlob"], "KeyId": key["Arn"]});
-    assert_eq!(world.ok(ROOT, "Decrypt", opened).await["Plaintext"], data_key["Plaintext"]);
+    assert_eq!(
+        world.ok(ROOT, "Decrypt", opened).await["Plaintext"],
+        data_key["Plaintext"]
+    );
     let drawn = json!({"NumberOfBytes": 4, "CustomKeyStoreId": id["CustomKeyStoreId"]});
     let drawn = world.ok(ROOT, "GenerateRandom", drawn).await;
     assert_eq!(STANDARD.decode(text(&drawn, "Plaintext")).unwrap(), [0xab; 4]);
@@ -103,7 +121,8 @@ async fn a_key_lives_and_dies_in_its_cluster() {
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
-        let body = json!({"CiphertextBlob": STANDARD.encode(changed), "EncryptionContext": context, "KeyId": label});
+        let body =
+            json!({"CiphertextBlob": STANDARD.encode(changed), "EncryptionContext": context, "KeyId": label});
         let (code, _) = world.fails(ROOT, "Decrypt", body).await;
         assert!(
             ["InvalidCiphertextException", "IncorrectKeyException"].contains(&code.as_str()),
@@ -118,7 +137,11 @@ async fn a_key_lives_and_dies_in_its_cluster() {
     assert_eq!(code, "CustomKeyStoreHasCMKsException");
     connect(&world, &id).await;
     world
-        .ok(ROOT, "ScheduleKeyDeletion", json!({"KeyId": label, "PendingWindowInDays": 7}))
+        .ok(
+            ROOT,
+            "ScheduleKeyDeletion",
+            json!({"KeyId": label, "PendingWindowInDays": 7}),
+        )
         .await;
     world.advance(8 * 24 * 60 * 60).await;
     assert_eq!(module.inside.lock().unwrap().deleted, [label]);
@@ -143,19 +166,32 @@ async fn a_store_is_made_only_for_a_cluster_that_fits() {
         body
     };
     for (change, expected) in [
-        (json!({"CloudHsmClusterId": "cluster-2222222222d"}), "CloudHsmClusterNotFoundException"),
-        (json!({"TrustAnchorCertificate": "anchor two"}), "IncorrectTrustAnchorException"),
+        (
+            json!({"CloudHsmClusterId": "cluster-2222222222d"}),
+            "CloudHsmClusterNotFoundException",
+        ),
+        (
+            json!({"TrustAnchorCertificate": "anchor two"}),
+            "IncorrectTrustAnchorException",
+        ),
         (json!({"TrustAnchorCertificate": null}), "ValidationException"),
         (json!({"KeyStorePassword": null}), "ValidationException"),
         (json!({"KeyStorePassword": "short"}), "ValidationException"),
         (json!({"CloudHsmClusterId": null}), "ValidationException"),
-        (json!({"XksProxyConnectivity": "PUBLIC_ENDPOINT"}), "ValidationException"),
+        (
+            json!({"XksProxyConnectivity": "PUBLIC_ENDPOINT"}),
+            "ValidationException",
+        ),
     ] {
-        let (code, message) = world.fails(ROOT, "CreateCustomKeyStore", make(change.clone())).await;
+        let (code, message) = world
+            .fails(ROOT, "CreateCustomKeyStore", make(change.clone()))
+            .await;
         assert_eq!(code, expected, "{change}: {message:?}");
     }
     modules.module(FIRST).inside.lock().unwrap().inactive = true;
-    let (code, _) = world.fails(ROOT, "CreateCustomKeyStore", wanted("store", FIRST)).await;
+    let (code, _) = world
+        .fails(ROOT, "CreateCustomKeyStore", wanted("store", FIRST))
+        .await;
     assert_eq!(code, "CloudHsmClusterNotActiveException");
     modules.module(FIRST).inside.lock().unwrap().inactive = false;
     // Another account has no such cluster.
@@ -163,19 +199,27 @@ async fn a_store_is_made_only_for_a_cluster_that_fits() {
         .fails(Who::AwayRoot, "CreateCustomKeyStore", wanted("store", FIRST))
         .await;
     assert_eq!(code, "CloudHsmClusterNotFoundException");
-    let (code, _) = world.fails(Who::Bob, "CreateCustomKeyStore", wanted("store", FIRST)).await;
+    let (code, _) = world
+        .fails(Who::Bob, "CreateCustomKeyStore", wanted("store", FIRST))
+        .await;
     assert_eq!(code, "AccessDeniedException");
 
-    world.ok(ROOT, "CreateCustomKeyStore", wanted("store", FIRST)).await;
+    world
+        .ok(ROOT, "CreateCustomKeyStore", wanted("store", FIRST))
+        .await;
     for (name, cluster, expected) in [
         ("other", FIRST, "CloudHsmClusterInUseException"),
         ("other", SECOND, "CloudHsmClusterInUseException"),
         ("store", OTHER, "CustomKeyStoreNameInUseException"),
     ] {
-        let (code, _) = world.fails(ROOT, "CreateCustomKeyStore", wanted(name, cluster)).await;
+        let (code, _) = world
+            .fails(ROOT, "CreateCustomKeyStore", wanted(name, cluster))
+            .await;
         assert_eq!(code, expected, "{name} {cluster}");
     }
-    world.ok(ROOT, "CreateCustomKeyStore", wanted("other", OTHER)).await;
+    world
+        .ok(ROOT, "CreateCustomKeyStore", wanted("other", OTHER))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,7 +233,10 @@ async fn why_a_store_is_not_connected() {
         (LoginError::UserLoggedIn, "USER_LOGGED_IN"),
         (LoginError::UserNotFound, "USER_NOT_FOUND"),
         (LoginError::ClusterNotFound, "CLUSTER_NOT_FOUND"),
-        (LoginError::InsufficientHsms(String::new()), "INSUFFICIENT_CLOUDHSM_HSMS"),
+        (
+            LoginError::InsufficientHsms(String::new()),
+            "INSUFFICIENT_CLOUDHSM_HSMS",
+        ),
         (LoginError::Network(String::new()), "NETWORK_ERRORS"),
         (LoginError::Internal(String::new()), "INTERNAL_ERROR"),
     ] {
@@ -240,7 +287,10 @@ async fn a_cluster_that_forgot_its_login_is_logged_into_again_but_not_with_a_wro
     disconnect(&world, &id).await;
     let change = json!({"CustomKeyStoreId": id["CustomKeyStoreId"], "KeyStorePassword": "not the password"});
     world.ok(ROOT, "UpdateCustomKeyStore", change).await;
-    assert_eq!(connect(&world, &id).await["ConnectionErrorCode"], "INVALID_CREDENTIALS");
+    assert_eq!(
+        connect(&world, &id).await["ConnectionErrorCode"],
+        "INVALID_CREDENTIALS"
+    );
     disconnect(&world, &id).await;
     let change = json!({"CustomKeyStoreId": id["CustomKeyStoreId"], "KeyStorePassword": PASSWORD});
     world.ok(ROOT, "UpdateCustomKeyStore", change).await;
@@ -271,7 +321,8 @@ async fn a_store_moves_to_a_related_cluster_and_no_other() {
     let key = world.key(key_in(&id)).await;
     let encrypt = json!({"KeyId": key["KeyId"], "Plaintext": "aGVsbG8="});
     let sealed = world.ok(ROOT, "Encrypt", encrypt).await;
-    let moved = |cluster: &str| json!({"CustomKeyStoreId": id["CustomKeyStoreId"], "CloudHsmClusterId": cluster});
+    let moved =
+        |cluster: &str| json!({"CustomKeyStoreId": id["CustomKeyStoreId"], "CloudHsmClusterId": cluster});
     let (code, _) = world.fails(ROOT, "UpdateCustomKeyStore", moved(SECOND)).await;
     assert_eq!(code, "CustomKeyStoreInvalidStateException");
     let renamed = json!({"CustomKeyStoreId": id["CustomKeyStoreId"], "NewCustomKeyStoreName": "new"});
@@ -293,10 +344,15 @@ async fn a_store_moves_to_a_related_cluster_and_no_other() {
     modules.module(SECOND).inside.lock().unwrap().keys = keys;
     world.ok(ROOT, "UpdateCustomKeyStore", moved(SECOND)).await;
     let entry = connect(&world, &id).await;
-    assert_eq!((&entry["CloudHsmClusterId"], &entry["CustomKeyStoreName"]), (&json!(SECOND), &json!("new")));
+    assert_eq!(
+        (&entry["CloudHsmClusterId"], &entry["CustomKeyStoreName"]),
+        (&json!(SECOND), &json!("new"))
+    );
     let opened = json!({"CiphertextBlob": sealed["CiphertextBlob"]});
     assert_eq!(world.ok(ROOT, "Decrypt", opened).await["Plaintext"], "aGVsbG8=");
-    let told = world.ok(ROOT, "DescribeKey", json!({"KeyId": key["KeyId"]})).await;
+    let told = world
+        .ok(ROOT, "DescribeKey", json!({"KeyId": key["KeyId"]}))
+        .await;
     assert_eq!(told["KeyMetadata"]["CloudHsmClusterId"], SECOND);
 }
 
