@@ -115,6 +115,8 @@ impl Helper {
             .map_err(|_| Failure::Refused(Refusal::Unwilling("the request is too long".to_owned())))?;
         let line = self.line().await?;
         let reply = line.send(call, frame, turn)?;
+        // Who waits does not keep a helper that is to be stopped.
+        drop(line);
         reply
             .await
             .unwrap_or_else(|_| Err(Failure::Unreachable("the helper ended".to_owned())))
