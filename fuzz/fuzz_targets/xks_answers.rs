@@ -20,7 +20,10 @@ fuzz_target!(|data: &[u8]| {
         let _ = metadata.check();
     }
     let (_, message) = answer::failure(data);
-    assert!(message.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{message:?}");
+    assert!(
+        message.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+        "{message:?}"
+    );
     if let Ok(plaintext) = answer::decrypted(data, LENGTH) {
         assert_eq!(plaintext.len(), LENGTH);
     }

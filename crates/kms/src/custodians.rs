@@ -41,6 +41,7 @@ pub(crate) struct Custodians {
 enum Asked<'a> {
     Encrypt(&'a [u8], &'a [u8]),
     Decrypt(&'a [u8], &'a [u8]),
+    DeleteKey,
     MakeKey,
     Random(usize),
 }
@@ -220,18 +221,20 @@ impl Custodians {
         made.map(drop).map_err(|error| told(&error, Doing::CreatingKey))
     }
 
-    /// Deletes a key in a cluster as well as it can: what cannot be deleted is
+    /// Deletes a key in the cluster of a store as well as it can: what cannot be
+    /// deleted, because the store is not connected or the cluster fails, is
     /// logged, and left to the owner of the cluster, as on AWS.
-    pub(crate) async fn delete_in_cluster(&self, store: &CustomKeyStore, label: &str) {
+    pub(crate) async fn delete_in_cluster(&self, store: &CustomKeyStore, domain: &DomainKey, label: &str) {
         let Place::Cluster(place) = &store.place else {
             return;
         };
-        let deleted = match self.cluster(store.account, &store.region, &place.cluster) {
-            Ok(cluster) => cluster.delete_key(label).await,
-            Err(_) => Err(KeyError::Unreachable("there is no such cluster".to_owned())),
+        let deleted = if store.is_connected() {
+            self.ask(store, domain, label, Asked::DeleteKey).await.map(drop)
+        } else {
+            Err(KeyError::LoggedOut.into())
         };
         match deleted {
-            Ok(()) | Err(KeyError::NoSuchKey) => {}
+            Ok(()) | Err(AskError::Key(KeyError::NoSuchKey)) => {}
             Err(error) => {
                 tracing::warn!(cluster = place.cluster, label, %error, "a key stays in its cluster");
             }
@@ -349,6 +352,7 @@ async fn ask_once(
             sealed.map(Secret::new)
         }
         Asked::Decrypt(associated, ciphertext) => cluster.decrypt(label, associated, ciphertext).await,
+        Asked::DeleteKey => cluster.delete_key(label).await.map(|()| Secret::default()),
         Asked::MakeKey => cluster.make_key(label).await.map(|()| Secret::default()),
         Asked::Random(bytes) => cluster.random(*bytes).await,
     }

@@ -231,7 +231,10 @@ async fn delete_due_key(cx: &JobCx, custodians: &Custodians, row: &Due) -> Resul
     .await?;
     // After the write: a key may be called back until then.
     if let Some(keeper) = keeper {
-        custodians.delete_in_cluster(&keeper, key.id.as_str()).await;
+        let domain = cx.domain_key(keeper.account, &keeper.region, SECRET_PURPOSE);
+        custodians
+            .delete_in_cluster(&keeper, &domain, key.id.as_str())
+            .await;
     }
     Ok(())
 }
@@ -256,11 +259,7 @@ async fn settle_connections(cx: &JobCx, custodians: &Custodians) -> Result<(), J
             }
             Connection::Connected | Connection::Disconnected | Connection::Failed { .. } => continue,
         };
-        let after = CustomKeyStore {
-            connection,
-            ..CustomKeyStore::clone(&before)
-        };
-        custom_key_stores::settle(cx, &before, &after).await?;
+        custom_key_stores::settle(cx, &before, &connection).await?;
     }
     Ok(())
 }

@@ -161,7 +161,10 @@ pub(super) async fn write(
         .await;
     if let Err(Error::Store(StoreError::Conflict | StoreError::Full) | Error::ExternalKeyInUse(_)) = &written
     {
-        kms.custodians.delete_in_cluster(store, key.id.as_str()).await;
+        let domain = cx.domain_key(store.account, &store.region, SECRET_PURPOSE);
+        kms.custodians
+            .delete_in_cluster(store, &domain, key.id.as_str())
+            .await;
     }
     written
 }

@@ -15,7 +15,7 @@ use store::{Prefix, Scope, StoreError, Table, TextKey as _, WriteTx};
 use super::{KEYS, scope};
 use crate::error::Error;
 use crate::limits::CUSTOM_KEY_STORES_MAX;
-use crate::model::{Custody, CustomKeyStore, Key, KeyId, StoreId};
+use crate::model::{Connection, Custody, CustomKeyStore, Key, KeyId, StoreId};
 
 /// Custom key stores, in their owner's account and region.
 const STORES: Table<StoreId, CustomKeyStore> = Table::new("kms/custom-key-store", 1);
@@ -195,8 +195,8 @@ pub(crate) async fn of_job(
     view.get(&STORES, id).await
 }
 
-/// Replaces a store by what the job has made of it, unless it has become
-/// something else meanwhile. No permit: it was given when the job was asked for.
+/// Says what the job has made of a store's connection, unless somebody wants
+/// something else of it meanwhile. No permit: it was given when the job was asked for.
 ///
 /// # Errors
 ///
@@ -204,21 +204,27 @@ pub(crate) async fn of_job(
 pub(crate) async fn settle(
     cx: &JobCx,
     before: &CustomKeyStore,
-    after: &CustomKeyStore,
+    connection: &Connection,
 ) -> Result<(), StoreError> {
     let scope = Scope::regional(before.account, &before.region);
     cx.store()
         .transact(&scope, async |tx: WriteTx| {
-            let now = tx.get(&STORES, &before.id).await?;
-            if now.is_some_and(|now| now.connection == before.connection) {
-                put(&tx, after);
+            match tx.get(&STORES, &before.id).await? {
+                Some(now) if now.connection == before.connection => {
+                    let after = CustomKeyStore {
+                        connection: connection.clone(),
+                        ..CustomKeyStore::clone(&now)
+                    };
+                    put(&tx, &after);
+                }
+                Some(_) | None => {}
             }
             Ok(())
         })
         .await
 }
 
-/// The key of a row that the deletion job is to delete, with its store.
+/// The store that a key lives in which the deletion job is to delete.
 ///
 /// # Errors
 ///
