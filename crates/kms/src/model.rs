@@ -15,6 +15,7 @@ pub mod multi_region;
 pub mod name;
 pub mod policy;
 pub mod purpose;
+mod reach;
 pub mod state;
 pub mod stored_ciphertext;
 pub mod tags;

@@ -28,7 +28,11 @@ use crate::{Kms, store};
 /// What the account may not do, what does not fit together, and what is not
 /// supported: see [`Error`].
 pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<CreateKeyOutput, Error> {
-    let (origin, wanted) = key_in_store::parse(&input)?;
+    let (origin, wanted) = key_in_store::parse(
+        input.origin,
+        input.custom_key_store_id.as_deref(),
+        input.xks_key_id.as_deref(),
+    )?;
     let is_multi_region = input.multi_region == Some(true);
     let purpose = purpose(&input)?;
     if let Some(wanted) = &wanted {

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use gate::Cx;
-use kms_api::{CreateKeyInput, OriginType};
+use kms_api::OriginType;
 use store::StoreError;
 
 use crate::Kms;
@@ -30,19 +30,23 @@ pub(super) struct Wanted {
 /// # Errors
 ///
 /// [`Error::StoreParameter`], [`Error::Missing`] if the request does not fit together.
-pub(super) fn parse(input: &CreateKeyInput) -> Result<(Origin, Option<Wanted>), Error> {
-    let origin = match input.origin {
+pub(super) fn parse(
+    origin: Option<OriginType>,
+    store: Option<&str>,
+    external_key: Option<&str>,
+) -> Result<(Origin, Option<Wanted>), Error> {
+    let origin = match origin {
         None | Some(OriginType::AwsKms) => Origin::AwsKms,
         Some(OriginType::External) => Origin::External,
         Some(OriginType::AwsCloudhsm) => Origin::AwsCloudhsm,
         Some(OriginType::ExternalKeyStore) => Origin::ExternalKeyStore,
     };
-    if input.xks_key_id.is_some() && origin != Origin::ExternalKeyStore {
+    if external_key.is_some() && origin != Origin::ExternalKeyStore {
         return Err(Error::StoreParameter(
             "XksKeyId is valid only for KMS keys with an Origin value of EXTERNAL_KEY_STORE",
         ));
     }
-    match (origin, &input.custom_key_store_id) {
+    match (origin, store) {
         (Origin::AwsKms | Origin::External, None) => Ok((origin, None)),
         (Origin::AwsKms | Origin::External, Some(_)) => Err(Error::StoreParameter(
             "CustomKeyStoreId is valid only with an Origin value of AWS_CLOUDHSM or EXTERNAL_KEY_STORE",
@@ -50,14 +54,14 @@ pub(super) fn parse(input: &CreateKeyInput) -> Result<(Origin, Option<Wanted>), 
         (Origin::AwsCloudhsm | Origin::ExternalKeyStore, None) => Err(Error::Missing {
             member: "customKeyStoreId",
         }),
-        (Origin::ExternalKeyStore, Some(_)) if input.xks_key_id.is_none() => {
+        (Origin::ExternalKeyStore, Some(_)) if external_key.is_none() => {
             Err(Error::Missing { member: "xksKeyId" })
         }
         (Origin::AwsCloudhsm | Origin::ExternalKeyStore, Some(store)) => Ok((
             origin,
             Some(Wanted {
-                store: store.clone(),
-                external_key: input.xks_key_id.clone(),
+                store: store.to_owned(),
+                external_key: external_key.map(str::to_owned),
             }),
         )),
     }
