@@ -7,21 +7,23 @@ use ground::Region;
 
 use crate::limits::SESSION_SECONDS_MAX;
 use crate::mfa;
-use crate::model::{AccessKey, LoginProfile, MfaDevice, Outbound};
-use crate::ops::{access_key, login_profile, outbound_federation};
+use crate::model::{AccessKey, LoginProfile, MfaDevice, Outbound, ServerCertificate};
+use crate::ops::{access_key, login_profile, outbound_federation, server_certificate};
 use crate::store::ACCESS_KEYS;
 use crate::store::login_profile::LOGIN_PROFILES;
 use crate::store::mfa::MFA_DEVICES;
 use crate::store::outbound::OUTBOUND;
+use crate::store::server_certificate::SERVER_CERTIFICATES;
 use crate::sts::token;
 
 /// Everything that IAM seals.
-pub(crate) fn iam() -> [Sealed; 4] {
+pub(crate) fn iam() -> [Sealed; 5] {
     [
         Sealed::column(access_key::SEALED_FOR, &ACCESS_KEYS, key),
         Sealed::column(login_profile::SEALED_FOR, &LOGIN_PROFILES, profile),
         Sealed::column(mfa::SEALED_FOR, &MFA_DEVICES, device),
         Sealed::column(outbound_federation::SEALED_FOR, &OUTBOUND, outbound),
+        Sealed::column(server_certificate::SEALED_FOR, &SERVER_CERTIFICATES, certificate),
     ]
 }
 
@@ -96,5 +98,20 @@ fn outbound<'a>(resealing: &'a Resealing<'a>, (): &'a (), row: &'a Outbound) -> 
             }
         }
         Ok(changed.then_some(fresh))
+    })
+}
+
+fn certificate<'a>(
+    resealing: &'a Resealing<'a>,
+    _: &'a String,
+    row: &'a ServerCertificate,
+) -> Resealed<'a, ServerCertificate> {
+    Box::pin(async move {
+        let domain = resealing.domain(resealing.account()?, &Region::us_east_1());
+        let fresh = resealing.text(&domain, &[row.id.as_bytes()], &row.sealed_key)?;
+        Ok(fresh.map(|sealed_key| ServerCertificate {
+            sealed_key,
+            ..row.clone()
+        }))
     })
 }
