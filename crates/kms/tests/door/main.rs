@@ -7,20 +7,25 @@
 )]
 
 mod agreement;
+mod aliases;
 mod announcements;
-mod behaviour;
 mod bootstrap;
 mod clusters;
 mod conversation;
+mod cryptography;
 mod data_key_pairs;
 mod grants;
 mod hsm_stores;
 mod import;
+mod keys;
 mod last_use;
 mod managed;
 mod multi_region;
+mod names;
+mod permissions;
 mod quotas;
 mod recipient;
+mod rehearsals;
 mod rotation;
 mod scale;
 mod states;
