@@ -16,6 +16,7 @@ mod remote_kms;
 mod seed;
 mod settings;
 mod world;
+mod xks_credentials;
 
 use clap::Parser as _;
 

@@ -22,6 +22,7 @@ use super::seal::Unseal;
 use crate::files;
 use crate::settings::{Settings, TlsSettings};
 use crate::world::{Layout, World};
+use crate::xks_credentials::XksFile;
 
 /// Runs durable and sealed.
 #[derive(Args)]
@@ -50,13 +51,22 @@ pub(super) struct KmsFlags {
     /// Believes attestation documents that lead to this certificate, PEM or DER (docs/kms.md).
     #[arg(long, value_name = "FILE")]
     nitro_root: Option<PathBuf>,
+    /// Lets AWS KMS use keys that are here, by the credentials in this file (docs/xks-proxy.md).
+    #[arg(long, value_name = "FILE")]
+    xks_credentials: Option<PathBuf>,
 }
 
 impl KmsFlags {
+    /// The file by which AWS KMS is let in, if there is one.
+    pub(super) fn xks(&self) -> Result<Option<XksFile>> {
+        self.xks_credentials.clone().map(XksFile::open).transpose()
+    }
+
     pub(super) fn options(&self) -> Result<kms::Options> {
         Ok(kms::Options {
             request_quotas: self.kms_request_quotas,
             nitro_root: self.nitro_root.as_deref().map(nitro_root).transpose()?,
+            xks_proxy: self.xks_credentials.is_some(),
         })
     }
 }
@@ -96,6 +106,7 @@ impl Serve {
         let layout = Layout(&data);
         let limits = settings.limits.limits()?;
         allow_open_files(&limits);
+        let xks = self.kms.xks()?;
         let root_key = self.unseal.open(&layout)?;
         let listener = bind(self.listen.unwrap_or(settings.listen)).await?;
         let address = listener.local_addr()?;
@@ -116,6 +127,7 @@ impl Serve {
             seed: None,
             issuers: settings.federation.issuers()?,
             kms: self.kms.options()?,
+            xks: xks.as_ref().map(XksFile::credentials),
         };
         let opened = world.open().await?;
         let stop = told_to_stop()?;
@@ -134,8 +146,12 @@ impl Serve {
         let certificates = tls
             .clone()
             .map(|tls| spawn(follow_certificate(tls, settings.tls)));
+        let followed = xks.map(|file| spawn(file.follow()));
         gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
         jobs.abort();
+        if let Some(followed) = followed {
+            followed.abort();
+        }
         if let Some(certificates) = certificates {
             certificates.abort();
         }
