@@ -25,6 +25,7 @@ mod states;
 mod usage;
 mod vectors;
 mod world;
+mod xks_proxy;
 
 use conversation::check;
 
