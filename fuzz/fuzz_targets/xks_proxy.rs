@@ -49,7 +49,13 @@ fn decode<O: Operation>(key: &str, request: &TextRequest<'_>) {
         Ok(()) => assert!(matches!(input.get(0), Some(shape::Value::String(id)) if id == key)),
         Err(fault) => {
             let fault = fault.to_fault(O::SHAPE);
-            let answer = wire::encode_fault(Some(O::SHAPE.service), O::SHAPE.service.protocol, &fault, "id", false);
+            let answer = wire::encode_fault(
+                Some(O::SHAPE.service),
+                O::SHAPE.service.protocol,
+                &fault,
+                "id",
+                false,
+            );
             let answer = xks::respell(&answer, "id");
             assert!(answer.status.is_client_error());
             let told: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
