@@ -35,6 +35,7 @@ mod generate;
 mod guardrails;
 mod intent;
 mod jobs;
+mod lanes;
 mod limits;
 mod listen;
 mod metrics;

@@ -8,6 +8,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,24 +25,39 @@ use tokio::sync::Semaphore;
 
 use crate::door::{Door, Peer};
 use crate::first_bytes::FirstBytes;
+use crate::lanes::Lanes;
 use crate::limits::{HEAD_BYTES_MAX, Limits, STREAMS_MAX};
 use crate::quiet::Quiet;
 use crate::tls::Tls;
 
 /// Serves `door` on `listener` within the default [`Limits`]; see [`serve_within`].
-pub async fn serve(door: Arc<Door>, listener: TcpListener, tls: Option<Tls>, stop: impl Future<Output = ()>) {
-    serve_within(door, listener, tls, Limits::default(), stop).await;
+///
+/// # Errors
+///
+/// Those of [`serve_within`].
+pub async fn serve(
+    door: Arc<Door>,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    serve_within(door, listener, tls, Limits::default(), stop).await
 }
 
 /// Serves `door` on `listener` until `stop` completes, then lets open requests
 /// finish for at most [`Limits::shutdown_time`].
+///
+/// # Errors
+///
+/// If the system gives no thread to serve on.
 pub async fn serve_within(
     door: Arc<Door>,
     listener: TcpListener,
     tls: Option<Tls>,
     limits: Limits,
     stop: impl Future<Output = ()>,
-) {
+) -> io::Result<()> {
+    let lanes = Lanes::start()?;
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
@@ -81,14 +97,25 @@ pub async fn serve_within(
             graceful.watcher(),
             tls.clone(),
         );
-        spawn(async move {
+        // The listener's own runtime lets go of it; the lane's takes it up.
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%address, %error, "connection lost");
+                continue;
+            }
+        };
+        lanes.serve(async move {
             let talk = Talk {
                 door,
                 http: &http,
                 watcher,
                 limits,
             };
-            connection(talk, tls.as_ref(), stream, address).await;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection(talk, tls.as_ref(), stream, address).await,
+                Err(error) => tracing::debug!(%address, %error, "connection lost"),
+            }
             drop(place);
         });
     }
@@ -99,6 +126,8 @@ pub async fn serve_within(
     {
         tracing::warn!("some requests did not finish in time and were cut off");
     }
+    lanes.end().await;
+    Ok(())
 }
 
 /// Files that a server has open beside its connections: store, journal and its
@@ -112,7 +141,7 @@ const FILES_BESIDE: u64 = 512;
 /// # Errors
 ///
 /// If the limit cannot be changed.
-pub fn allow_open_files(limits: &Limits) -> std::io::Result<usize> {
+pub fn allow_open_files(limits: &Limits) -> io::Result<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let wanted = limits.connections as u64 + FILES_BESIDE;
@@ -216,9 +245,4 @@ fn tls_details(connection: &rustls::ServerConnection) -> String {
     let host = connection.server_name().unwrap_or_default();
     serde_json::json!({"tlsVersion": version, "cipherSuite": suite, "clientProvidedHostHeader": host})
         .to_string()
-}
-
-#[expect(clippy::disallowed_methods, reason = "gate owns the tasks of its connections")]
-fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(task);
 }

@@ -42,7 +42,7 @@ const UNSIGNED: &str = "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: Tren
 struct Listening {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
-    ended: JoinHandle<()>,
+    ended: JoinHandle<std::io::Result<()>>,
     _journal: tempfile::TempDir,
 }
 
@@ -369,6 +369,7 @@ async fn a_request_that_was_begun_is_finished_at_shutdown() {
     tokio::time::timeout(GENEROUS, server.ended)
         .await
         .unwrap()
+        .unwrap()
         .unwrap();
 }
 
@@ -390,6 +391,7 @@ async fn a_request_that_does_not_end_does_not_keep_the_server_up() {
     server.stop.send(()).unwrap();
     tokio::time::timeout(GENEROUS, server.ended)
         .await
+        .unwrap()
         .unwrap()
         .unwrap();
 }

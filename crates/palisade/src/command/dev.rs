@@ -228,13 +228,14 @@ impl Dev {
         });
         let jobs = super::serve::spawn(Arc::clone(&opened.door).look_after_jobs());
         let followed = xks.map(|file| super::serve::spawn(file.follow()));
-        gate::serve(Arc::clone(&opened.door), listener, None, stop).await;
+        let served = gate::serve(Arc::clone(&opened.door), listener, None, stop).await;
         jobs.abort();
         if let Some(followed) = followed {
             followed.abort();
         }
         Running::forget(address.port());
-        opened.close().await
+        opened.close().await?;
+        served.context("no connection can be served")
     }
 
     /// The credential that the seed gives the default account.

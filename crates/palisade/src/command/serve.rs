@@ -147,7 +147,7 @@ impl Serve {
             .clone()
             .map(|tls| spawn(follow_certificate(tls, settings.tls)));
         let followed = xks.map(|file| spawn(file.follow()));
-        gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
+        let served = gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
         jobs.abort();
         if let Some(followed) = followed {
             followed.abort();
@@ -155,7 +155,8 @@ impl Serve {
         if let Some(certificates) = certificates {
             certificates.abort();
         }
-        opened.close().await
+        opened.close().await?;
+        served.context("no connection can be served")
     }
 }
 
