@@ -15,6 +15,7 @@ mod data_key_pairs;
 mod grants;
 mod import;
 mod last_use;
+mod life;
 mod managed;
 mod multi_region;
 mod quotas;

@@ -34,7 +34,7 @@ pub(crate) fn credentials() -> Arc<XksCredentials> {
     Arc::new(XksCredentials::new(all).unwrap())
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let options = kms::Options {
         xks_proxy: true,
         ..kms::Options::default()
@@ -77,7 +77,7 @@ async fn ask_as(world: &World, signer: Option<&Signer>, path: &str, body: &Value
     send(world.address(), "POST", path, "kms-xks-proxy", signer, call).await
 }
 
-async fn ask(world: &World, key: &str, operation: &str, body: Value) -> Answer {
+pub(crate) async fn ask(world: &World, key: &str, operation: &str, body: Value) -> Answer {
     let path = format!("/kms/xks/v1/keys/{key}/{operation}");
     ask_as(world, Some(&signer(world)), &path, &body).await
 }
@@ -97,7 +97,7 @@ fn expect(answer: &Answer, name: &str, status: u16) {
     assert_eq!(refused(answer), (name.to_owned(), status), "{}", answer.text());
 }
 
-fn to_encrypt(plaintext: &[u8], additional: Option<&[u8]>) -> Value {
+pub(crate) fn to_encrypt(plaintext: &[u8], additional: Option<&[u8]>) -> Value {
     let mut body = json!({
         "requestMetadata": metadata(),
         "plaintext": b64(plaintext),
@@ -110,7 +110,7 @@ fn to_encrypt(plaintext: &[u8], additional: Option<&[u8]>) -> Value {
 }
 
 /// What `Decrypt` is asked of what `Encrypt` answered.
-fn to_decrypt(sealed: &Value, additional: Option<&[u8]>) -> Value {
+pub(crate) fn to_decrypt(sealed: &Value, additional: Option<&[u8]>) -> Value {
     let mut body = sealed.clone();
     let members = body.as_object_mut().unwrap();
     members.remove("ciphertextDataIntegrityValue");
