@@ -240,4 +240,4 @@ def test_the_account_summary_counts(palisade):
 
 def test_an_operation_that_is_not_there_says_so(iam, name):
     with refused("InvalidAction", "not implemented", status=400):
-        iam.create_service_specific_credential(UserName=name, ServiceName="codecommit.amazonaws.com")
+        iam.get_human_readable_summary(EntityArn=f"arn:aws:iam::{ACCOUNT}:user/{name}")

@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 
+import test_iam_server_certificates as certificates
 from server import ACCOUNT, Server
 
 MODULE = pathlib.Path(__file__).parent / "terraform"
@@ -82,6 +83,10 @@ def server(tmp_path_factory):
 def test_apply_plan_change_plan_destroy(server, tmp_path):
     terraform = Terraform(server, tmp_path)
     kms, iam = server.client("kms"), server.client("iam")
+    key, form = certificates.KEYS["rsa, pkcs1"]
+    (tmp_path / "key.pem").write_text(certificates.private(key, form))
+    (tmp_path / "certificate.pem").write_text(certificates.server(key))
+    (tmp_path / "chain.pem").write_text(certificates.BETWEEN + certificates.ROOT)
 
     terraform.apply(1)
     terraform.assert_plan_is_empty(1)
@@ -107,11 +112,19 @@ def test_apply_plan_change_plan_destroy(server, tmp_path):
     assert "https://idp.example.com/later" in provider["SAMLMetadataDocument"]
     assert {"Key": "Team", "Value": "blue"} in provider["Tags"]
 
+    [certificate] = iam.list_server_certificates()["ServerCertificateMetadataList"]
+    assert (certificate["ServerCertificateName"], certificate["Path"]) == ("shop", "/cdn/")
+    tags = iam.list_server_certificate_tags(ServerCertificateName="shop")["Tags"]
+    assert {"Key": "Team", "Value": "blue"} in tags
+    [credential] = iam.list_service_specific_credentials(AllUsers=True)["ServiceSpecificCredentials"]
+    assert credential["Status"] == "Inactive"
+
     terraform.run("destroy", "-auto-approve", "-parallelism=30", "-var=generation=2")
     assert iam.list_users()["Users"] == iam.list_groups()["Groups"] == iam.list_roles()["Roles"] == []
     assert iam.list_policies(Scope="Local")["Policies"] == []
     assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
     assert iam.list_saml_providers()["SAMLProviderList"] == []
+    assert iam.list_server_certificates()["ServerCertificateMetadataList"] == []
     assert not [alias for alias in kms.list_aliases()["Aliases"] if "TargetKeyId" in alias]
     keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
     # The primary of a replica waits for that first.

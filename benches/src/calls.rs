@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use testkit::client::{Signer, json_call, post, query_call, signed_bytes};
+use testkit::client::{Signer, json_call, post, query_call, send, signed_bytes};
 
 /// The root credential of the measured server, as `dev --credential` takes it.
 pub(crate) const CREDENTIAL: &str = "AKIABENCHBENCHBENCH1:benchmarksecret:123456789012";
@@ -16,6 +16,12 @@ pub(crate) struct Call {
     pub(crate) request: Arc<[u8]>,
     pub(crate) answer_bytes: usize,
 }
+
+/// 32 bytes.
+const PLAINTEXT: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// Where batches go.
+const BATCH: &str = "/_palisade/kms/batch";
 
 fn root() -> Signer {
     Signer::new("AKIABENCHBENCHBENCH1", "benchmarksecret")
@@ -70,8 +76,7 @@ pub(crate) async fn prepare(address: SocketAddr, signer: &Signer) -> Result<Vec<
         &signing["KeyMetadata"]["KeyId"],
     );
     let context = json!({"tenant": "42"});
-    let plaintext = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-    let encrypt = json!({"KeyId": key, "Plaintext": plaintext, "EncryptionContext": context});
+    let encrypt = json!({"KeyId": key, "Plaintext": PLAINTEXT, "EncryptionContext": context});
     let sealed = ask(address, signer, "Encrypt", &encrypt).await?;
     let bodies = [
         ("Encrypt", encrypt),
@@ -82,7 +87,7 @@ pub(crate) async fn prepare(address: SocketAddr, signer: &Signer) -> Result<Vec<
         ("GenerateDataKey", json!({"KeyId": key, "KeySpec": "AES_256"})),
         (
             "Sign",
-            json!({"KeyId": p256, "Message": plaintext, "MessageType": "RAW", "SigningAlgorithm": "ECDSA_SHA_256"}),
+            json!({"KeyId": p256, "Message": PLAINTEXT, "MessageType": "RAW", "SigningAlgorithm": "ECDSA_SHA_256"}),
         ),
     ];
     let mut calls = Vec::new();
@@ -90,6 +95,7 @@ pub(crate) async fn prepare(address: SocketAddr, signer: &Signer) -> Result<Vec<
         let answer_bytes = ask(address, signer, name, &body).await?.to_string().len();
         let request = signed_bytes(
             address,
+            "/",
             "kms",
             signer,
             json_call(&format!("TrentService.{name}"), &body),
@@ -117,6 +123,57 @@ pub(crate) async fn create_keys(address: SocketAddr, count: u32) -> Result<()> {
         outcome?;
     }
     Ok(())
+}
+
+/// An Encrypt of a new key, signed by the root user: what every server of the KMS API answers.
+pub(crate) async fn encrypt(address: SocketAddr) -> Result<Call> {
+    let key = ask(address, &root(), "CreateKey", &json!({})).await?;
+    let body = json!({"KeyId": key["KeyMetadata"]["KeyId"], "Plaintext": PLAINTEXT});
+    let answer_bytes = ask(address, &root(), "Encrypt", &body).await?.to_string().len();
+    let request = signed(address, "Encrypt", &body);
+    Ok(Call {
+        name: "Encrypt",
+        request,
+        answer_bytes,
+    })
+}
+
+/// A batch of so many Encrypts of a new key.
+pub(crate) async fn batch(address: SocketAddr, calls: usize) -> Result<Call> {
+    let key = ask(address, &root(), "CreateKey", &json!({})).await?;
+    let input = json!({"KeyId": key["KeyMetadata"]["KeyId"], "Plaintext": PLAINTEXT});
+    let one = json!({"operation": "Encrypt", "input": input});
+    let body = json!({"calls": vec![one; calls]});
+    let call = json_call("", &body);
+    let answer = send(address, "POST", BATCH, "kms", Some(&root()), call.clone()).await;
+    ensure!(answer.status == 200, "{}", answer.text());
+    let answered = answer.json()["answers"].as_array().map_or(0, Vec::len);
+    ensure!(answered == calls, "{answered} of {calls} calls were answered");
+    Ok(Call {
+        name: "batch of Encrypt",
+        answer_bytes: answer.body.len(),
+        request: signed_bytes(address, BATCH, "kms", &root(), call).into(),
+    })
+}
+
+/// A CreateKey, and a CreateGrant on a new key, to be repeated for as long as a
+/// signature is good: each makes another.
+pub(crate) async fn making(address: SocketAddr) -> Result<[Arc<[u8]>; 2]> {
+    let key = ask(address, &root(), "CreateKey", &json!({})).await?;
+    let grant = json!({
+        "KeyId": key["KeyMetadata"]["KeyId"],
+        "GranteePrincipal": "arn:aws:iam::123456789012:user/bench",
+        "Operations": ["Decrypt"],
+    });
+    Ok([
+        signed(address, "CreateKey", &json!({})),
+        signed(address, "CreateGrant", &grant),
+    ])
+}
+
+fn signed(address: SocketAddr, operation: &str, body: &Value) -> Arc<[u8]> {
+    let call = json_call(&format!("TrentService.{operation}"), body);
+    signed_bytes(address, "/", "kms", &root(), call).into()
 }
 
 /// How long so many RSA_2048 data key pairs take, one after the other.

@@ -11,6 +11,7 @@
 //! Usage: cargo run --release -p benches --bin bench
 
 mod calls;
+mod kms;
 mod load;
 mod server;
 
@@ -47,6 +48,18 @@ struct Arguments {
     /// Also measures GenerateDataKeyPair of RSA_2048, cold and from the pool.
     #[arg(long)]
     data_key_pairs: bool,
+    /// Also measures Encrypt in batches.
+    #[arg(long)]
+    batch: bool,
+    /// Also measures Sign against the provider's signature alone.
+    #[arg(long)]
+    sign: bool,
+    /// Also measures Encrypt and the start among this many keys with five grants each, which are made first.
+    #[arg(long, value_name = "KEYS")]
+    stored: Option<u64>,
+    /// Also measures Encrypt against moto's server: its program, `moto_server`.
+    #[arg(long, value_name = "FILE")]
+    moto: Option<PathBuf>,
 }
 
 /// When a record must be on the disk.
@@ -68,9 +81,9 @@ impl Audit {
 }
 
 /// One figure.
-struct Figure {
-    microseconds: f64,
-    per_second: f64,
+pub(crate) struct Figure {
+    pub(crate) microseconds: f64,
+    pub(crate) per_second: f64,
 }
 
 fn main() -> Result<()> {
@@ -139,10 +152,23 @@ async fn run(arguments: Arguments, binaries: &Path) -> Result<()> {
     if arguments.data_key_pairs {
         data_key_pairs(&palisade).await?;
     }
+    let time = Duration::from_secs(arguments.seconds);
+    if arguments.batch {
+        kms::batch(&palisade, time).await?;
+    }
+    if arguments.sign {
+        kms::sign(&palisade, time).await?;
+    }
+    if let Some(program) = &arguments.moto {
+        kms::moto(&palisade, program, time).await?;
+    }
+    if let Some(keys) = arguments.stored {
+        kms::stored(&palisade, keys, time).await?;
+    }
     Ok(())
 }
 
-async fn measure(
+pub(crate) async fn measure(
     server: &Server,
     call: &calls::Call,
     connections: usize,

@@ -258,6 +258,22 @@ resource "aws_iam_signing_certificate" "person" {
   EOT
 }
 
+resource "aws_iam_service_specific_credential" "person" {
+  user_name    = aws_iam_user.person.name
+  service_name = "codecommit.amazonaws.com"
+  status       = local.second ? "Inactive" : "Active"
+}
+
+# What the test lays beside this file: a key is not kept among the sources.
+resource "aws_iam_server_certificate" "shop" {
+  name              = "shop"
+  path              = local.second ? "/cdn/" : "/web/"
+  certificate_body  = file("certificate.pem")
+  certificate_chain = file("chain.pem")
+  private_key       = file("key.pem")
+  tags              = { Team = local.second ? "blue" : "red" }
+}
+
 resource "aws_iam_user" "coder" {
   name = "coder"
 }

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1,
+    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA256_ASN1, ECDSA_P521_SHA384_ASN1,
+    ECDSA_P521_SHA512_ASN1, ECDSA_P521_SHA512_FIXED, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
 };
 use ground::Timestamp;
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -64,6 +66,37 @@ impl Signature {
         let key = UnparsedPublicKey::new(algorithm, public_key);
         key.verify(message, signature).is_ok()
     }
+}
+
+/// Whether `signature` is that of a certificate's `message` by the key, which is
+/// a SubjectPublicKeyInfo in DER, under the algorithm that the certificate names
+/// by this object identifier: RSA with PKCS#1 v1.5 padding, 2,048 to 8,192 bits,
+/// or ECDSA on P-256, P-384 or P-521, each with SHA-2. Under any other it is not.
+///
+/// Source: RFC 4055, 5; RFC 5758, 3.2.
+pub fn is_of_issuer(algorithm: &str, message: &[u8], public_key: &[u8], signature: &[u8]) -> bool {
+    let algorithms: &[&dyn VerificationAlgorithm] = match algorithm {
+        "1.2.840.113549.1.1.11" => &[&RSA_PKCS1_2048_8192_SHA256],
+        "1.2.840.113549.1.1.12" => &[&RSA_PKCS1_2048_8192_SHA384],
+        "1.2.840.113549.1.1.13" => &[&RSA_PKCS1_2048_8192_SHA512],
+        "1.2.840.10045.4.3.2" => &[
+            &ECDSA_P256_SHA256_ASN1,
+            &ECDSA_P384_SHA256_ASN1,
+            &ECDSA_P521_SHA256_ASN1,
+        ],
+        "1.2.840.10045.4.3.3" => &[
+            &ECDSA_P256_SHA384_ASN1,
+            &ECDSA_P384_SHA384_ASN1,
+            &ECDSA_P521_SHA384_ASN1,
+        ],
+        "1.2.840.10045.4.3.4" => &[&ECDSA_P521_SHA512_ASN1],
+        _ => &[],
+    };
+    // A key fits one curve only; under the others nothing verifies.
+    algorithms.iter().any(|algorithm| {
+        let key = UnparsedPublicKey::new(*algorithm, public_key);
+        key.verify(message, signature).is_ok()
+    })
 }
 
 /// Whether a certificate leads, through others, to a root that is trusted, and

@@ -17,6 +17,7 @@
 //! | [`slot`] | the ways to open a root key, and first set-up |
 //! | [`password`], [`totp`] | what people prove themselves by: passwords, one-time codes |
 //! | [`foreign`] | digests and signatures of documents that others made |
+//! | [`ssh`], [`server_key`] | keys that people bring, to be told and compared |
 //! | [`sigv4a`] | the key pair of Signature Version 4A |
 //!
 //! Absent by design: files, sockets and clocks. What must be read from a disk
@@ -34,6 +35,7 @@ pub mod kdf;
 pub mod key;
 pub mod password;
 pub mod random;
+pub mod server_key;
 pub mod sigv4a;
 pub mod slot;
 pub mod ssh;

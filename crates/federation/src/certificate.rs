@@ -1,11 +1,14 @@
 //! X.509 certificates that people bring in PEM (RFC 7468, 5), as far as it must
-//! be known that they are such and of when they are good (RFC 5280).
+//! be known that they are such, when they are good (RFC 5280), whose key is in
+//! them and who signed them.
 //!
-//! Absent by design: chains and revocation, since nobody is trusted for what a
-//! certificate says; and private keys.
+//! Absent by design: trust and revocation, since nobody is believed for what a
+//! certificate says; what its extensions allow; and private keys.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use crypto::foreign::is_of_issuer;
+use crypto::server_key::PublicHalf;
 use ground::Timestamp;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -56,6 +59,42 @@ impl Certificate {
             der: der.clone(),
         })
     }
+
+    /// Reads certificates that follow each other, one at least and `most` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`BadCertificate`] for anything else.
+    pub fn chain_from_pem(text: &str, most: usize) -> Result<Vec<Certificate>, BadCertificate> {
+        let parts: Vec<&str> = text.trim().split_inclusive(END).collect();
+        if parts.is_empty() || parts.len() > most {
+            return Err(BadCertificate);
+        }
+        parts.into_iter().map(Certificate::from_pem).collect()
+    }
+
+    /// Whether its key is the public half of that private key.
+    pub fn has_key(&self, half: &PublicHalf) -> bool {
+        let read = X509Certificate::from_der(&self.der);
+        read.is_ok_and(|(_, certificate)| half.is(&certificate.public_key().subject_public_key.data))
+    }
+
+    /// Whether `issuer` is whom it names as its issuer, and signed it.
+    pub fn is_issued_by(&self, issuer: &Certificate) -> bool {
+        let (Ok((_, own)), Ok((_, issuer))) = (
+            X509Certificate::from_der(&self.der),
+            X509Certificate::from_der(&issuer.der),
+        ) else {
+            return false;
+        };
+        own.issuer().as_raw() == issuer.subject().as_raw()
+            && is_of_issuer(
+                &own.signature_algorithm.algorithm.to_id_string(),
+                own.tbs_certificate.as_ref(),
+                issuer.public_key().raw,
+                &own.signature_value.data,
+            )
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +125,35 @@ mod tests {
         let longer = format!("{BEGIN}\n{}\n{END}", STANDARD.encode(longer));
         for text in ["", BEGIN, "no certificate", &two, &key, &cut, &longer] {
             assert_eq!(Certificate::from_pem(text), Err(BadCertificate), "{text}");
+        }
+    }
+
+    #[test]
+    fn certificates_are_read_one_after_the_other() {
+        let one = Certificate::from_pem(PEM).unwrap();
+        let three = format!("{PEM}\n{PEM}{PEM}");
+        let read = Certificate::chain_from_pem(&three, 3).unwrap();
+        assert_eq!(read, [one.clone(), one.clone(), one]);
+        let between = format!("{PEM}between{PEM}");
+        let behind = format!("{PEM}behind");
+        for (text, most) in [(three.as_str(), 2), ("", 3), (&between, 3), (&behind, 3)] {
+            assert_eq!(
+                Certificate::chain_from_pem(text, most),
+                Err(BadCertificate),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_signed_is_found_by_name_and_signature() {
+        let own = Certificate::from_pem(PEM).unwrap();
+        assert!(own.is_issued_by(&own), "it is signed by itself");
+        // One bit of what was signed, of the signature, of the issuer's name or key.
+        for at in [60, own.der.len() - 1] {
+            let mut other = own.clone();
+            other.der[at] ^= 1;
+            assert!(!other.is_issued_by(&own), "{at}");
         }
     }
 

@@ -18,6 +18,7 @@
 //! Absent by design: records of requests that were not authenticated, as in
 //! CloudTrail; they are counted, and a stranger cannot fill the disk with them.
 
+mod accept;
 mod access;
 mod at_hand;
 mod authenticate;
@@ -53,6 +54,7 @@ mod what_if;
 mod within;
 mod xks_proxy;
 
+pub use accept::{Accepted, Bounds, accept};
 pub use access::{Access, AuthorizeError, Denied, Permit};
 pub use at_hand::AtHand;
 pub use cx::{Cx, OnBehalf};

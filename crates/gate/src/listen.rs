@@ -11,18 +11,17 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
+use crate::accept::{Accepted, Bounds, accept};
 use crate::door::{Door, Peer};
 use crate::first_bytes::FirstBytes;
 use crate::lanes::Lanes;
@@ -58,52 +57,26 @@ pub async fn serve_within(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let lanes = Lanes::start()?;
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .half_close(true);
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-        .keep_alive_interval(Some(limits.header_time));
-    let http = Arc::new(http);
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(limits.connections));
-    tokio::pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => break,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, most likely: wait for some to come back.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(%address, "connection refused: {} are open", limits.connections);
-            continue;
-        };
-        let (door, http, watcher, tls) = (
-            Arc::clone(&door),
-            Arc::clone(&http),
-            graceful.watcher(),
-            tls.clone(),
-        );
+    let bounds = Bounds {
+        connections: limits.connections,
+        streams: STREAMS_MAX,
+        head_bytes: HEAD_BYTES_MAX,
+        header_time: limits.header_time,
+        shutdown_time: limits.shutdown_time,
+    };
+    accept(listener, bounds, stop, |accepted| {
+        let Accepted {
+            stream,
+            address,
+            http,
+            watcher,
+            place,
+        } = accepted;
+        let (door, tls) = (Arc::clone(&door), tls.clone());
         // The listener's own runtime lets go of it; the lane's takes it up.
         let stream = match stream.into_std() {
             Ok(stream) => stream,
-            Err(error) => {
-                tracing::debug!(%address, %error, "connection lost");
-                continue;
-            }
+            Err(error) => return tracing::debug!(%address, %error, "connection lost"),
         };
         lanes.serve(async move {
             let talk = Talk {
@@ -118,14 +91,8 @@ pub async fn serve_within(
             }
             drop(place);
         });
-    }
-    drop(listener);
-    if tokio::time::timeout(limits.shutdown_time, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some requests did not finish in time and were cut off");
-    }
+    })
+    .await;
     lanes.end().await;
     Ok(())
 }

@@ -1,5 +1,11 @@
 //! The only place that reads the wall clock.
+//!
+//! Invariant: no clock ever goes back. Whoever sets the machine's back while we
+//! run finds our time standing until the machine's has caught up: what has
+//! expired stays expired, and what was counted stays counted. A new process
+//! believes the machine.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -14,14 +20,45 @@ pub struct Clock(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    System,
+    Read(Arc<Reading>),
     Virtual(Arc<AtomicI64>),
+}
+
+/// A source of time, and the latest that it has told.
+struct Reading {
+    latest: AtomicI64,
+    read: Box<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl Reading {
+    fn now(&self) -> Timestamp {
+        let read = (self.read)();
+        let before = self.latest.fetch_max(read.0, Ordering::SeqCst);
+        Timestamp(before.max(read.0))
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Reading")
+            .field("latest", &self.latest)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Clock {
-        Clock(Kind::System)
+        Clock::reading(machine_time)
+    }
+
+    /// A clock over another source of time, which may go back; the clock does not.
+    pub fn reading(source: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
+        Clock(Kind::Read(Arc::new(Reading {
+            latest: AtomicI64::new(i64::MIN),
+            read: Box::new(source),
+        })))
     }
 
     /// A clock that stands at `start` until [`Clock::advance`] moves it.
@@ -29,19 +66,10 @@ impl Clock {
         Clock(Kind::Virtual(Arc::new(AtomicI64::new(start.0))))
     }
 
-    /// The present moment.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one crate that meets the wall clock"
-    )]
+    /// The present moment, never earlier than what this clock told before.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Kind::System => {
-                let since = SystemTime::now()
-                    .duration_since(SystemTime::UNIX_EPOCH)
-                    .unwrap_or_default();
-                Timestamp(0).after(since)
-            }
+            Kind::Read(reading) => reading.now(),
             Kind::Virtual(hands) => Timestamp(hands.load(Ordering::SeqCst)),
         }
     }
@@ -49,7 +77,7 @@ impl Clock {
     /// Moves a virtual clock forward and tells the new time; `None` for the machine's clock.
     pub fn advance(&self, by: Duration) -> Option<Timestamp> {
         match &self.0 {
-            Kind::System => None,
+            Kind::Read(_) => None,
             Kind::Virtual(hands) => {
                 let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
                 let before = hands
@@ -68,9 +96,37 @@ impl Clock {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one crate that meets the wall clock"
+)]
+fn machine_time() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(0).after(since)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_stands_while_its_source_is_behind() {
+        let hands = Arc::new(AtomicI64::new(1_000));
+        let read = Arc::clone(&hands);
+        let clock = Clock::reading(move || Timestamp(read.load(Ordering::SeqCst)));
+        let clone = clock.clone();
+        assert_eq!(clock.now(), Timestamp(1_000));
+        for (source, told) in [(400, 1_000), (999, 1_000), (1_001, 1_001), (0, 1_001)] {
+            hands.store(source, Ordering::SeqCst);
+            assert_eq!(clone.now(), Timestamp(told), "the source says {source}");
+        }
+        // Another process, so to speak.
+        let read = Arc::clone(&hands);
+        let another = Clock::reading(move || Timestamp(read.load(Ordering::SeqCst)));
+        assert_eq!(another.now(), Timestamp(0));
+    }
 
     #[test]
     fn clones_of_a_virtual_clock_move_together() {

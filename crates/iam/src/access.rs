@@ -15,7 +15,7 @@ use policy::{Attached, Document, DocumentKind, Holder, ResourcePolicyKind, Value
 use crate::error::Error;
 use crate::model::{
     EntityKind, Group, InstanceProfile, ManagedPolicy, MfaDevice, OidcProvider, PolicyArn, Role,
-    SamlProvider, Tags, User, arn,
+    SamlProvider, ServerCertificate, Tags, User, arn,
 };
 use crate::store::{Entity, KeyHolder, Policy, rows};
 
@@ -242,6 +242,27 @@ pub(crate) async fn instance_profile(
     })
 }
 
+/// The server certificate called `name`.
+pub(crate) async fn server_certificate(
+    cx: &Cx,
+    name: &str,
+    asking: Asking<'_>,
+) -> Result<Permit<Arc<ServerCertificate>>, Error> {
+    let certificate = rows(cx).server_certificate(name).await?;
+    let arn = match &certificate {
+        Some(certificate) => certificate.arn(cx.account()),
+        None => arn(cx.account(), "server-certificate", "/", name),
+    };
+    let tags = certificate.as_ref().map(|certificate| certificate.tags.clone());
+    let access = Access::to(certificate, arn).recorded_as(SERVER_CERTIFICATE);
+    let access = asking.add_to(with_resource_tags(access, &tags.unwrap_or_default()), None);
+    existing(ask(cx, access).await?, || {
+        Error::NoSuch(format!(
+            "The Server Certificate with name {name} cannot be found."
+        ))
+    })
+}
+
 /// The virtual MFA device with this serial number.
 pub(crate) async fn mfa_device(
     cx: &Cx,
@@ -262,6 +283,8 @@ pub(crate) async fn mfa_device(
 const OIDC_PROVIDER: &str = "AWS::IAM::OIDCProvider";
 /// As records name SAML providers.
 const SAML_PROVIDER: &str = "AWS::IAM::SAMLProvider";
+/// As records name server certificates.
+const SERVER_CERTIFICATE: &str = "AWS::IAM::ServerCertificate";
 
 /// The OpenID Connect provider with this ARN.
 pub(crate) async fn oidc_provider(
@@ -428,6 +451,7 @@ pub(crate) async fn new<T>(
             "mfa" => "iam:TagMFADevice",
             "oidc-provider" => "iam:TagOpenIDConnectProvider",
             "saml-provider" => "iam:TagSAMLProvider",
+            "server-certificate" => "iam:TagServerCertificate",
             "policy" => "iam:TagPolicy",
             "role" => "iam:TagRole",
             _ => "iam:TagUser",
@@ -444,6 +468,7 @@ fn recorded_kind(kind: &str) -> &'static str {
         "mfa" => "AWS::IAM::VirtualMFADevice",
         "oidc-provider" => OIDC_PROVIDER,
         "saml-provider" => SAML_PROVIDER,
+        "server-certificate" => SERVER_CERTIFICATE,
         "policy" => "AWS::IAM::Policy",
         "role" => "AWS::IAM::Role",
         _ => "AWS::IAM::User",

@@ -26,7 +26,9 @@ use store::{Scope, Store, StoreError, View, Witness, WriteTx};
 
 use crate::aws_managed;
 use crate::last_used::LastUses;
-use crate::limits::{CREDENTIALS_CACHED, PRINCIPALS_CACHED, ROLE_SESSION_DEFAULT_SECONDS};
+use crate::limits::{
+    CREDENTIALS_CACHED, PRINCIPALS_CACHED, ROLE_SESSION_DEFAULT_SECONDS, SESSION_CLOCK_SKEW,
+};
 use crate::model::{CaseOfKeys, Generation, Tag};
 use crate::new_account;
 use crate::ops::access_key;
@@ -62,7 +64,7 @@ pub struct Identities {
 struct Known {
     credential: Arc<Credential>,
     /// `None` for long-term credentials.
-    expires: Option<Timestamp>,
+    life: Option<Life>,
     as_of: AsOf,
 }
 
@@ -180,7 +182,7 @@ impl Identities {
         let credential = Arc::new(Credential::new(key_id.to_owned(), secret, caller));
         let known = Known {
             credential: Arc::clone(&credential),
-            expires: None,
+            life: None,
             as_of,
         };
         self.keys.insert(key_id.to_owned(), Arc::new(known));
@@ -205,7 +207,11 @@ impl Identities {
             .root_key
             .domain(account, &Region::us_east_1(), token::SEALED_FOR);
         let claims = token::open(&domain, key_id, session_token).ok_or(CredentialFault::Invalid)?;
-        live(claims.expires, now)?;
+        let life = Life {
+            issued: claims.issued,
+            expires: claims.expires,
+        };
+        life.holds(now)?;
 
         let view = self.view(account);
         let as_of = AsOf::now(&view).await?;
@@ -232,12 +238,11 @@ impl Identities {
                     attributes: it.keys.clone(),
                 }),
         };
-        let expires = Some(claims.expires);
         let caller = Arc::new(Caller::new(principal, account, key_id.to_owned(), Some(session)));
         let credential = Arc::new(Credential::new(key_id.to_owned(), claims.secret.0, caller));
         let known = Known {
             credential: Arc::clone(&credential),
-            expires,
+            life: Some(life),
             as_of,
         };
         self.sessions.insert(digest, Arc::new(known));
@@ -335,8 +340,8 @@ impl Identities {
 impl Known {
     /// The credential at a moment, if its time is not over.
     fn at(&self, now: Timestamp) -> Result<Arc<Credential>, CredentialFault> {
-        if let Some(expires) = self.expires {
-            live(expires, now)?;
+        if let Some(life) = self.life {
+            life.holds(now)?;
         }
         Ok(Arc::clone(&self.credential))
     }
@@ -349,7 +354,7 @@ impl Known {
         Ok(as_of.map(|as_of| {
             Arc::new(Known {
                 credential: Arc::clone(&self.credential),
-                expires: self.expires,
+                life: self.life,
                 as_of,
             })
         }))
@@ -361,11 +366,28 @@ fn digest(key_id: &str, session_token: &str) -> [u8; 32] {
     crypto::sha256(&[key_id.as_bytes(), &[0], session_token.as_bytes()])
 }
 
-fn live(expires: Timestamp, now: Timestamp) -> Result<(), CredentialFault> {
-    if now < expires {
-        Ok(())
-    } else {
-        Err(CredentialFault::Expired)
+/// When temporary credentials are good.
+#[derive(Clone, Copy)]
+struct Life {
+    issued: Timestamp,
+    expires: Timestamp,
+}
+
+impl Life {
+    /// # Errors
+    ///
+    /// [`CredentialFault::Expired`] once its time is over;
+    /// [`CredentialFault::Invalid`] if it was issued in a time to come, as under
+    /// a clock that was ahead: it would live on when the clock is right again.
+    fn holds(self, now: Timestamp) -> Result<(), CredentialFault> {
+        if self.issued > now.after(SESSION_CLOCK_SKEW) {
+            return Err(CredentialFault::Invalid);
+        }
+        if now < self.expires {
+            Ok(())
+        } else {
+            Err(CredentialFault::Expired)
+        }
     }
 }
 

@@ -71,6 +71,9 @@ pub enum Error {
     /// Codes do not prove a device.
     #[error("Authentication code for device is not valid.")]
     InvalidAuthenticationCode,
+    /// Another service that was asked refuses.
+    #[error(transparent)]
+    Inside(#[from] Fault),
     /// What is to be decoded was not encoded here, for this account.
     #[error("Message is not valid")]
     InvalidAuthorizationMessage,
@@ -89,6 +92,9 @@ pub enum Error {
     /// The root user has no password here.
     #[error("The type of user for the transaction was incorrect.")]
     InvalidUserType,
+    /// The private key is of another certificate.
+    #[error("The private key does not match the public key of the certificate.")]
+    KeyPairMismatch,
     /// A quota is reached.
     #[error("{0}")]
     LimitExceeded(String),
@@ -165,9 +171,15 @@ pub enum Error {
     /// No credential report was ever made.
     #[error("No report exists. Please generate a report.")]
     ReportMissing,
+    /// A server's certificate, its chain or its private key cannot be used.
+    #[error("{0}")]
+    ServerCertificateMalformed(&'static str),
     /// The organisation does not trust IAM.
     #[error("Trusted access is not enabled for iam.amazonaws.com in your organization.")]
     ServiceNotTrusted,
+    /// The service takes no credentials of its own.
+    #[error("No such service {0} is supported for Service Specific Credentials")]
+    ServiceNotSupported(String),
     /// A token would outlive the session that asks for it.
     #[error("The requested token would be valid beyond the end of the session that requests it.")]
     SessionEscalation,
@@ -203,6 +215,7 @@ impl From<&Error> for Fault {
     fn from(error: &Error) -> Fault {
         let (code, status) = match error {
             Error::Authorize(error) => return error.fault("ServiceFailure"),
+            Error::Inside(fault) => return fault.clone(),
             Error::Store(error) => return Fault::store("ServiceFailure", error),
             Error::Crypto(error) => return Fault::server("ServiceFailure", error),
             Error::Picture(error) => return Fault::server("ServiceFailure", error),
@@ -221,7 +234,9 @@ impl From<&Error> for Fault {
             Error::OutsideOrganization => ("OrganizationNotFoundException", 400),
             Error::ServiceNotTrusted => ("ServiceAccessNotEnabledException", 400),
             Error::CertificateInvalid => ("InvalidCertificate", 400),
-            Error::CertificateMalformed => ("MalformedCertificate", 400),
+            Error::CertificateMalformed | Error::ServerCertificateMalformed(_) => {
+                ("MalformedCertificate", 400)
+            }
             Error::CertificateTaken => ("DuplicateCertificate", 409),
             Error::DeleteConflict(_) => ("DeleteConflict", 409),
             Error::Exists { .. } | Error::PolicyExists(_) | Error::Taken(_) => ("EntityAlreadyExists", 409),
@@ -241,6 +256,7 @@ impl From<&Error> for Fault {
             Error::InvalidUserType => ("InvalidUserType", 400),
             Error::PasswordPolicyViolation(_) => ("PasswordPolicyViolation", 400),
             Error::InvalidToken => ("InvalidClientTokenId", 403),
+            Error::KeyPairMismatch => ("KeyPairMismatch", 400),
             Error::LimitExceeded(_) => ("LimitExceeded", 409),
             Error::Malformed(_) | Error::PrincipalUnknown(_) => ("MalformedPolicyDocument", 400),
             Error::PolicyForService => ("PolicyNotAttachable", 400),
@@ -251,6 +267,7 @@ impl From<&Error> for Fault {
             Error::ReportExpired => ("ReportExpired", 410),
             Error::ReportInProgress => ("ReportInProgress", 404),
             Error::ReportMissing => ("ReportNotPresent", 410),
+            Error::ServiceNotSupported(_) => ("NotSupportedService", 404),
             Error::Unmodifiable(_) => ("UnmodifiableEntity", 400),
             Error::Validation(_) => ("ValidationError", 400),
         };

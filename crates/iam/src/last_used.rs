@@ -1,4 +1,5 @@
-//! When keys and roles were last used, and what users and roles last did.
+//! When keys and roles were last used, and what users, roles and whole accounts
+//! last did.
 //!
 //! The door tells of uses, a minute, action and place at a time. They are noted in
 //! memory, which costs the call next to nothing, and a job of each node writes
@@ -44,7 +45,8 @@ pub struct LastUses {
 struct Noted {
     /// By account, and id of the access key (`AKIA…`) or role (`AROA…`).
     uses: HashMap<(AccountId, String), LastUse>,
-    /// By account, and id of the user (`AIDA…`) or role (`AROA…`).
+    /// By account, and id of the user (`AIDA…`) or role (`AROA…`), or of the
+    /// account itself for what anybody in it did, its root user among them.
     accesses: HashMap<(AccountId, String), Accesses>,
     flushed: Option<Timestamp>,
 }
@@ -79,17 +81,19 @@ impl Noted {
 
 impl LastUses {
     /// Notes the use of a long-term key, or of a role through its session, and
-    /// what the user or role tried to do.
+    /// what was tried with it.
     pub(crate) fn note(&self, credential: &Credential, at: Use<'_>) {
         let caller = &credential.caller;
+        let access = Access {
+            at: Timestamp::from_seconds(at.at.seconds()),
+            region: at.region.as_str().to_owned(),
+        };
         if let Who::User { id, .. } | Who::AssumedRole { role_id: id, .. } = caller.principal.who() {
-            let access = Access {
-                at: Timestamp::from_seconds(at.at.seconds()),
-                region: at.region.as_str().to_owned(),
-            };
             self.lock()
                 .note_access((caller.account, id.clone()), &at, &access);
         }
+        let whole = (caller.account, caller.account.to_string());
+        self.lock().note_access(whole, &at, &access);
         let subject = match (caller.principal.who(), &caller.session) {
             (Who::AssumedRole { role_id, .. }, _) => role_id.to_string(),
             (_, None) => credential.access_key_id.clone(),
@@ -115,7 +119,7 @@ impl LastUses {
         })
     }
 
-    /// What the user or role with that id last did.
+    /// What the user or role with that id last did, or anybody in the account with that id.
     pub(crate) async fn accesses(&self, rows: &Rows<'_>, id: &str) -> Result<Accesses, StoreError> {
         let principal = (rows.account(), id.to_owned());
         let noted = self.lock().accesses.get(&principal).cloned();
@@ -205,8 +209,9 @@ async fn write_accesses(
     store
         .transact(&Scope::regionless(account), async |tx| {
             for (id, seen) in accesses {
-                // Whoever is gone meanwhile did nothing any more.
-                if tx.get(&NAMES, id).await?.is_some() {
+                // Whoever is gone meanwhile did nothing any more; the account did.
+                let is_account = *id == account.to_string();
+                if is_account || tx.get(&NAMES, id).await?.is_some() {
                     let written = tx.get(&ACCESSES, id).await?;
                     let mut all = written.map(|written| (*written).clone()).unwrap_or_default();
                     all.merge(seen);

@@ -11,9 +11,9 @@
 //! - an acknowledged change binds the very next call on this node;
 //! - secrets are sealed under the account's own key and shown once.
 //!
-//! Absent by design: a console to sign in to. Those that clients look for
-//! before they delete a user are listed as the none there
-//! are; what is not in the tables below is refused.
+//! Absent by design: a console to sign in to, and the servers and services that
+//! would take server certificates and credentials of their own; what is not in
+//! the tables below is refused.
 
 mod access;
 mod aws_managed;
@@ -122,6 +122,31 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::ListSigningCertificates>(ops::signing_certificate::list_signing_certificates)
         .on::<iam_api::UpdateSigningCertificate>(ops::signing_certificate::update_signing_certificate)
         .on::<iam_api::DeleteSigningCertificate>(ops::signing_certificate::delete_signing_certificate)
+        // Server certificates.
+        .on::<iam_api::UploadServerCertificate>(ops::server_certificate::upload_server_certificate)
+        .on::<iam_api::GetServerCertificate>(ops::server_certificate::get_server_certificate)
+        .on::<iam_api::ListServerCertificates>(ops::server_certificate::list_server_certificates)
+        .on::<iam_api::UpdateServerCertificate>(ops::server_certificate::update_server_certificate)
+        .on::<iam_api::DeleteServerCertificate>(ops::server_certificate::delete_server_certificate)
+        .on::<iam_api::TagServerCertificate>(ops::server_certificate::tag_server_certificate)
+        .on::<iam_api::UntagServerCertificate>(ops::server_certificate::untag_server_certificate)
+        .on::<iam_api::ListServerCertificateTags>(ops::server_certificate::list_server_certificate_tags)
+        // Credentials for one service.
+        .on::<iam_api::CreateServiceSpecificCredential>(
+            ops::service_credential::create_service_specific_credential,
+        )
+        .on::<iam_api::ListServiceSpecificCredentials>(
+            ops::service_credential::list_service_specific_credentials,
+        )
+        .on::<iam_api::UpdateServiceSpecificCredential>(
+            ops::service_credential::update_service_specific_credential,
+        )
+        .on::<iam_api::ResetServiceSpecificCredential>(
+            ops::service_credential::reset_service_specific_credential,
+        )
+        .on::<iam_api::DeleteServiceSpecificCredential>(
+            ops::service_credential::delete_service_specific_credential,
+        )
         // Passwords.
         .on::<iam_api::CreateLoginProfile>(ops::login_profile::create_login_profile)
         .on::<iam_api::GetLoginProfile>(ops::login_profile::get_login_profile)
@@ -259,8 +284,6 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::GetOutboundWebIdentityFederationInfo>(
             ops::outbound_federation::get_outbound_web_identity_federation_info,
         )
-        // What cannot be created here, and is told to be missing.
-        .on::<iam_api::ListServiceSpecificCredentials>(ops::uncreatable::list_service_specific_credentials)
         // What was last accessed, and by which policies.
         .on::<iam_api::GenerateServiceLastAccessedDetails>(
             ops::access_report::generate_service_last_accessed_details,
@@ -268,6 +291,12 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::GetServiceLastAccessedDetails>(ops::access_report::get_service_last_accessed_details)
         .on::<iam_api::GetServiceLastAccessedDetailsWithEntities>(
             ops::access_report::get_service_last_accessed_details_with_entities,
+        )
+        .on::<iam_api::GenerateOrganizationsAccessReport>(
+            ops::organization_report::generate_organizations_access_report,
+        )
+        .on::<iam_api::GetOrganizationsAccessReport>(
+            ops::organization_report::get_organizations_access_report,
         )
         .on::<iam_api::ListPoliciesGrantingServiceAccess>(
             ops::granting_policies::list_policies_granting_service_access,

@@ -15,8 +15,10 @@ pub(crate) const ROLES_MAX: u32 = 1_000;
 pub(crate) const POLICIES_MAX: u32 = 1_500;
 /// Instance profiles in an account.
 pub(crate) const INSTANCE_PROFILES_MAX: u32 = 1_000;
-/// Server certificates in an account; told by `GetAccountSummary`.
+/// Server certificates in an account.
 pub(crate) const SERVER_CERTIFICATES_MAX: u32 = 20;
+/// Certificates in the chain of one. Ours: more than any that is in use has.
+pub(crate) const SERVER_CERTIFICATE_CHAIN_MAX: usize = 16;
 /// Signing certificates of a user, and of the root user.
 pub(crate) const SIGNING_CERTIFICATES_PER_USER_MAX: u32 = 2;
 /// Policy versions in use in an account; told by `GetAccountSummary`.
@@ -30,6 +32,8 @@ pub(crate) const GROUPS_PER_USER_MAX: usize = 10;
 pub(crate) const ACCESS_KEYS_PER_USER_MAX: usize = 2;
 /// SSH public keys of a user.
 pub(crate) const SSH_KEYS_PER_USER_MAX: usize = 5;
+/// Credentials of a user for one service (IAM API Reference, CreateServiceSpecificCredential).
+pub(crate) const SERVICE_CREDENTIALS_PER_SERVICE_MAX: usize = 2;
 /// Versions of a managed policy.
 pub(crate) const VERSIONS_PER_POLICY_MAX: usize = 5;
 /// Tags on one user, role or policy.
@@ -136,6 +140,9 @@ pub(crate) const KEYS_FAILED_FOR: Duration = Duration::from_secs(15);
 pub(crate) const ISSUERS_KEPT_MAX: usize = 1_000;
 /// How far a provider's clock may be ahead of ours. Ours: that of signatures.
 pub(crate) const PROVIDER_CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// How far the issue of a session may be ahead of our time: nodes' clocks differ.
+/// Ours: that of signatures.
+pub(crate) const SESSION_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Tags of a session (STS API Reference, AssumeRole, `Tags`).
 pub(crate) const SESSION_TAGS_MAX: usize = 50;
 /// SAML providers in an account.

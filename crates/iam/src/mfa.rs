@@ -47,7 +47,8 @@ impl Guesses {
     /// Whether another code of the device may be looked at.
     pub(crate) fn may_try(&self, serial_number: &str, now: Timestamp) -> bool {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.retain(|_, failures| now >= failures.since && now < failures.since.after(MFA_FAILURES_WITHIN));
+        // Those of a time to come count too: a clock that was moved back forgives nothing.
+        failed.retain(|_, failures| now < failures.since.after(MFA_FAILURES_WITHIN));
         match failed.get(serial_number) {
             Some(failures) => failures.count < MFA_FAILURES_MAX,
             // Too many devices are being guessed at to watch one more.
@@ -158,6 +159,7 @@ mod tests {
             guesses.failed("a", begin);
         }
         assert!(!guesses.may_try("a", begin));
+        assert!(!guesses.may_try("a", Timestamp::from_seconds(10)), "moved back");
         assert!(guesses.may_try("b", begin));
         assert!(guesses.may_try("a", begin.after(MFA_FAILURES_WITHIN)));
     }

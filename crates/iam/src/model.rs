@@ -15,6 +15,8 @@ mod outbound;
 pub(crate) mod password_policy;
 pub(crate) mod provider;
 pub(crate) mod root_access;
+mod server_certificate;
+pub(crate) mod service_credential;
 pub(crate) mod service_linked;
 mod signing_certificate;
 mod ssh_key;
@@ -35,6 +37,8 @@ pub(crate) use outbound::{Outbound, TokenAlgorithm, TokenKey};
 pub(crate) use password_policy::PasswordPolicy;
 pub(crate) use provider::{OidcProvider, SamlProvider};
 pub(crate) use root_access::{RootAccess, RootTask};
+pub(crate) use server_certificate::ServerCertificate;
+pub(crate) use service_credential::{CredentialKind, ServiceCredential};
 pub(crate) use signing_certificate::SigningCertificate;
 pub(crate) use ssh_key::SshKey;
 pub(crate) use tags::{CaseOfKeys, Tag, Tags};
@@ -296,6 +300,8 @@ pub(crate) struct Summary {
     pub(crate) oidc_providers: u32,
     #[serde(default)]
     pub(crate) saml_providers: u32,
+    #[serde(default)]
+    pub(crate) server_certificates: u32,
 }
 
 /// Changes with every change of the account's identities.

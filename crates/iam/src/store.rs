@@ -22,6 +22,8 @@ mod mfa;
 mod outbound;
 mod provider;
 mod root_access;
+mod server_certificate;
+mod service_credential;
 mod service_linked;
 mod signing_certificate;
 mod ssh_key;
@@ -65,6 +67,10 @@ pub(crate) use provider::{
     put_saml_provider,
 };
 pub(crate) use root_access::put_root_access;
+pub(crate) use server_certificate::{
+    SERVER_CERTIFICATES, delete_server_certificate, move_server_certificate, put_server_certificate,
+};
+pub(crate) use service_credential::{SERVICE_CREDENTIALS, delete_service_credential, put_service_credential};
 pub(crate) use service_linked::{DeletionTask, put_deletion_tasks};
 pub(crate) use signing_certificate::{delete_signing_certificate, put_signing_certificate};
 pub(crate) use ssh_key::{delete_ssh_key, put_ssh_key};
@@ -103,7 +109,7 @@ pub(crate) const MEMBERSHIPS: Table<(String, String), Membership> = Table::new("
 pub(crate) const ACCESS_KEYS: Table<(String, String), AccessKey> = Table::new("iam/access-key", 1);
 /// By id of the access key or role.
 pub(crate) const LAST_USED: Table<String, LastUse> = Table::new("iam/last-used", 1);
-/// By id of the user or role: what it last did.
+/// By id of the user, role or account: what it last did.
 pub(crate) const ACCESSES: Table<String, Accesses> = Table::new("iam/accesses", 1);
 /// In the scope all accounts share: by key id.
 pub(crate) const KEY_OWNERS: Table<String, KeyOwner> = Table::new("iam/access-key-owner", 1);

@@ -86,8 +86,8 @@ impl Named {
         let arn = ground::Arn::parse(text).ok()?;
         let id = arn.account_id()?;
         let plain = arn.region.is_empty() && !text.contains(['*', '?']);
-        let partition_fits = arn.partition == "aws" || arn.partition.starts_with("aws-");
-        if !plain || !partition_fits {
+        // Accounts of other partitions have the same numbers and are other accounts.
+        if !plain || arn.partition != "aws" {
             return None;
         }
         let (kind, name) = match arn.resource.split_once('/') {
@@ -328,6 +328,20 @@ mod tests {
             "arn:aws:iam::123456789012:user/",
             "arn:aws:iam::123456789012:user/bob/",
             "arn:aws:iam::123456789012:rooted",
+            "arn:aws:iam::123456789012:root/",
+            "arn:aws:iam::123456789012:root:",
+            "arn:aws:iam::123456789012::root",
+            "arn:aws-cn:iam::123456789012:root",
+            "arn:aws-us-gov:iam::123456789012:user/bob",
+            "ARN:aws:iam::123456789012:root",
+            "arn:aws:IAM::123456789012:root",
+            " 123456789012",
+            "1234567890123",
+            "arn:aws:sts::123456789012:role/Deploy",
+            "arn:aws:iam::123456789012:assumed-role/Deploy/ci",
+            "arn:aws:sts::123456789012:assumed-role/app/Deploy/ci",
+            "arn:aws:sts::123456789012:assumed-role/Deploy/*",
+            "arn:aws:sts::123456789012:assumed-role/Deploy/",
             "arn:aws:sts::123456789012:assumed-role/Deploy",
             "arn:aws:sts::123456789012:assumed-role/app/Deploy/ci",
             "arn:aws:s3:::bucket",

@@ -218,7 +218,7 @@ fn signed_headers(
     headers
 }
 
-/// The bytes of `POST /` with these headers and body, signed, ready for a
+/// The bytes of a `POST` to `path` with these headers and body, signed, ready for a
 /// socket. They may be sent again and again while the signature is fresh.
 ///
 /// # Panics
@@ -226,6 +226,7 @@ fn signed_headers(
 /// If a header is none: the test fails.
 pub fn signed_bytes(
     address: std::net::SocketAddr,
+    path: &str,
     service: &str,
     signer: &Signer,
     (extra, body): (Vec<(&'static str, String)>, Vec<u8>),
@@ -233,13 +234,13 @@ pub fn signed_bytes(
     let headers = signed_headers(
         &address.to_string(),
         "POST",
-        "/",
+        path,
         service,
         Some(signer),
         extra,
         &body,
     );
-    let mut bytes = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n", body.len()).into_bytes();
+    let mut bytes = format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len()).into_bytes();
     for (name, value) in &headers {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");

@@ -10,3 +10,4 @@ pub mod postgres;
 pub mod program;
 pub mod saml;
 pub mod sample;
+pub mod server;

@@ -35,6 +35,7 @@ const WORDS: &[&str] = &[
     "arn:aws:iam::123456789012:role/sample",
     "https://example.com/",
     "o-sample12345",
+    "o-sample12345/r-sample",
     "p-sample12345",
     "cluster-aaaaaaaaaaa",
     "sample.example.com",

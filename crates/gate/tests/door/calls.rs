@@ -14,27 +14,38 @@ struct OneUser {
     identity: String,
 }
 
-/// An organisation of the user's account, with the one policy that the test says.
-struct OneRoot(Option<String>);
+/// An organisation of the user's account, if there is any policy, with those that the test says.
+#[derive(Default)]
+struct OneRoot {
+    service_control: Option<String>,
+    resource_control: Option<String>,
+}
 
 impl Guardrails for OneRoot {
     fn over(&self, _account: AccountId) -> AtHand<'_, Result<Arc<Standing>, StoreError>> {
-        let level = |text: &String| {
-            let document = Document::parse(text, DocumentKind::ServiceControl).unwrap();
-            let holder = Holder::Target("r-root".into());
+        let level = |documents: Vec<Document>| {
+            let attached = |document| {
+                let holder = Holder::Target("r-root".into());
+                Attached::inline("given", holder, Arc::new(document))
+            };
             vec![Level {
                 target: "r-root".into(),
-                policies: vec![Attached::inline("given", holder, Arc::new(document))],
+                policies: documents.into_iter().map(attached).collect(),
             }]
         };
+        let parsed = |text: &String, kind| Document::parse(text, kind).unwrap();
+        let (service, resource) = (self.service_control.as_ref(), self.resource_control.as_ref());
         let standing = Standing {
-            membership: self.0.as_ref().map(|_| Membership {
+            membership: service.or(resource).map(|_| Membership {
                 organization: "o-example0001".to_owned(),
                 path: "o-example0001/r-root/ou-root-unit/".to_owned(),
                 management: AccountId::parse("999988887777").unwrap(),
             }),
-            service_control: self.0.as_ref().map(level),
-            ..Standing::default()
+            service_control: service.map(|text| level(vec![parsed(text, DocumentKind::ServiceControl)])),
+            resource_control: resource.map(|text| {
+                let given = parsed(text, DocumentKind::ResourceControl);
+                level(vec![Document::full_resource_control(), given])
+            }),
         };
         AtHand::Later(Box::pin(std::future::ready(Ok(Arc::new(standing)))))
     }
@@ -222,9 +233,21 @@ async fn encrypt(_service: &Service, cx: &Cx, input: EncryptInput) -> Result<Enc
     })
 }
 
+fn document(statements: &Value) -> String {
+    json!({"Version": "2012-10-17", "Statement": statements}).to_string()
+}
+
 /// A door with both services, for a user whom these statements bind.
 async fn inside(identity: &Value, service_control: Option<&Value>) -> World {
-    let document = |statements: &Value| json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+    let organisation = OneRoot {
+        service_control: service_control.map(document),
+        resource_control: None,
+    };
+    within(identity, organisation).await
+}
+
+/// The same, in this organisation.
+async fn within(identity: &Value, organisation: OneRoot) -> World {
     let outer = Table::new(&sts_api::SERVICE, Outer)
         .on::<sts_api::GetSessionToken>(get_session_token)
         .on::<sts_api::GetAccessKeyInfo>(get_access_key_info)
@@ -239,7 +262,7 @@ async fn inside(identity: &Value, service_control: Option<&Value>) -> World {
         directory: Arc::new(OneUser {
             identity: document(identity),
         }),
-        guardrails: Arc::new(OneRoot(service_control.map(document))),
+        guardrails: Arc::new(organisation),
         ..parts(&directory.path().join("journal")).await
     })
     .await
@@ -364,6 +387,31 @@ async fn what_binds_the_callers_account_binds_calls_on_its_behalf() {
     let world = inside(&all, Some(&all)).await;
     let answer = world.outer(sts_api::GetSessionToken::SHAPE, json!({})).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// What binds the resource's account binds calls for the caller, and those of a
+/// service for itself, whom no service control policy binds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_binds_the_resource_binds_calls_of_services() {
+    let all = json!([allow(&["*"])]);
+    let good = json!({"AccessKeyId": "GOODGOODGOODGOOD"});
+    for (denied, lets_in) in [("kms:Encrypt", false), ("kms:Decrypt", true)] {
+        let statements = json!([{"Effect": "Deny", "Principal": "*", "Action": denied, "Resource": "*"}]);
+        let organisation = OneRoot {
+            resource_control: Some(document(&statements)),
+            ..OneRoot::default()
+        };
+        let world = within(&all, organisation).await;
+        let answers = [
+            world.outer(sts_api::GetSessionToken::SHAPE, json!({})).await,
+            world.outer(sts_api::GetAccessKeyInfo::SHAPE, good.clone()).await,
+        ];
+        for answer in answers {
+            assert_eq!(answer.status == 200, lets_in, "{denied}: {}", answer.text());
+            let words = "with an explicit deny in a resource control policy";
+            assert_eq!(answer.text().contains(words), !lets_in, "{}", answer.text());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

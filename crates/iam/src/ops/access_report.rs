@@ -10,7 +10,7 @@
 //! policies allow.
 
 use ::store::{Prefix, StoreError};
-use gate::Cx;
+use gate::{Cx, Permit};
 use ground::{Timestamp, id};
 use iam_api::{
     AccessAdvisorUsageGranularityType as Granularity, EntityDetails, EntityInfo, ErrorDetails,
@@ -47,10 +47,22 @@ pub(crate) async fn generate_service_last_accessed_details(
             (entity.map(|_| ()), Subject::Entity { kind, id })
         }
     };
+    let tells_actions = input.granularity == Some(Granularity::ActionLevel);
+    let job_id = asked_for(cx, permit, subject, tells_actions).await?;
+    Ok(GenerateServiceLastAccessedDetailsOutput { job_id: Some(job_id) })
+}
+
+/// Notes that the caller wants a report, and tells its id.
+pub(crate) async fn asked_for(
+    cx: &Cx,
+    permit: Permit<()>,
+    subject: Subject,
+    tells_actions: bool,
+) -> Result<String, Error> {
     let report = AccessReport {
         id: id::uuid(cx.random().public_bytes()),
         subject,
-        tells_actions: input.granularity == Some(Granularity::ActionLevel),
+        tells_actions,
         asker: asker(cx),
         created: store::written_at(cx),
     };
@@ -61,9 +73,7 @@ pub(crate) async fn generate_service_last_accessed_details(
         Ok::<_, Error>(())
     })
     .await?;
-    Ok(GenerateServiceLastAccessedDetailsOutput {
-        job_id: Some(report.id),
-    })
+    Ok(report.id)
 }
 
 /// Whose report it is: a role's whatever the session.
@@ -74,11 +84,11 @@ fn asker(cx: &Cx) -> String {
     }
 }
 
-/// The report with this id, if the caller asked for it.
-async fn sought(cx: &Cx, job_id: &str) -> Result<AccessReport, Error> {
+/// The report with this id, of an organisation or not, if the caller asked for it.
+pub(crate) async fn sought(cx: &Cx, job_id: &str, of_organization: bool) -> Result<AccessReport, Error> {
     access::account_wide(cx).await?;
     let reports = rows(cx).access_reports().await?;
-    let report = reports.find(job_id, &asker(cx)).cloned();
+    let report = reports.find(job_id, &asker(cx), of_organization).cloned();
     report.ok_or_else(|| Error::NoSuch(format!("Job with id {job_id} cannot be found.")))
 }
 
@@ -98,6 +108,8 @@ async fn members(rows: &Rows<'_>, subject: &Subject) -> Result<Option<Vec<String
             id,
         } => users_of_group(rows, id).await.map(Some),
         Subject::Entity { id, .. } => Ok(Some(vec![id.clone()])),
+        // Told of by accounts, by another operation.
+        Subject::Organization { .. } => Ok(None),
         Subject::Policy(arn) => {
             let known = match PolicyArn::parse(arn) {
                 Some(parsed) => rows.policy(&parsed).await?,
@@ -163,6 +175,7 @@ async fn permitted(
     subject: &Subject,
 ) -> Result<Vec<(&'static str, &'static str)>, StoreError> {
     let documents = match subject {
+        Subject::Organization { .. } => Vec::new(),
         Subject::Policy(arn) => rows.policy_document(arn).await?.into_iter().collect(),
         Subject::Entity { id, .. } => match rows.entity(id).await? {
             None => Vec::new(),
@@ -194,7 +207,7 @@ pub(crate) async fn get_service_last_accessed_details(
     cx: &Cx,
     input: GetServiceLastAccessedDetailsInput,
 ) -> Result<GetServiceLastAccessedDetailsOutput, Error> {
-    let report = sought(cx, &input.job_id).await?;
+    let report = sought(cx, &input.job_id, false).await?;
     let paging = Paging::new(
         "GetServiceLastAccessedDetails",
         &report.id,
@@ -281,7 +294,7 @@ pub(crate) async fn get_service_last_accessed_details_with_entities(
     cx: &Cx,
     input: GetServiceLastAccessedDetailsWithEntitiesInput,
 ) -> Result<GetServiceLastAccessedDetailsWithEntitiesOutput, Error> {
-    let report = sought(cx, &input.job_id).await?;
+    let report = sought(cx, &input.job_id, false).await?;
     let service = input.service_namespace;
     let of = format!("{} {service}", report.id);
     let paging = Paging::new(

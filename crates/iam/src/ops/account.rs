@@ -15,9 +15,8 @@ use crate::error::Error;
 use crate::limits;
 use crate::store::{self, rows};
 
-/// Quotas, and how much of them is used. What cannot exist here
-/// (server certificates, a device of root) is counted as the
-/// none that there are.
+/// Quotas, and how much of them is used. A second factor of root,
+/// which cannot exist here, is counted as the none that there is.
 pub(crate) async fn get_account_summary(
     _iam: &Iam,
     cx: &Cx,
@@ -64,7 +63,8 @@ pub(crate) async fn get_account_summary(
             SummaryKeyType::GlobalEndpointTokenVersion => u32::from(token_version),
             SummaryKeyType::AccountPasswordPresent => u32::from(root_password.is_some()),
             SummaryKeyType::AccountSigningCertificatesPresent => u32::from(!root_certificates.is_empty()),
-            SummaryKeyType::ServerCertificates | SummaryKeyType::AccountMFAEnabled => 0,
+            SummaryKeyType::ServerCertificates => summary.server_certificates,
+            SummaryKeyType::AccountMFAEnabled => 0,
         };
         (key.as_str().to_owned(), i32::try_from(value).unwrap_or(i32::MAX))
     });

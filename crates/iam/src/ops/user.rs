@@ -158,6 +158,11 @@ pub(crate) async fn delete_user(_iam: &Iam, cx: &Cx, input: DeleteUserInput) -> 
             "Cannot delete entity, must delete SSH public keys first.",
         ));
     }
+    if !rows.service_credentials(&user.id).await?.is_empty() {
+        return Err(Error::DeleteConflict(
+            "Cannot delete entity, must remove referenced objects first.",
+        ));
+    }
     if !rows.mfa_devices_of(&user.id).await?.is_empty() {
         return Err(Error::DeleteConflict(
             "Cannot delete entity, must deactivate MFA device first.",

@@ -37,6 +37,9 @@ pub(crate) struct AccessReport {
 pub(crate) enum Subject {
     /// A user, role or group, by unique id.
     Entity { kind: EntityKind, id: String },
+    /// A part of an organisation, by its path, and perhaps one of its service
+    /// control policies, by id.
+    Organization { path: String, policy_id: Option<String> },
     /// A managed policy, by ARN.
     Policy(String),
 }
@@ -51,11 +54,13 @@ impl AccessReports {
         self
     }
 
-    /// The report with this id that `asker` asked for.
-    pub(crate) fn find(&self, id: &str, asker: &str) -> Option<&AccessReport> {
-        self.0
-            .iter()
-            .find(|report| report.id == id && report.asker == asker)
+    /// The report with this id that `asker` asked for, if it is of an
+    /// organisation, or is not.
+    pub(crate) fn find(&self, id: &str, asker: &str, of_organization: bool) -> Option<&AccessReport> {
+        self.0.iter().find(|report| {
+            let is_of_organization = matches!(report.subject, Subject::Organization { .. });
+            report.id == id && report.asker == asker && is_of_organization == of_organization
+        })
     }
 }
 
@@ -88,8 +93,9 @@ mod tests {
         let reports = (0..=ACCESS_REPORTS_KEPT_MAX).fold(AccessReports::default(), |reports, number| {
             reports.with(report(number))
         });
-        assert!(reports.find("0", "AIDA1").is_none());
-        assert!(reports.find("1", "AIDA1").is_some());
-        assert!(reports.find("1", "AIDA2").is_none());
+        assert!(reports.find("0", "AIDA1", false).is_none());
+        assert!(reports.find("1", "AIDA1", false).is_some());
+        assert!(reports.find("1", "AIDA1", true).is_none());
+        assert!(reports.find("1", "AIDA2", false).is_none());
     }
 }

@@ -11,5 +11,6 @@ pub(crate) mod saml;
 pub(crate) mod session_policy;
 pub(crate) mod session_token;
 pub(crate) mod token;
+mod vouched;
 pub(crate) mod web_identity;
 pub(crate) mod web_identity_token;

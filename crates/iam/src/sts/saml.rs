@@ -17,12 +17,11 @@ use sts_api::{AssumeRoleWithSAMLInput, AssumeRoleWithSAMLOutput};
 use crate::Sts;
 use crate::error::Error;
 use crate::limits::{ROLE_SESSION_DEFAULT_SECONDS, ROLE_SESSION_MIN_SECONDS, SESSION_TAGS_MAX};
-use crate::model::SamlProvider;
+use crate::model::{Role, SamlProvider};
 use crate::store::{self, SAML_PROVIDERS};
-use crate::sts::role_session::{self, Beginning, RoleAccess, role_account};
-use crate::sts::session_policy::token_length_min;
+use crate::sts::role_session::{self, role_account};
 use crate::sts::token::Federated;
-use crate::sts::web_identity::{is_name, session_tags, source_identity};
+use crate::sts::vouched::{Vouching, invalid, is_name, session_tags, source_identity};
 
 /// Where AWS's own attributes begin.
 const OWN: &str = "https://aws.amazon.com/SAML/Attributes/";
@@ -65,33 +64,18 @@ pub(crate) async fn assume_role_with_saml(
         &texts(&assertion, "TransitiveTagKeys"),
     )?;
     let source_identity = source_identity(one(&assertion, "SourceIdentity")?)?;
-    let asking = RoleAccess {
-        arn: &input.role_arn,
-        account,
-        role: role_session::open_role(&rows, &input.role_arn).await?,
-        session_name: &session_name,
-        external_id: None,
-        source_identity: source_identity.as_deref(),
-        duration_seconds: input.duration_seconds,
-        tags: &tags,
-        has_second_factor: false,
-        vouched: &condition_keys(&assertion, account, &provider, &qualifier),
-    };
-    let role = asking.authorize_all(cx, "sts:AssumeRoleWithSAML").await?;
-
-    let asked = input
-        .duration_seconds
-        .and_then(|seconds| u32::try_from(seconds).ok());
-    let beginning = Beginning {
+    let vouching = Vouching {
+        action: "sts:AssumeRoleWithSAML",
+        role_arn: &input.role_arn,
         session_name,
-        duration_seconds: duration_seconds(&assertion, asked, role.max_session_seconds, cx.now())?,
-        policy: input.policy,
-        policy_arns: input.policy_arns,
         tags,
         source_identity: source_identity.clone(),
-        mfa: None,
-        token_length_min: token_length_min(input.minimum_session_token_size),
-        federated: Some(Federated {
+        keys: condition_keys(&assertion, account, &provider, &qualifier),
+        asked_seconds: input.duration_seconds,
+        policy: input.policy,
+        policy_arns: input.policy_arns,
+        token_size_min: input.minimum_session_token_size,
+        federated: Federated {
             provider: input.principal_arn,
             is_web: false,
             // Those that AWS calls cross-service keys.
@@ -100,9 +84,10 @@ pub(crate) async fn assume_role_with_saml(
                 ("saml:sub".to_owned(), assertion.subject.clone()),
                 ("saml:sub_type".to_owned(), assertion.subject_type.clone()),
             ],
-        }),
+        },
     };
-    let begun = role_session::begin(cx, &rows, &role, beginning).await?;
+    let lasts = |asked, role: &Role| duration_seconds(&assertion, asked, role.max_session_seconds, cx.now());
+    let begun = vouching.begin(cx, &rows, lasts).await?;
     Ok(AssumeRoleWithSAMLOutput {
         credentials: Some(begun.credentials),
         assumed_role_user: Some(begun.user),
@@ -116,10 +101,6 @@ pub(crate) async fn assume_role_with_saml(
         session_token_size: begun.token_size,
         session_token_utilization: None,
     })
-}
-
-fn invalid(error: impl std::fmt::Display) -> Error {
-    Error::InvalidIdentityToken(error.to_string())
 }
 
 /// Metadata was read before it was kept.

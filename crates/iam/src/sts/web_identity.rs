@@ -18,12 +18,12 @@ use sts_api::{AssumeRoleWithWebIdentityInput, AssumeRoleWithWebIdentityOutput};
 
 use crate::Sts;
 use crate::error::Error;
-use crate::limits::{PROVIDER_CLOCK_SKEW, SESSION_TAGS_MAX};
-use crate::model::{OidcProvider, Tag, Tags};
+use crate::limits::PROVIDER_CLOCK_SKEW;
+use crate::model::{OidcProvider, Role};
 use crate::store;
-use crate::sts::role_session::{self, Beginning, RoleAccess, SessionTags, role_account};
-use crate::sts::session_policy::token_length_min;
+use crate::sts::role_session::{self, role_account};
 use crate::sts::token::Federated;
+use crate::sts::vouched::{Vouching, invalid, session_tags, source_identity};
 
 /// Issuers that AWS trusts without a provider of the account.
 const BUILT_INTO_AWS: [&str; 4] = [
@@ -69,42 +69,28 @@ pub(crate) async fn assume_role_with_web_identity(
     ));
     let tags = session_tags(&claims.tags, &claims.transitive_tag_keys)?;
     let source_identity = source_identity(claims.source_identity.clone())?;
-    let asking = RoleAccess {
-        arn: &input.role_arn,
-        account,
-        role: role_session::open_role(&rows, &input.role_arn).await?,
-        session_name: &input.role_session_name,
-        external_id: None,
-        source_identity: source_identity.as_deref(),
-        duration_seconds: input.duration_seconds,
-        tags: &tags,
-        has_second_factor: false,
-        vouched: &condition_keys(&provider.url, &claims, &audience),
-    };
-    let role = asking.authorize_all(cx, "sts:AssumeRoleWithWebIdentity").await?;
-
-    let asked = input
-        .duration_seconds
-        .and_then(|seconds| u32::try_from(seconds).ok());
-    let beginning = Beginning {
+    let vouching = Vouching {
+        action: "sts:AssumeRoleWithWebIdentity",
+        role_arn: &input.role_arn,
         session_name: input.role_session_name,
-        duration_seconds: role_session::duration_seconds(asked, role.max_session_seconds, false)?,
-        policy: input.policy,
-        policy_arns: input.policy_arns,
         tags,
         source_identity: source_identity.clone(),
-        mfa: None,
-        token_length_min: token_length_min(input.minimum_session_token_size),
-        federated: Some(Federated {
+        keys: condition_keys(&provider.url, &claims, &audience),
+        asked_seconds: input.duration_seconds,
+        policy: input.policy,
+        policy_arns: input.policy_arns,
+        token_size_min: input.minimum_session_token_size,
+        federated: Federated {
             provider: provider_arn.clone(),
             is_web: true,
             keys: vec![
                 (format!("{}:aud", provider.url), audience.clone()),
                 (format!("{}:sub", provider.url), claims.subject.clone()),
             ],
-        }),
+        },
     };
-    let begun = role_session::begin(cx, &rows, &role, beginning).await?;
+    let lasts = |asked, role: &Role| role_session::duration_seconds(asked, role.max_session_seconds, false);
+    let begun = vouching.begin(cx, &rows, lasts).await?;
     Ok(AssumeRoleWithWebIdentityOutput {
         credentials: Some(begun.credentials),
         subject_from_web_identity_token: Some(claims.subject),
@@ -117,10 +103,6 @@ pub(crate) async fn assume_role_with_web_identity(
         session_token_size: begun.token_size,
         session_token_utilization: None,
     })
-}
-
-fn invalid(error: impl std::fmt::Display) -> Error {
-    Error::InvalidIdentityToken(error.to_string())
 }
 
 fn unknown_issuer(issuer: &str) -> Error {
@@ -179,55 +161,4 @@ fn condition_keys(url: &str, claims: &Claims, audience: &str) -> Vec<(String, Va
         keys.push((format!("{url}:amr"), many(&claims.methods)));
     }
     keys
-}
-
-/// Tags that a foreign provider gives a session, held to what the model asks
-/// of those that a caller gives.
-///
-/// # Errors
-///
-/// [`Error::InvalidIdentityToken`] for tags that no session may have.
-pub(super) fn session_tags(given: &[(String, String)], transitive: &[String]) -> Result<SessionTags, Error> {
-    let letters_ok = |text: &str| {
-        text.chars()
-            .all(|letter| letter.is_alphanumeric() || letter == ' ' || "_.:/=+-@".contains(letter))
-    };
-    let good = given.len() <= SESSION_TAGS_MAX
-        && given.iter().all(|(key, value)| {
-            (1..=128).contains(&key.chars().count())
-                && value.chars().count() <= 256
-                && letters_ok(key)
-                && letters_ok(value)
-        });
-    if !good {
-        return Err(invalid("The session tags in the token are not valid"));
-    }
-    let tags = given.iter().map(|(key, value)| Tag {
-        key: key.clone(),
-        value: value.clone(),
-    });
-    let tags = Tags::of_session(tags.collect()).map_err(invalid)?;
-    SessionTags::new(&tags, transitive, Vec::new()).map_err(invalid)
-}
-
-/// A source identity that a foreign provider gives, held to what the model
-/// asks of one that a caller gives.
-///
-/// # Errors
-///
-/// [`Error::InvalidIdentityToken`] for what no source identity may be.
-pub(super) fn source_identity(given: Option<String>) -> Result<Option<String>, Error> {
-    let good = |text: &str| {
-        (2..=64).contains(&text.len()) && !text.to_ascii_lowercase().starts_with("aws:") && is_name(text)
-    };
-    match given {
-        Some(text) if !good(&text) => Err(invalid("The source identity in the token is not valid")),
-        given => Ok(given),
-    }
-}
-
-/// Whether these are letters of a session's name: `[\w+=,.@-]*`.
-pub(super) fn is_name(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte))
 }

@@ -10,6 +10,8 @@ mod root_access;
 mod saml;
 mod scale;
 mod second_factor;
+mod server_certificates;
+mod service_credentials;
 mod signing_certificates;
 mod tricks;
 mod volumes;
@@ -41,7 +43,7 @@ cases!(
     assume_role,
     sessions,
     accounts,
-    uncreatable,
+    nothing_yet,
     instance_profiles,
     account_alias,
     password_policy,

@@ -356,6 +356,46 @@ async fn a_device_let_go_and_taken_back_makes_no_spent_code_good() {
     phone.enable(&world, "bob").await;
 }
 
+/// A process that begins with the clock behind where another ended: what was
+/// spent stays spent, and sessions of a time to come are not believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_moved_back_gives_nothing_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rows");
+    let mut world = World::in_file(&file).await;
+    world.user("root", "bob").await;
+    let phone = Phone::new(&mut world, "bobs").await;
+    phone.enable(&world, "bob").await;
+    world.advance(STEP_SECONDS);
+    let code = phone.code(&world, 0);
+    let presented = phone.presented(&code);
+    world.ok("bob", "sts", "GetSessionToken", &presented).await;
+    world.advance(200);
+    let soon = world.ok("bob", "sts", "GetSessionToken", &[]).await;
+    world.remember("soon", &soon);
+    world.advance(200);
+    let late = world.ok("bob", "sts", "GetSessionToken", &[]).await;
+    world.remember("late", &late);
+    let ended = world.now();
+
+    let world = world.restart(&file, async |_| {}).await;
+    assert!(world.now() < ended, "the clock was moved back");
+    world
+        .fails("bob", "sts", "GetSessionToken", &presented, "AccessDenied")
+        .await;
+    // Clocks of nodes differ by less than five minutes.
+    world.ok("soon", "sts", "GetCallerIdentity", &[]).await;
+    world
+        .fails("late", "sts", "GetCallerIdentity", &[], "InvalidClientTokenId")
+        .await;
+    // Its time comes, and that of codes that nobody used.
+    world.advance(430);
+    world.ok("late", "sts", "GetCallerIdentity", &[]).await;
+    let code = phone.code(&world, 0);
+    let presented = phone.presented(&code);
+    world.ok("bob", "sts", "GetSessionToken", &presented).await;
+}
+
 #[tokio::test]
 async fn a_clock_that_drifted_is_found_again() {
     let (world, phone) = bob().await;

@@ -7,19 +7,24 @@
 )]
 
 mod agreement;
+mod aliases;
 mod announcements;
-mod behaviour;
 mod bootstrap;
 mod conversation;
+mod cryptography;
 mod data_key_pairs;
 mod grants;
 mod import;
+mod keys;
 mod last_use;
 mod life;
 mod managed;
 mod multi_region;
+mod names;
+mod permissions;
 mod quotas;
 mod recipient;
+mod rehearsals;
 mod rotation;
 mod scale;
 mod states;

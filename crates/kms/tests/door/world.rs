@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use crypto::Random;
 use crypto::hierarchy::RootKey;
 use futures_util::future::BoxFuture;
@@ -496,4 +498,19 @@ pub(crate) fn key_policy(statements: &[Value]) -> String {
 /// A key policy statement that lets `principal` do `action`.
 pub(crate) fn lets(principal: &str, action: &str) -> Value {
     json!({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": action, "Resource": "*"})
+}
+
+/// As JSON has bytes.
+pub(crate) fn b64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// The bytes of a member.
+pub(crate) fn bytes(value: &Value, member: &str) -> Vec<u8> {
+    STANDARD.decode(text(value, member)).unwrap()
+}
+
+/// What [`World::fails`] tells of a refusal with this code and message.
+pub(crate) fn told(code: &str, message: &str) -> (String, Option<String>) {
+    (code.to_owned(), Some(message.to_owned()))
 }

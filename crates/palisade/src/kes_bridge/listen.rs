@@ -8,34 +8,30 @@ use std::time::Duration;
 use bridge::kes::{REQUEST_SECONDS, Refusal};
 use bridge::limits::KES_BODY_BYTES_MAX;
 use bytes::Bytes;
+use gate::{Accepted, Bounds};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use super::Bridge;
 use super::calls::Answer;
-use super::{Bridge, tls};
 use crate::command::serve::spawn;
 
-/// Connections at once.
-const CONNECTIONS_MAX: usize = 512;
-/// Requests of a connection at once.
-const STREAMS_MAX: u32 = 64;
-/// Bytes of a request's head.
-const HEAD_BYTES_MAX: u32 = 16 * 1024;
 /// For the TLS handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// For a head, and between the pings of HTTP/2.
-const HEADER_TIME: Duration = Duration::from_secs(60);
-/// How long open requests may go on after the order to stop.
-const SHUTDOWN_TIME: Duration = Duration::from_secs(REQUEST_SECONDS);
+
+const BOUNDS: Bounds = Bounds {
+    connections: 512,
+    streams: 64,
+    head_bytes: 16 * 1024,
+    header_time: Duration::from_secs(60),
+    shutdown_time: Duration::from_secs(REQUEST_SECONDS),
+};
 
 /// Answers at `listener` until `stop` completes, then lets open requests finish.
 pub(crate) async fn serve(
@@ -45,71 +41,38 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let bridge = Arc::new(bridge);
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .max_buf_size(HEAD_BYTES_MAX as usize)
-        .half_close(true);
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX)
-        .keep_alive_interval(Some(HEADER_TIME));
-    let http = Arc::new(http);
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    tokio::pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => break,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(%address, "connection refused: {CONNECTIONS_MAX} are open");
-            continue;
-        };
-        let (bridge, http, tls, watcher) = (
-            Arc::clone(&bridge),
-            Arc::clone(&http),
-            tls.clone(),
-            graceful.watcher(),
-        );
-        spawn(async move {
-            let stream = match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake failed"),
-                Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
-            };
-            let shown = stream.get_ref().1.peer_certificates();
-            let identity = shown.and_then(|shown| tls::identity(shown.first()?));
-            let identity: Arc<str> = identity.unwrap_or_default().into();
-            let service = service_fn(move |request| {
-                let (bridge, identity) = (Arc::clone(&bridge), Arc::clone(&identity));
-                async move { Ok::<_, Infallible>(answer(&bridge, &identity, request).await) }
-            });
-            let connection = http.serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%error, "connection ended badly");
-            }
-            drop(place);
-        });
+    gate::accept(listener, BOUNDS, stop, |accepted| {
+        spawn(connection(Arc::clone(&bridge), tls.clone(), accepted));
+    })
+    .await;
+}
+
+/// Serves one connection to its end.
+async fn connection(bridge: Arc<Bridge>, tls: TlsAcceptor, accepted: Accepted) {
+    let Accepted {
+        stream,
+        address,
+        http,
+        watcher,
+        place,
+    } = accepted;
+    let stream = match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
+    };
+    let shown = stream.get_ref().1.peer_certificates();
+    let identity = shown.and_then(|shown| super::tls::identity(shown.first()?));
+    let identity: Arc<str> = identity.unwrap_or_default().into();
+    let service = service_fn(move |request| {
+        let (bridge, identity) = (Arc::clone(&bridge), Arc::clone(&identity));
+        async move { Ok::<_, Infallible>(answer(&bridge, &identity, request).await) }
+    });
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "connection ended badly");
     }
-    drop(listener);
-    if tokio::time::timeout(SHUTDOWN_TIME, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some requests did not finish in time and were cut off");
-    }
+    drop(place);
 }
 
 async fn answer(bridge: &Bridge, identity: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {

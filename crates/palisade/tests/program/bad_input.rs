@@ -62,7 +62,7 @@ impl Dev {
 
     fn list_keys(&self) -> Vec<u8> {
         let call = sample::encode(operation("kms:ListKeys"), &json!({}));
-        signed_bytes(self.server.address, "kms", &self.root, call)
+        signed_bytes(self.server.address, "/", "kms", &self.root, call)
     }
 }
 
@@ -333,7 +333,7 @@ async fn a_request_that_was_changed_or_kept_too_long_is_refused() {
     let dev = Dev::new();
     let address = dev.server.address;
     let encrypt = sample::encode(operation("kms:CreateKey"), &json!({"Description": "as signed"}));
-    let request = signed_bytes(address, "kms", &dev.root, encrypt);
+    let request = signed_bytes(address, "/", "kms", &dev.root, encrypt);
     let text = String::from_utf8(request.clone()).unwrap();
     let changed = [
         ("the body", text.replace("as signed", "as forged")),

@@ -28,6 +28,7 @@ mod shared_store;
 mod stage;
 mod stage_organizations;
 mod sweep_denied;
+mod sweep_forbidden;
 mod sweep_malformed;
 mod sweep_mutations;
 mod sweep_regions;

@@ -340,7 +340,7 @@ async fn a_request_that_is_open_at_the_end_is_finished() {
         operation("kms:CreateKey"),
         &json!({"Description": "the last one"}),
     );
-    let bytes = testkit::client::signed_bytes(server.address, "kms", &installed.root, call);
+    let bytes = testkit::client::signed_bytes(server.address, "/", "kms", &installed.root, call);
     let mut open = TcpStream::connect(server.address).await.unwrap();
     open.write_all(&bytes[..bytes.len() - 5]).await.unwrap();
     // An idle connection must not hold it up.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use shape::OperationShape;
 use std::sync::OnceLock;
 use testkit::saml::SamlProvider;
+use testkit::server::{Server, server};
 
 use crate::world::{HOME, World, leaf, message, operation};
 
@@ -120,6 +121,8 @@ async fn iam(world: &World, operation: &'static OperationShape) -> Given {
     }
     ssh_key(world, operation, &mut given).await;
     signing_certificate(world, operation, &mut given).await;
+    server_certificate(world, operation, &mut given).await;
+    service_credential(world, operation, &mut given).await;
     service_linked_role(world, operation, &mut given).await;
     account(world, operation, &mut given).await;
     instance_profile(world, operation, &mut given).await;
@@ -190,6 +193,47 @@ async fn signing_certificate(world: &World, operation: &'static OperationShape, 
     let input = json!({"UserName": given["UserName"], "CertificateBody": body});
     let made = world.ok("iam:UploadSigningCertificate", input).await;
     given.insert("CertificateId".into(), json!(leaf(&made, "CertificateId")));
+}
+
+/// A server certificate, or what one is made of. An account has twenty at
+/// most, so the one that the last operation left goes first.
+async fn server_certificate(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    if !has(operation, "ServerCertificateName") {
+        return;
+    }
+    let listed = world.ok("iam:ListServerCertificates", json!({})).await.text();
+    for left in listed.split("<ServerCertificateName>").skip(1) {
+        let name = left.split('<').next();
+        let input = json!({"ServerCertificateName": name});
+        world.ok("iam:DeleteServerCertificate", input).await;
+    }
+    let server = SERVER.get_or_init(server);
+    let name = world.name("server");
+    given.insert("ServerCertificateName".into(), json!(name));
+    let mut input = given.clone();
+    input.insert("CertificateBody".into(), json!(server.certificate));
+    input.insert("PrivateKey".into(), json!(server.key));
+    if operation.name == "UploadServerCertificate" {
+        *given = input;
+    } else {
+        world
+            .ok("iam:UploadServerCertificate", Value::Object(input))
+            .await;
+    }
+}
+
+/// A credential of the user for one service, or the service.
+async fn service_credential(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    let service = json!("codecommit.amazonaws.com");
+    if operation.name.contains("ServiceSpecificCredential") && has(operation, "ServiceName") {
+        given.insert("ServiceName".into(), service);
+    } else if has(operation, "ServiceSpecificCredentialId") {
+        let input = json!({"UserName": given["UserName"], "ServiceName": service});
+        let made = world.ok("iam:CreateServiceSpecificCredential", input).await;
+        let id = leaf(&made, "ServiceSpecificCredentialId");
+        given.insert("ServiceSpecificCredentialId".into(), json!(id));
+    }
 }
 
 /// Roles of services; those of one service may be told apart by a suffix.

@@ -35,12 +35,34 @@ pub(crate) async fn root_access(world: &World, operation: &'static OperationShap
     world.ok("organizations:EnableAWSServiceAccess", trusted).await;
     world.ok("iam:EnableOrganizationsRootSessions", json!({})).await;
     let mut given = Given::new();
+    if operation.name.ends_with("OrganizationsAccessReport") {
+        access_report(world, operation, &mut given).await;
+    }
     if operation.name == "AssumeRoot" {
         let policy = "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials";
         given.insert("TargetPrincipal".into(), json!(account(world).await));
         given.insert("TaskPolicyArn".into(), json!({"arn": policy}));
     }
     given
+}
+
+/// A report about the whole organisation, or where it is.
+async fn access_report(world: &World, operation: &'static OperationShape, given: &mut Given) {
+    let roots = world.ok("organizations:ListRoots", json!({})).await.json();
+    let root = &roots["Roots"][0];
+    let enable = json!({"RootId": root["Id"], "PolicyType": "SERVICE_CONTROL_POLICY"});
+    world.ok("organizations:EnablePolicyType", enable).await;
+    let arn = root["Arn"].as_str().unwrap_or_default();
+    let path = arn
+        .split_once(":root/")
+        .map(|(_, path)| json!({"EntityPath": path}));
+    let path = path.expect("a root's ARN ends with its path");
+    if operation.name.starts_with("Generate") {
+        given.insert("EntityPath".into(), path["EntityPath"].clone());
+    } else {
+        let asked = world.ok("iam:GenerateOrganizationsAccessReport", path).await;
+        given.insert("JobId".into(), json!(leaf(&asked, "JobId")));
+    }
 }
 
 /// Takes an account's organisation down, or the account out of it.
@@ -108,6 +130,30 @@ async fn as_a_guest(world: &World, operation: &'static OperationShape) -> Given 
         given.insert("HandshakeId".into(), id);
     }
     given
+}
+
+/// This account joins the other's organisation, which forbids one of its users everything.
+pub(crate) async fn forbid_everything(world: &World, user_arn: &str) {
+    let away = world.away.clone();
+    world
+        .ok_as(&away, "organizations:CreateOrganization", json!({}))
+        .await;
+    let target = json!({"Target": {"Id": HOME, "Type": "ACCOUNT"}});
+    let sent = world
+        .ok_as(&away, "organizations:InviteAccountToOrganization", target)
+        .await;
+    let accepted = json!({"HandshakeId": sent.json()["Handshake"]["Id"]});
+    world.ok("organizations:AcceptHandshake", accepted).await;
+    let roots = world.ok_as(&away, "organizations:ListRoots", json!({})).await;
+    let kind = "SERVICE_CONTROL_POLICY";
+    let enable = json!({"RootId": roots.json()["Roots"][0]["Id"], "PolicyType": kind});
+    world.ok_as(&away, "organizations:EnablePolicyType", enable).await;
+    let content = json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*",
+        "Resource": "*", "Condition": {"ArnEquals": {"aws:PrincipalArn": user_arn}}}});
+    let policy = json!({"Name": "forbid", "Description": "", "Type": kind, "Content": content.to_string()});
+    let made = world.ok_as(&away, "organizations:CreatePolicy", policy).await;
+    let attach = json!({"PolicyId": leaf(&made, "Id"), "TargetId": HOME});
+    world.ok_as(&away, "organizations:AttachPolicy", attach).await;
 }
 
 /// An organisation of this account, with what the operation names.

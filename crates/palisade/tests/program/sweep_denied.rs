@@ -13,7 +13,7 @@ use crate::world::{
 };
 
 /// Operations that need no permission on AWS either.
-const NEED_NO_PERMISSION: &[(&str, &str)] = &[
+pub(crate) const NEED_NO_PERMISSION: &[(&str, &str)] = &[
     (
         "sts:GetCallerIdentity",
         "answers every valid credential (STS API Reference)",
@@ -24,6 +24,10 @@ const NEED_NO_PERMISSION: &[(&str, &str)] = &[
 /// Operations that refuse even those who may, since what they are about is not there.
 const FIND_NOTHING: &[(&str, &str)] = &[
     ("iam:ChangePassword", "the one who may has no password"),
+    (
+        "iam:GetOrganizationsAccessReport",
+        "a report is for the one who asked for it",
+    ),
     (
         "iam:GetServiceLastAccessedDetails",
         "a report is for the one who asked for it",
@@ -50,7 +54,7 @@ const NOTHING_FOUND: [&str; 3] = [
 ];
 
 /// Whether this is the answer for one who may.
-fn is_done(name: &str, answer: &Answer) -> bool {
+pub(crate) fn is_done(name: &str, answer: &Answer) -> bool {
     if FIND_NOTHING.iter().any(|(listed, _)| *listed == name) {
         NOTHING_FOUND.contains(&answer.code().as_str())
     } else {
@@ -99,11 +103,13 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
     ("iam:ListPolicies", "lists its own"),
     ("iam:ListRoles", "lists its own"),
     ("iam:ListSAMLProviders", "lists its own"),
+    ("iam:ListServerCertificates", "lists its own"),
     ("iam:ListUsers", "lists its own"),
     ("iam:ListVirtualMFADevices", "lists its own"),
     ("iam:SetSecurityTokenServicePreferences", "sets its own"),
     ("iam:SimulateCustomPolicy", "weighs what it is given"),
     ("iam:UpdateAccountPasswordPolicy", "writes its own"),
+    ("iam:UploadServerCertificate", "keeps one of its own"),
     ("organizations:CreateOrganization", "makes one of its own"),
     ("organizations:ListHandshakesForAccount", "lists its own"),
     ("sts:GetAccessKeyInfo", "names no resource of an account"),
@@ -164,7 +170,7 @@ fn wrong_signature(protocol: Protocol) -> &'static str {
     }
 }
 
-fn denied(protocol: Protocol) -> &'static str {
+pub(crate) fn denied(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => "AccessDeniedException",
         Protocol::Query | Protocol::RestXml => "AccessDenied",

@@ -48,6 +48,10 @@ fn implicit_denies_name_the_type_that_misses() {
         own(&[user, account, ("I", "allow"), ("SCP", "allow/miss")]),
         format!("{USER} because no service control policy allows the kms:Encrypt action")
     );
+    assert_eq!(
+        own(&[user, account, ("I", "allow"), ("E", "miss")]),
+        format!("{USER} because no VPC endpoint policy allows the kms:Encrypt action")
+    );
 }
 
 #[test]
@@ -89,6 +93,10 @@ fn explicit_denies_name_the_policy_where_the_caller_may_know_it() {
             "{USER} with an explicit deny in a resource control policy: \
              arn:aws:organizations::222222222222:policy/o-example123/resource_control_policy/p-level1"
         )
+    );
+    assert_eq!(
+        own(&[user, account, ("I", "allow"), ("E", "deny")]),
+        format!("{USER} with an explicit deny in a VPC endpoint policy")
     );
 }
 

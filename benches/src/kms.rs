@@ -1,0 +1,144 @@
+//! What is measured of KMS beside single calls: batches, signatures against the
+//! bare provider, many keys and grants, and moto's server.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use crypto::Random;
+use crypto::key::{BackingKey, KeySpec, MessageType, SigningAlgorithm};
+
+use crate::server::Server;
+use crate::{Figure, calls, load, measure};
+
+const CONNECTIONS: usize = 64;
+
+/// Calls of a batch, as many as one takes.
+const BATCH_CALLS: usize = 1000;
+
+/// Processor time of an Encrypt in a batch.
+#[expect(clippy::print_stdout, reason = "the benchmark prints its table")]
+pub(crate) async fn batch(palisade: &Path, time: Duration) -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let ours = Server::palisade(palisade, data.path(), calls::CREDENTIAL, false)?;
+    let call = calls::batch(ours.address, BATCH_CALLS).await?;
+    let figure = measure(&ours, &call, 2, time, None).await?;
+    let each = figure.microseconds / BATCH_CALLS as f64;
+    println!(
+        "| Encrypt in batches of {BATCH_CALLS}, µs of processor time | a processor second |\n|---|---|\n| {each:.2} | {:.0} |",
+        1e6 / each
+    );
+    Ok(())
+}
+
+/// Processor time of a P-256 signature by the provider alone, in this process, and by a Sign.
+#[expect(clippy::print_stdout, reason = "the benchmark prints its table")]
+pub(crate) async fn sign(palisade: &Path, time: Duration) -> Result<()> {
+    const SIGNATURES: u32 = 20_000;
+    let key = BackingKey::generate(KeySpec::EccNistP256, &Random::system())?;
+    let message = [7; 32];
+    let started = Instant::now();
+    for _ in 0..SIGNATURES {
+        std::hint::black_box(key.sign(SigningAlgorithm::EcdsaSha256, MessageType::Raw, &message)?);
+    }
+    let raw = started.elapsed().as_secs_f64() * 1e6 / f64::from(SIGNATURES);
+    let data = tempfile::tempdir()?;
+    let ours = Server::palisade(palisade, data.path(), calls::CREDENTIAL, false)?;
+    let signer = calls::user(ours.address).await?;
+    let mut figures = Vec::new();
+    for call in calls::prepare(ours.address, &signer).await? {
+        if ["Encrypt", "Sign"].contains(&call.name) {
+            let figure = measure(&ours, &call, CONNECTIONS, time, None).await?;
+            figures.push(figure.microseconds);
+        }
+    }
+    let [encrypt, sign] = figures[..] else {
+        anyhow::bail!("two calls are measured")
+    };
+    println!(
+        "| the provider's P-256 signature, µs | Sign, µs of processor time | beyond it | Encrypt, µs |\n|---|---|---|---|\n\
+         | {raw:.1} | {sign:.1} | {:.1} | {encrypt:.1} |",
+        sign - raw
+    );
+    Ok(())
+}
+
+/// An Encrypt among few keys and among `keys` with five grants each, how long
+/// the server then takes to start, and its memory.
+#[expect(clippy::print_stdout, reason = "the benchmark prints its table")]
+pub(crate) async fn stored(palisade: &Path, keys: u64, time: Duration) -> Result<()> {
+    const FEW: u64 = 100;
+    const GRANTS_A_KEY: u64 = 5;
+    /// Half of what a key may have.
+    const GRANTS_ON_ONE: u64 = 25_000;
+    let data = tempfile::tempdir()?;
+    let start = || Server::palisade(palisade, data.path(), calls::CREDENTIAL, false);
+    println!(
+        "| keys | grants | Encrypt, µs of processor time | ready after, ms | MiB resident |\n|---|---|---|---|---|"
+    );
+    let mut grants = 0;
+    for wanted in [FEW, keys] {
+        let ours = start()?;
+        let [create_key, _] = calls::making(ours.address).await?;
+        let mut made = if wanted == FEW { 0 } else { FEW };
+        while made < wanted {
+            let missing = wanted - made;
+            made += repeat(&ours, &create_key, missing).await?;
+        }
+        while grants < wanted * GRANTS_A_KEY && wanted != FEW {
+            let [_, create_grant] = calls::making(ours.address).await?;
+            let missing = (wanted * GRANTS_A_KEY - grants).min(GRANTS_ON_ONE);
+            grants += repeat(&ours, &create_grant, missing).await?;
+        }
+        drop(ours);
+        let started = Instant::now();
+        let ours = start()?;
+        let ready = started.elapsed();
+        let call = calls::encrypt(ours.address).await?;
+        let Figure { microseconds, .. } = measure(&ours, &call, CONNECTIONS, time, None).await?;
+        println!(
+            "| {made} | {grants} | {microseconds:.1} | {:.0} | {} |",
+            ready.as_secs_f64() * 1e3,
+            ours.resident_bytes()? >> 20
+        );
+    }
+    Ok(())
+}
+
+/// Repeats a request about `count` times, for no longer than its signature is
+/// good, and tells how often.
+async fn repeat(server: &Server, request: &std::sync::Arc<[u8]>, count: u64) -> Result<u64> {
+    const SHORT: Duration = Duration::from_millis(500);
+    const LONG: Duration = Duration::from_secs(60);
+    let first = load::run(server.address, request.clone(), CONNECTIONS, SHORT, None).await?;
+    ensure!(first.requests > 0, "nothing is made");
+    let rate = first.requests as f64 / first.took.as_secs_f64();
+    let left = count.saturating_sub(first.requests) as f64 / rate;
+    if left <= 0.0 {
+        return Ok(first.requests);
+    }
+    let time = Duration::from_secs_f64(left).min(LONG);
+    let rest = load::run(server.address, request.clone(), CONNECTIONS, time, None).await?;
+    Ok(first.requests + rest.requests)
+}
+
+/// An Encrypt against moto's server, whose program is given.
+#[expect(clippy::print_stdout, reason = "the benchmark prints its table")]
+pub(crate) async fn moto(palisade: &Path, program: &Path, time: Duration) -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let ours = Server::palisade(palisade, data.path(), calls::CREDENTIAL, false)?;
+    let theirs = Server::moto(program).await?;
+    let mut figures = Vec::new();
+    for server in [&ours, &theirs] {
+        let call = calls::encrypt(server.address).await?;
+        figures.push(measure(server, &call, 4, time, None).await?.microseconds);
+    }
+    let [ours, theirs] = figures[..] else {
+        anyhow::bail!("two servers are measured")
+    };
+    println!(
+        "| Encrypt, µs of processor time | moto's | ratio |\n|---|---|---|\n| {ours:.1} | {theirs:.0} | {:.0} |",
+        theirs / ours
+    );
+    Ok(())
+}
