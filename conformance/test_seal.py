@@ -82,3 +82,36 @@ def test_another_kms_opens_it_as_its_key_policy_permits(keeper, served):
     permit(document["store_id"])
     with served.running(unseal=means, variables=authorities):
         assert served.client("kms").describe_key(KeyId=made)
+
+
+def test_a_new_root_key_while_clients_work(served):
+    """Everything made before goes on to work: keys, ciphertexts, access keys, sessions."""
+    with served.running():
+        kms, sts = served.client("kms"), served.client("sts")
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+        blob = kms.encrypt(KeyId=key, Plaintext=b"before")["CiphertextBlob"]
+        session = sts.get_session_token()["Credentials"]
+        asking = {
+            "AWS_ENDPOINT_URL": served.url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": served.credentials["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": served.credentials["secret_access_key"],
+        }
+        told = json.loads(served.run("seal", "rotate-root", "--json", variables=asking).stdout)
+        assert [root["state"] for root in told["roots"]] == ["old", "current"]
+        assert told["pass"]["rowsResealed"] == 2 and told["pass"]["rowsUnreadable"] == 0
+        early = served.run("seal", "remove-root", "1", check=False, variables=asking)
+        assert early.returncode == 1 and "may be in use until" in early.stderr
+        as_session = asking | {
+            "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": session["SessionToken"],
+        }
+        assert "Root 2" in served.run("seal", "status", variables=as_session).stdout
+        assert kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"before"
+        after = kms.encrypt(KeyId=key, Plaintext=b"after")["CiphertextBlob"]
+    with served.running(unseal=["--shares-file", served.shares]):
+        kms = served.client("kms")
+        assert kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"before"
+        assert kms.decrypt(CiphertextBlob=after)["Plaintext"] == b"after"
+    served.run("verify", "--data", served.data, "--passphrase-file", served.passphrase)

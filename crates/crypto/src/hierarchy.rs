@@ -1,7 +1,8 @@
-//! The key hierarchy: root key, domain keys, and what domain keys seal.
+//! The key hierarchy: root keys, domain keys, and what domain keys seal.
 //!
-//! One 256-bit root key per store derives a [`DomainKey`] for every account,
-//! region and purpose. A domain key wraps the backing keys of KMS keys and
+//! One 256-bit root key per store, which slots wrap, holds a [`Ring`] of numbered
+//! roots; at first it is itself the only one. A root derives a [`DomainKey`] for
+//! every account, region and purpose. A domain key wraps the backing keys of KMS keys and
 //! seals other secrets: access-key secrets, session tokens, parameters. Nothing
 //! is ever encrypted under the root key itself, and a domain key of one purpose
 //! cannot open what another sealed.
@@ -13,15 +14,25 @@
 //!
 //! | bytes of a sealed value | what |
 //! |---|---|
-//! | 1 | `01`: the version of this format |
+//! | 1 | `01`: sealed under root 1; `02`: under the root that follows |
+//! | 4, of `02` alone | the number of the root, 2 or more, big-endian |
 //! | 16 | the nonce that derives the key of this value |
 //! | 12 | the initialisation vector |
 //! | plaintext | AES-256-GCM ciphertext |
 //! | 16 | the tag |
 //!
-//! Absent by design: replacing the root key. It is wrapped anew by its slots as
-//! often as wished (see [`crate::slot`]); to replace it means sealing every row
-//! again, which is the store's task.
+//! What stands before the initialisation vector is associated data, the number of
+//! the root among it. A value has one form: root 1 is always spelled `01`, so that
+//! a store which never had another root is as every release wrote it.
+//!
+//! Absent by design: replacing the key that slots wrap, which also seals the ring
+//! and gives the journal its seal key. Slots wrap it anew as often as wished (see
+//! [`crate::slot`]); sealing rows again under a new root is the door's task.
+
+pub mod ring;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ground::{AccountId, Region, Secret};
 
@@ -32,13 +43,17 @@ use crate::locked::LockedKey;
 use crate::message::{self, SALT_BYTES, Salt};
 use crate::{Error, Random};
 
+pub use ring::{FIRST_ROOT, ROOTS_MAX, Ring, RingError, RootInfo, SEALED_RING_BYTES_MAX};
+
 /// Bytes in a root key.
 pub const ROOT_KEY_BYTES: usize = crate::locked::KEY_BYTES;
 
-/// Bytes that a sealed value is longer than its plaintext.
+/// Bytes that a sealed value is longer than its plaintext, at least: four more
+/// under any root but the first.
 pub const SEAL_OVERHEAD_BYTES: usize = 1 + SALT_BYTES + crate::aead::TAG_BYTES;
 
-const FORMAT: u8 = 1;
+const FORMAT_FIRST_ROOT: u8 = 1;
+const FORMAT_NUMBERED: u8 = 2;
 const DOMAIN_LABEL: &str = "palisade domain key v1";
 const CHECK_LABEL: &str = "palisade root key check v1";
 const JOURNAL_LABEL: &str = "palisade journal seal v1";
@@ -46,11 +61,14 @@ const SEAL_LABEL: &str = "palisade sealed message v1";
 const WRAP_KIND: &[u8] = b"backing key";
 const VALUE_KIND: &[u8] = b"value";
 
-/// The key above all others. It is wiped when dropped, locked into memory
-/// where the system permits, and never leaves this crate in clear.
+/// The key above all others, which slots wrap, and the ring of roots below it.
+/// They are wiped when dropped, locked into memory where the system permits, and
+/// never leave this crate in clear.
 pub struct RootKey {
     key: LockedKey,
     derivation: DerivationKey,
+    ring: RwLock<Arc<Ring>>,
+    generation: AtomicU64,
 }
 
 impl RootKey {
@@ -66,7 +84,36 @@ impl RootKey {
     fn fill(fill: impl FnOnce(&mut [u8; ROOT_KEY_BYTES])) -> RootKey {
         let key = LockedKey::new(fill);
         let derivation = DerivationKey::new(key.bytes());
-        RootKey { key, derivation }
+        let ring = RwLock::new(Arc::new(Ring::of_one(key.bytes())));
+        RootKey {
+            key,
+            derivation,
+            ring,
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// The ring as it was last adopted; of one root before that.
+    pub fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How often the ring was changed: for who keeps what was opened, and must open
+    /// it anew once a root may be gone.
+    pub fn ring_generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Takes a ring read from the store, from now on; `false` of one that is not
+    /// newer than what is known, which is left.
+    pub fn adopt(&self, ring: Ring) -> bool {
+        let mut known = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let newer = ring.generation() > known.generation();
+        if newer {
+            self.generation.store(ring.generation(), Ordering::Release);
+            *known = Arc::new(ring);
+        }
+        newer
     }
 
     pub(crate) fn bytes(&self) -> &[u8; ROOT_KEY_BYTES] {
@@ -94,14 +141,32 @@ impl RootKey {
     ///
     /// `purpose` names the service and the kind of secret, such as
     /// `kms/material` or `sts/session-token`; two purposes never share a key.
-    /// The same arguments always give the same key, so it may be cached and
-    /// need not be stored.
+    /// It seals under the root that is current now, and opens what any root of
+    /// the ring has sealed: ask for it when it is needed, and do not keep it.
     pub fn domain(&self, account: AccountId, region: &Region, purpose: &str) -> DomainKey {
         let account = account.to_string();
         let context = parts(&[account.as_bytes(), region.as_str().as_bytes(), purpose.as_bytes()]);
-        let key = self.derivation.derive(DOMAIN_LABEL, &context);
-        DomainKey(DerivationKey::new(key.expose()))
+        let ring = self.ring();
+        let current = ring
+            .domain_key(ring.current(), &context)
+            .expect("a ring holds its current root");
+        DomainKey {
+            ring,
+            context,
+            current,
+        }
     }
+}
+
+/// The domain key of a context below one root.
+fn domain_context(root: &DerivationKey, context: &[u8]) -> DerivationKey {
+    DerivationKey::new(root.derive(DOMAIN_LABEL, context).expose())
+}
+
+/// The number of the root that a value says it is sealed under; `None` of what is
+/// no sealed value. Only opening it tells whether that is true.
+pub fn root_of(sealed: &[u8]) -> Option<u32> {
+    Header::read(sealed).map(|header| header.root)
 }
 
 /// Where wrapped key material belongs.
@@ -116,8 +181,41 @@ pub struct MaterialRecord<'a> {
     pub version: u64,
 }
 
-/// The key of one account, region and purpose.
-pub struct DomainKey(DerivationKey);
+/// The key of one account, region and purpose, as each root of the ring gives it.
+pub struct DomainKey {
+    ring: Arc<Ring>,
+    context: Vec<u8>,
+    /// That of the current root.
+    current: DerivationKey,
+}
+
+/// What stands before the initialisation vector of a sealed value.
+struct Header<'a> {
+    root: u32,
+    salt: Salt,
+    bytes: &'a [u8],
+    ciphertext: &'a [u8],
+}
+
+impl Header<'_> {
+    fn read(sealed: &[u8]) -> Option<Header<'_>> {
+        let (root, before_salt) = match sealed.split_first()? {
+            (&FORMAT_FIRST_ROOT, _) => (FIRST_ROOT, 1),
+            (&FORMAT_NUMBERED, rest) => {
+                let root = u32::from_be_bytes(*rest.first_chunk()?);
+                (root.gt(&FIRST_ROOT).then_some(root)?, 5)
+            }
+            _ => return None,
+        };
+        let (bytes, ciphertext) = sealed.split_at_checked(before_salt + SALT_BYTES)?;
+        Some(Header {
+            root,
+            salt: Salt(*bytes.last_chunk()?),
+            bytes,
+            ciphertext,
+        })
+    }
+}
 
 impl DomainKey {
     /// Seals a value. `bound_to` says where it belongs, part by part; the same
@@ -134,10 +232,25 @@ impl DomainKey {
     ///
     /// # Errors
     ///
-    /// [`Error::BadCiphertext`] if the value was changed, sealed elsewhere, or
-    /// bound to something else.
+    /// [`Error::BadCiphertext`] if the value was changed, sealed elsewhere, bound
+    /// to something else, or sealed under a root that is not in the ring.
     pub fn open(&self, bound_to: &[&[u8]], sealed: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
         self.open_kind(VALUE_KIND, bound_to, sealed)
+    }
+
+    /// What [`DomainKey::seal`] made under another root, sealed under the current
+    /// one; `None` if it is already.
+    ///
+    /// # Errors
+    ///
+    /// As [`DomainKey::open`] and [`DomainKey::seal`].
+    pub fn reseal(
+        &self,
+        bound_to: &[&[u8]],
+        sealed: &[u8],
+        random: &Random,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.reseal_kind(VALUE_KIND, bound_to, sealed, random)
     }
 
     /// Wraps the material of a KMS key for its row in the store.
@@ -171,6 +284,37 @@ impl DomainKey {
         BackingKey::from_bytes(spec, bytes.expose())
     }
 
+    /// What [`DomainKey::wrap`] made under another root, wrapped under the current
+    /// one; `None` if it is already.
+    ///
+    /// # Errors
+    ///
+    /// As [`DomainKey::unwrap`] and [`DomainKey::wrap`].
+    pub fn rewrap(
+        &self,
+        record: &MaterialRecord<'_>,
+        spec: KeySpec,
+        wrapped: &[u8],
+        random: &Random,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.reseal_kind(WRAP_KIND, &[&record.bound_to(spec)], wrapped, random)
+    }
+
+    fn reseal_kind(
+        &self,
+        kind: &[u8],
+        bound_to: &[&[u8]],
+        sealed: &[u8],
+        random: &Random,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if root_of(sealed) == Some(self.ring.current()) {
+            return Ok(None);
+        }
+        let plaintext = self.open_kind(kind, bound_to, sealed)?;
+        self.seal_kind(kind, bound_to, plaintext.expose(), random)
+            .map(Some)
+    }
+
     fn seal_kind(
         &self,
         kind: &[u8],
@@ -179,24 +323,30 @@ impl DomainKey {
         random: &Random,
     ) -> Result<Vec<u8>, Error> {
         let salt = Salt::draw(random);
-        let mut out = Vec::with_capacity(plaintext.len() + SEAL_OVERHEAD_BYTES);
-        out.push(FORMAT);
+        let mut out = Vec::with_capacity(plaintext.len() + SEAL_OVERHEAD_BYTES + 4);
+        match self.ring.current() {
+            FIRST_ROOT => out.push(FORMAT_FIRST_ROOT),
+            root => {
+                out.push(FORMAT_NUMBERED);
+                out.extend_from_slice(&root.to_be_bytes());
+            }
+        }
         out.extend_from_slice(&salt.0);
         let aad = parts(&[&out, kind, &parts(bound_to)]);
-        message::seal(&self.0, SEAL_LABEL, &salt, &aad, plaintext, &mut out)?;
+        message::seal(&self.current, SEAL_LABEL, &salt, &aad, plaintext, &mut out)?;
         Ok(out)
     }
 
     fn open_kind(&self, kind: &[u8], bound_to: &[&[u8]], sealed: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
-        let (header, ciphertext) = sealed
-            .split_at_checked(1 + SALT_BYTES)
-            .ok_or(Error::BadCiphertext)?;
-        let salt = match header.split_first_chunk::<1>() {
-            Some(([FORMAT], salt)) => Salt(salt.try_into().map_err(|_| Error::BadCiphertext)?),
-            _ => return Err(Error::BadCiphertext),
-        };
-        let aad = parts(&[header, kind, &parts(bound_to)]);
-        message::open(&self.0, SEAL_LABEL, &salt, &aad, ciphertext)
+        let header = Header::read(sealed).ok_or(Error::BadCiphertext)?;
+        let aad = parts(&[header.bytes, kind, &parts(bound_to)]);
+        let open =
+            |key: &DerivationKey| message::open(key, SEAL_LABEL, &header.salt, &aad, header.ciphertext);
+        if header.root == self.ring.current() {
+            return open(&self.current);
+        }
+        let older = self.ring.domain_key(header.root, &self.context);
+        open(&older.ok_or(Error::BadCiphertext)?)
     }
 }
 

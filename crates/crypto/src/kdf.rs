@@ -7,7 +7,9 @@
 //!
 //! | label | from | gives |
 //! |---|---|---|
-//! | `palisade domain key v1` | root key | the key of one account, region and purpose |
+//! | `palisade domain key v1` | a root of the ring | the key of one account, region and purpose |
+//! | `palisade root ring v1` | root key | the key that seals the ring of roots |
+//! | `palisade root ring seal v1` | that key | the AES key of one sealed ring |
 //! | `palisade root key check v1` | root key | the check value in the slot document |
 //! | `palisade journal seal v1` | root key | the key that signs the journal's seals |
 //! | `palisade sealed message v1` | domain key | the AES key of one sealed value |

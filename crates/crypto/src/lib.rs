@@ -13,7 +13,7 @@
 //! | [`blob`] | the envelope that `kms:Encrypt` answers |
 //! | [`xks`] | the same in parts, for the proxy of an external key store |
 //! | [`enveloped`] | data sealed to somebody's RSA key |
-//! | [`hierarchy`] | root key, domain keys, sealed rows |
+//! | [`hierarchy`] | root key, the ring of roots, domain keys, sealed rows |
 //! | [`slot`] | the ways to open a root key, and first set-up |
 //! | [`password`], [`totp`] | what people prove themselves by: passwords, one-time codes |
 //! | [`foreign`] | digests and signatures of documents that others made |
@@ -49,7 +49,7 @@ mod message;
 
 pub use error::Error;
 pub use hash::{HmacKey, Sha256, constant_time_eq, hmac_sha256, sha256};
-pub use hierarchy::{DomainKey, MaterialRecord, RootKey};
+pub use hierarchy::{DomainKey, MaterialRecord, Ring, RootKey};
 pub use locked::forbid_core_dumps;
 pub use password::PasswordDigest;
 pub use random::Random;

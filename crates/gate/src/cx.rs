@@ -52,6 +52,8 @@ pub struct Cx {
     /// By which name the caller reached the server, as it signed.
     host: Option<HeaderValue>,
     view: View,
+    /// The generation of the ring of root keys when the handler began.
+    ring: u64,
     /// Whether the handler asked for permission, and got it, at least once.
     authorized: AtomicBool,
     policies: OnceLock<Arc<CallerPolicies>>,
@@ -94,6 +96,7 @@ impl Cx {
         let said = |header| headers.get(header).and_then(|value| value.to_str().ok());
         Cx {
             view: door.parts.store.view(scope),
+            ring: door.parts.root_key.ring_generation(),
             operation,
             caller,
             proven: OnceLock::new(),
@@ -195,9 +198,9 @@ impl Cx {
         &self.view
     }
 
-    /// The key that seals `purpose` in an account and region.
+    /// The key that seals `purpose`, which is declared, in an account and region.
     pub fn domain_key(&self, account: AccountId, region: &Region, purpose: &'static str) -> DomainKey {
-        self.door.parts.root_key.domain(account, region, purpose)
+        self.door.domain_key(account, region, purpose)
     }
 
     /// The unique id behind the ARN of a user or role; `None` if there is none.
@@ -471,6 +474,7 @@ impl Cx {
         change: impl AsyncFnOnce(&mut WriteTx) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut tx = self.view.begin();
+        self.door.fence(&tx, self.ring).await?;
         let value = change(&mut tx).await?;
         let intent = Intent::new(&self.event_id, self.now, self.records(None, None));
         self.door

@@ -8,15 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crypto::Random;
+use crypto::{DomainKey, Random};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use ground::{Clock, Region, Timestamp, id};
+use ground::{AccountId, Clock, Region, Timestamp, id};
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use journal::Space;
 use shape::{OperationShape, Protocol, ServiceShape};
+use store::{StoreError, WriteTx};
 use wire::sigv4::canonical::normalized_path;
 use wire::sigv4::{Claim, RequestParts};
 use wire::{Answer, RequestHead, Router};
@@ -29,12 +30,15 @@ use crate::directory::Directory;
 use crate::fault::{Fault, FaultKind};
 use crate::guardrails::Guardrails;
 use crate::intent::Intents;
-use crate::jobs::{JobError, JobLeases};
+use crate::jobs::{Job, JobError, JobLeases};
 use crate::limits::{CONFLICT_RERUNS_MAX, CONFLICTS_BEFORE_TURN};
 use crate::metrics::{CallMetrics, Ending, Metrics, Refusal};
 use crate::node::{Node, Sharing};
 use crate::operator;
 use crate::record;
+use crate::reseal;
+use crate::ring::{self, RingFault};
+use crate::sealed::Declared;
 use crate::table::{Done, DoneWithin, Invoke, Row, Service};
 use crate::tell::{refusal, tell, unimplemented, wire_fault};
 use crate::xks_proxy::{self, XksCredentials};
@@ -115,6 +119,10 @@ pub struct Door {
     pub(crate) intents: Intents,
     pub(crate) job_leases: JobLeases,
     pub(crate) node: Node,
+    /// Everything that is sealed, as the services declare it.
+    pub(crate) declared: Declared,
+    /// Seals rows again under a new root key.
+    pub(crate) resealing: Job,
     /// Whether it has been recorded that the disk is full.
     told_full: AtomicBool,
 }
@@ -151,7 +159,14 @@ impl Door {
                 rows.insert(key_of(row.operation), (at, row_at, counters));
             }
         }
+        // A node that is alone is its own successor, and has its jobs at once.
+        let holder = match &sharing {
+            None => parts.node.clone(),
+            Some(_) => id::uuid(parts.random.bytes()),
+        };
         let node = Node::claim(&parts, sharing).await?;
+        // Others count on it from here on, so before the first call.
+        ring::tell(&parts.store, &parts.root_key, &node).await?;
         let intents = Intents::recover(&parts).await?;
         Ok(Arc::new(Door {
             router: Router::new(&shapes),
@@ -160,10 +175,28 @@ impl Door {
             metrics,
             intents,
             told_full: AtomicBool::new(false),
-            job_leases: JobLeases::new(id::uuid(parts.random.bytes())),
+            job_leases: JobLeases::new(holder),
             node,
+            declared: Declared::by(&parts.services),
+            resealing: reseal::job(),
             parts,
         }))
+    }
+
+    /// The key that seals `purpose`, which is declared, in an account and region.
+    pub(crate) fn domain_key(&self, account: AccountId, region: &Region, purpose: &'static str) -> DomainKey {
+        self.declared
+            .domain_key(&self.parts.root_key, account, region, purpose)
+    }
+
+    /// Has a write fail if the ring of root keys is not the one that its values were
+    /// sealed by: a node that was out of reach for long may have missed that a root
+    /// was removed. Of a node that is alone nothing is missed, and nothing asked.
+    pub(crate) async fn fence(&self, tx: &WriteTx, generation: u64) -> Result<(), StoreError> {
+        if self.node.shared_name().is_none() {
+            return Ok(());
+        }
+        Box::pin(ring::fence(tx, &self.parts.root_key, generation)).await
     }
 
     /// The services behind the door.
@@ -557,9 +590,12 @@ pub enum OpenError {
         /// When it is free, after the other has ended.
         seconds: u64,
     },
+    /// The ring of root keys cannot be read.
+    #[error("the ring of root keys cannot be used")]
+    Ring(#[from] RingFault),
     /// The store cannot be read or written.
     #[error("the store cannot be used")]
-    Store(#[from] store::StoreError),
+    Store(#[from] StoreError),
 }
 
 /// What the caller is not told, the log is.

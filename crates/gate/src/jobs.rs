@@ -20,6 +20,7 @@ use crate::door::Door;
 use crate::intent::Intent;
 use crate::limits::{JOB_INTERVAL, JOB_LEASE};
 use crate::record::{ServiceEvent, Touched};
+use crate::ring;
 
 /// Why a job stopped; it is logged and tried again.
 pub type JobError = Box<dyn std::error::Error + Send + Sync>;
@@ -63,6 +64,8 @@ pub struct JobCx {
     door: Arc<Door>,
     now: Timestamp,
     is_last: bool,
+    /// The generation of the ring of root keys when the job began.
+    ring: u64,
 }
 
 /// What a service did by itself, for the record (CloudTrail, `AwsServiceEvent`).
@@ -98,9 +101,14 @@ impl JobCx {
         &self.door.parts.store
     }
 
-    /// The key that seals `purpose` in an account and region.
+    /// The key that seals `purpose`, which is declared, in an account and region.
     pub fn domain_key(&self, account: AccountId, region: &Region, purpose: &'static str) -> DomainKey {
-        self.door.parts.root_key.domain(account, region, purpose)
+        self.door.domain_key(account, region, purpose)
+    }
+
+    /// The door, for its own jobs.
+    pub(crate) fn door(&self) -> &Arc<Door> {
+        &self.door
     }
 
     /// Randomness for ids and keys.
@@ -136,6 +144,7 @@ impl JobCx {
         .to_json();
         let intent = Intent::of_event(&event_id, self.now, record);
         let mut tx = self.store().view(scope).begin();
+        self.door.fence(&tx, self.ring).await?;
         change(&mut tx).await?;
         self.door
             .intents
@@ -199,6 +208,7 @@ impl Door {
             door: Arc::clone(self),
             now: self.parts.clock.now(),
             is_last: false,
+            ring: self.parts.root_key.ring_generation(),
         }
     }
 
@@ -229,12 +239,22 @@ impl Door {
         if let Err(error) = self.node.look_after(&self.parts).await {
             tracing::warn!(%error, "looking after the nodes failed and will be tried again");
         }
+        if let Err(error) = ring::follow(&self.parts.store, &self.parts.root_key, &self.node).await {
+            tracing::error!(%error, "the ring of root keys cannot be followed; it will be tried again");
+        }
         let mut held = self.job_leases.held.lock().await;
-        for job in self.parts.services.iter().flat_map(|service| &service.jobs) {
+        let own = std::iter::once(&self.resealing);
+        for job in own.chain(self.parts.services.iter().flat_map(|service| &service.jobs)) {
             if let Err(error) = self.run_job(job, &mut held).await {
                 tracing::warn!(job = job.name, error, "a job failed and will be tried again");
             }
         }
+    }
+
+    /// Seals rows again for a while, if it is this node's to do.
+    pub(crate) async fn run_own_job(self: &Arc<Self>) -> Result<(), JobError> {
+        let mut held = self.job_leases.held.lock().await;
+        self.run_job(&self.resealing, &mut held).await
     }
 
     async fn run_job(

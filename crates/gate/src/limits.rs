@@ -141,3 +141,19 @@ pub(crate) const NODES_LOOKED_AT_MAX: usize = 256;
 /// Calls within calls: a service that calls one that calls one that calls one.
 /// No chain of AWS services that we know is longer than three.
 pub(crate) const CALLS_DEPTH_MAX: usize = 4;
+
+/// Rows whose sealed values one transaction seals again: a page that the cache
+/// keeps, and small against what one commit may write.
+pub(crate) const ROWS_RESEALED_AT_ONCE: usize = 100;
+
+/// Pages, empty ones among them, that one run of the job seals again: a second or
+/// so of work, after which other jobs have their turn.
+pub(crate) const PAGES_RESEALED_PER_RUN: usize = 64;
+
+/// How long the encoded message of a refusal is to be decoded: our own choice,
+/// AWS names no limit.
+pub(crate) const REFUSAL_NEEDED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How much longer than anything needs it a superseded root is kept: nodes learn
+/// of its successor within seconds, calls end within minutes, clocks differ.
+pub(crate) const ROOT_KEPT_BEYOND: Duration = Duration::from_secs(60 * 60);

@@ -21,6 +21,7 @@
 //! Absent by design: a node that serves alone (its store is a file that nobody
 //! else can open) holds no lease and takes nothing over.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ground::{Clock, Timestamp};
@@ -50,9 +51,34 @@ pub(crate) struct Node {
     name: String,
     sharing: Option<Sharing>,
     held: Mutex<Option<Lease>>,
+    /// One more than the generation of the ring of roots that others were told
+    /// this node knows; 0 before that.
+    told_ring: AtomicU64,
 }
 
 impl Node {
+    /// The node's name, if there are others.
+    pub(crate) fn shared_name(&self) -> Option<&str> {
+        self.sharing.as_ref().map(|_| self.name.as_str())
+    }
+
+    /// The time that the nodes share, if there are others.
+    pub(crate) fn shared_now(&self) -> Option<Timestamp> {
+        self.sharing.as_ref().map(|sharing| sharing.clock.now())
+    }
+
+    /// Whether the others know that this node knows a generation of the ring;
+    /// true if there are none.
+    pub(crate) fn has_told(&self, generation: u64) -> bool {
+        self.sharing.is_none() || self.told_ring.load(Ordering::Relaxed) > generation
+    }
+
+    /// Notes what the others were told.
+    pub(crate) fn told(&self, generation: u64) {
+        self.told_ring
+            .fetch_max(generation.saturating_add(1), Ordering::Relaxed);
+    }
+
     /// Takes the node's name, waiting a little for who may be about to give it back.
     ///
     /// # Errors
@@ -63,6 +89,7 @@ impl Node {
             name: parts.node.clone(),
             sharing,
             held: Mutex::default(),
+            told_ring: AtomicU64::new(0),
         };
         let Some(sharing) = &node.sharing else {
             return Ok(node);
@@ -179,6 +206,9 @@ impl Node {
     }
 }
 
+/// How the names of the leases begin that nodes hold while they live.
+pub(crate) const NODE_LEASE_PREFIX: &str = "node/";
+
 fn lease_name(node: &str) -> String {
-    format!("node/{node}")
+    format!("{NODE_LEASE_PREFIX}{node}")
 }

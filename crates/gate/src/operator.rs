@@ -9,7 +9,8 @@
 //! decision: the root user of its account may. `POST /_palisade/why` asks what
 //! would be decided ([`crate::what_if`]), `POST /_palisade/generate` for the
 //! smallest policy that covers what a principal did ([`crate::generate`]), `POST
-//! /_palisade/usage` what an account used ([`crate::usage`]), and
+//! /_palisade/usage` what an account used ([`crate::usage`]), `POST
+//! /_palisade/seal/…` is about root keys ([`crate::root_keys`]), and
 //! `POST /_palisade/kms/batch` makes many calls at once ([`crate::batch`]).
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::cx::Cx;
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
 use crate::generate;
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
-use crate::{token_issuer, usage, what_if};
+use crate::{root_keys, token_issuer, usage, what_if};
 
 /// The action that `why` needs.
 pub(crate) const EXPLAIN: &str = "palisade:Explain";
@@ -122,16 +123,27 @@ pub(crate) async fn answer(
         (&Method::POST, "/_palisade/why") => what_if::answer(door, head, body, peer, request_id).await,
         (&Method::POST, "/_palisade/generate") => generate::answer(door, head, body, peer, request_id).await,
         (&Method::POST, "/_palisade/usage") => usage::answer(door, head, body, peer, request_id).await,
+        (&Method::POST, path) if path.starts_with("/_palisade/seal/") => {
+            let wanted = &path["/_palisade/seal/".len()..];
+            match root_keys::answer(door, wanted, head, body, peer, request_id).await {
+                Some(answer) => answer,
+                None => no_such_path(),
+            }
+        }
         (&Method::GET, path) if path.starts_with("/_palisade/why/") => {
             let wanted = &path["/_palisade/why/".len()..];
             why(door, head, body, peer, request_id, wanted).await
         }
-        _ => problem(
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            "there is no such path; `palisade --help` lists them",
-        ),
+        _ => no_such_path(),
     }
+}
+
+fn no_such_path() -> Response<Full<Bytes>> {
+    problem(
+        StatusCode::NOT_FOUND,
+        "NotFound",
+        "there is no such path; `palisade --help` lists them",
+    )
 }
 
 fn health(door: &Door) -> serde_json::Value {

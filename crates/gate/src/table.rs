@@ -18,6 +18,7 @@ use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::jobs::Job;
 use crate::record;
+use crate::sealed::Sealed;
 use crate::usage::Meter;
 
 /// An `async fn(&Service, &Cx, Input) -> Result<Output, Error>`.
@@ -63,6 +64,7 @@ pub struct Table<S> {
     state: Arc<S>,
     rows: Vec<Row>,
     jobs: Vec<Job>,
+    seals: Vec<Sealed>,
     describe: Option<Describe>,
     encodes_refusals: bool,
     admit: Option<Admit>,
@@ -78,6 +80,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             state: Arc::new(state),
             rows: Vec::new(),
             jobs: Vec::new(),
+            seals: Vec::new(),
             describe: None,
             encodes_refusals: false,
             admit: None,
@@ -121,6 +124,15 @@ impl<S: Send + Sync + 'static> Table<S> {
     pub fn job(mut self, job: Job) -> Table<S> {
         self.jobs.push(job);
         self
+    }
+
+    /// Declares everything that the service seals.
+    #[must_use]
+    pub fn seals(self, seals: impl IntoIterator<Item = Sealed>) -> Table<S> {
+        Table {
+            seals: seals.into_iter().collect(),
+            ..self
+        }
     }
 
     /// Says how the service tells of its resources, for `palisade why` of
@@ -175,6 +187,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             shape: self.service,
             rows: self.rows,
             jobs: self.jobs,
+            seals: self.seals,
             describe: self.describe,
             encodes_refusals: self.encodes_refusals,
             admit: self.admit,
@@ -189,6 +202,7 @@ pub struct Service {
     pub(crate) shape: &'static ServiceShape,
     pub(crate) rows: Vec<Row>,
     pub(crate) jobs: Vec<Job>,
+    pub(crate) seals: Vec<Sealed>,
     pub(crate) describe: Option<Describe>,
     pub(crate) encodes_refusals: bool,
     admit: Option<Admit>,
@@ -208,6 +222,11 @@ impl Service {
     /// Its API.
     pub fn shape(&self) -> &'static ServiceShape {
         self.shape
+    }
+
+    /// Everything that it seals.
+    pub fn sealed(&self) -> &[Sealed] {
+        &self.seals
     }
 
     /// The input members its handlers refuse.

@@ -123,6 +123,13 @@ impl Identities {
         self.store.view(Scope::regionless(account))
     }
 
+    /// Temporary credentials are kept by this: a token is opened anew once the ring of
+    /// root keys has changed, for the root that sealed it may be gone.
+    fn digest(&self, key_id: &str, session_token: &str) -> [u8; 32] {
+        let generation = self.root_key.ring_generation().to_be_bytes();
+        crypto::sha256(&[&generation, key_id.as_bytes(), &[0], session_token.as_bytes()])
+    }
+
     /// The policies of the user or role with this unique id, if that needs no reading.
     fn policies_at_hand(&self, id: &str) -> Option<Arc<CallerPolicies>> {
         let assembled = self.policies.get(id)?;
@@ -136,7 +143,7 @@ impl Identities {
     ) -> Option<Result<Arc<Credential>, CredentialFault>> {
         let known = match presented.session_token {
             None => self.keys.get(presented.access_key_id),
-            Some(token) => self.sessions.get(&digest(presented.access_key_id, token)),
+            Some(token) => self.sessions.get(&self.digest(presented.access_key_id, token)),
         };
         let known = known.filter(|known| known.as_of.holds())?;
         Some(known.at(presented.now))
@@ -195,7 +202,7 @@ impl Identities {
         session_token: &str,
         now: Timestamp,
     ) -> Result<Arc<Credential>, CredentialFault> {
-        let digest = digest(key_id, session_token);
+        let digest = self.digest(key_id, session_token);
         if let Some(known) = self.sessions.get(&digest)
             && let Some(renewed) = known.renewed(self).await?
         {
@@ -359,11 +366,6 @@ impl Known {
             })
         }))
     }
-}
-
-/// Temporary credentials are kept by this.
-fn digest(key_id: &str, session_token: &str) -> [u8; 32] {
-    crypto::sha256(&[key_id.as_bytes(), &[0], session_token.as_bytes()])
 }
 
 /// When temporary credentials are good.

@@ -28,6 +28,7 @@ mod model;
 mod new_account;
 mod ops;
 mod qr;
+mod sealed;
 mod store;
 mod sts;
 
@@ -338,6 +339,7 @@ pub fn service(uses: Arc<LastUses>) -> Service {
         .on::<iam_api::DeleteAccountPasswordPolicy>(ops::password_policy::delete_account_password_policy)
         .job(credential_report::making(Arc::clone(&uses)))
         .job(last_used::flushing(uses))
+        .seals(sealed::iam())
         .describes(access::described)
         .refuses(REFUSED)
         .done()
@@ -360,6 +362,7 @@ pub fn sts_service(issuers: Issuers) -> Service {
         .on::<sts_api::GetFederationToken>(sts::federation_token::get_federation_token)
         .on::<sts_api::GetSessionToken>(sts::session_token::get_session_token)
         .on::<sts_api::GetWebIdentityToken>(sts::web_identity_token::get_web_identity_token)
+        .seals(sealed::sts())
         .describes(sts::assume_role::described)
         .done()
 }

@@ -183,3 +183,7 @@ pub(crate) const LAST_USES_PER_COMMIT_MAX: usize = 500;
 pub(crate) const CREDENTIALS_CACHED: usize = 8_192;
 /// Principals whose policies are kept assembled in memory.
 pub(crate) const PRINCIPALS_CACHED: usize = 8_192;
+
+/// Longest life of any session token (STS API Reference, GetSessionToken and
+/// GetFederationToken, `DurationSeconds`: 129,600).
+pub(crate) const SESSION_SECONDS_MAX: u64 = 129_600;

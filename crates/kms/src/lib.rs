@@ -25,6 +25,7 @@ pub mod ops;
 mod quotas;
 mod recipient;
 mod rsa_pool;
+mod sealed;
 pub mod store;
 mod usage;
 pub mod xks_proxy;
@@ -35,6 +36,7 @@ use tokio::sync::Semaphore;
 
 pub use bootstrap::{BootstrapError, Bootstrapped, FixedKey, bootstrap_key, is_default_policy};
 pub use error::Error;
+pub use sealed::sealed;
 
 use crate::last_use::LastUses;
 use crate::quotas::Quotas;
@@ -237,6 +239,7 @@ fn table(kms: Kms) -> gate::Service {
         .job(jobs::expiry())
         .job(announce::trimming())
         .job(last_use::flushing(last_uses))
+        .seals(sealed())
         .admits(|kms, cx| kms.quotas.admit(cx))
         .describes(access::described)
         .meters(usage::meter())

@@ -153,3 +153,7 @@ pub const RSA_KEYS_READY_MAX: &[(KeySpec, usize)] = &[
 /// Keys of a region that are looked at for `palisade usage`. Source: KMS
 /// Developer Guide, "Resource quotas": what an account has at most by default.
 pub const KEYS_METERED_MAX: usize = 100_000;
+
+/// How long a grant token is needed at most (KMS Developer Guide, "Using a grant
+/// token": until the grant has come to bind everywhere, usually within five minutes).
+pub const GRANT_TOKEN_NEEDED: Duration = Duration::from_secs(60 * 60);

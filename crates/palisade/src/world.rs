@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use crypto::Random;
 use crypto::hierarchy::RootKey;
 use gate::{Door, Mode};
 use ground::{AccountId, Clock, Region, id};
 use iam::RootCredential;
-use store::{Scope, Store, StoreError, Table};
+use store::Store;
 
 use crate::files;
 use crate::seed::Seed;
@@ -59,7 +59,7 @@ impl World {
         let store = Store::open(self.store)
             .await
             .context("the store cannot be opened")?;
-        refuse_foreign_rows(&store, &self.root_key).await?;
+        gate::open_ring(&store, &self.root_key).await?;
         let journal = journal::Config {
             strict: self.strict_audit,
             durable: self.durable,
@@ -124,36 +124,6 @@ impl Opened {
     }
 }
 
-/// What tells under which root key the rows of a store are sealed.
-const SEALED_UNDER: Table<(), String> = Table::new("palisade/sealed-under", 1);
-
-/// Refuses a store whose rows are sealed under another root key, before
-/// anything is written to it that its owner could not open.
-pub(crate) async fn refuse_foreign_rows(store: &Store, root_key: &RootKey) -> Result<()> {
-    let own: String = root_key
-        .check_value("store")
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let found = store
-        .transact(&Scope::global(), async |tx| {
-            if let Some(found) = tx.get(&SEALED_UNDER, &()).await? {
-                return Ok::<_, StoreError>(found.as_str() == own);
-            }
-            tx.put(&SEALED_UNDER, &(), &own);
-            Ok(true)
-        })
-        .await
-        .context("the store cannot be read")?;
-    if !found {
-        bail!(
-            "the store belongs to another root key: what is in it could not be opened. Give the data directory \
-             that was initialised with it, or a store of its own"
-        );
-    }
-    Ok(())
-}
-
 /// The accounts the operator asked for.
 struct Accounts {
     store: Store,
@@ -205,7 +175,7 @@ fn reset(accounts: Arc<Accounts>) -> gate::Reset {
     Box::new(move || {
         let accounts = Arc::clone(&accounts);
         Box::pin(async move {
-            accounts.store.cross_account_erase(&[]).await?;
+            accounts.store.cross_account_erase(&gate::KEPT_TABLES).await?;
             accounts.keep().await?;
             accounts.sow().await?;
             Ok(())

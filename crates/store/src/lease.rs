@@ -12,7 +12,8 @@ use std::time::Duration;
 use ground::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::commit::{Commit, Precondition, Versioned, Write};
+use crate::commit::{Commit, KeyRange, Precondition, Versioned, Write, successor};
+use crate::limits::PAGE_ITEMS_MAX;
 use crate::open::Store;
 use crate::scope::Scope;
 use crate::table::Table;
@@ -72,6 +73,29 @@ impl Store {
         }
         let expected = found.map(|found| found.version);
         self.grant(row, name, holder, now.after(ttl), expected).await
+    }
+
+    /// The names that begin with `prefix` and are held at `now`, whoever holds them.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the engine reports.
+    pub async fn held(&self, prefix: &str, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let own = Scope::own();
+        let mut range = KeyRange::prefixed(&LEASES.row(&own, &prefix.to_owned())?);
+        let mut held = Vec::new();
+        loop {
+            let rows = self.engine().scan(&range, PAGE_ITEMS_MAX).await?;
+            let Some((last, _)) = rows.last() else {
+                return Ok(held);
+            };
+            range.start = successor(last);
+            for (row, found) in &rows {
+                if LEASES.decode(&found.value)?.expires > now {
+                    held.push(LEASES.key(&own, row)?);
+                }
+            }
+        }
     }
 
     /// Prolongs a lease; `None` if it has passed to another or was released.

@@ -35,6 +35,7 @@ mod outbox;
 mod postgres;
 mod redb;
 mod scope;
+mod scopes;
 mod snapshot;
 mod stats;
 mod table;

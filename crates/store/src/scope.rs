@@ -57,6 +57,17 @@ impl Scope {
         Region::parse(self.path.split('/').nth(1)?).ok()
     }
 
+    /// The scope that [`Scope`] shows as this text; `None` of any other text.
+    pub fn named(text: &str) -> Option<Scope> {
+        let (account, region) = text.split_once('/')?;
+        match (AccountId::parse(account).ok(), Region::parse(region).ok()) {
+            (Some(account), Some(region)) => Some(Scope::regional(account, &region)),
+            (Some(account), None) if region == "-" => Some(Scope::regionless(account)),
+            (None, None) if text == "-/-" => Some(Scope::global()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
@@ -105,5 +116,29 @@ mod tests {
         assert_eq!(Scope::regionless(account).region(), None);
         assert_eq!(Scope::global().account(), None);
         assert_eq!(Scope::split(b"nonsense"), None);
+    }
+
+    #[test]
+    fn a_scope_comes_back_from_its_name() {
+        let account = AccountId::parse("000000000012").unwrap();
+        let region = Region::parse("eu-west-1").unwrap();
+        for scope in [
+            Scope::regional(account, &region),
+            Scope::regionless(account),
+            Scope::global(),
+        ] {
+            assert_eq!(Scope::named(&scope.to_string()), Some(scope));
+        }
+        for text in [
+            "!/!",
+            "",
+            "-",
+            "-/eu-west-1",
+            "12/-",
+            "000000000012/",
+            "000000000012/-/",
+        ] {
+            assert_eq!(Scope::named(text), None, "{text}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod calls;
 mod copies;
 mod limits;
 mod nodes;
+mod root_keys;
 mod unsigned;
 
 use std::net::SocketAddr;
@@ -215,7 +216,9 @@ async fn parts_with(journal: journal::Config) -> Parts {
         .on::<kms_api::DescribeKey>(describe_key)
         .on::<kms_api::ListKeys>(list_keys)
         .on::<kms_api::EnableKey>(enable_key)
-        .on::<kms_api::DisableKey>(copies::disable_key);
+        .on::<kms_api::DisableKey>(copies::disable_key)
+        .on::<kms_api::CancelKeyDeletion>(root_keys::cancel_key_deletion)
+        .seals(root_keys::sealed());
     let random = crypto::Random::system();
     Parts {
         services: vec![table.done()],

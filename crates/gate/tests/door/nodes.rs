@@ -16,14 +16,14 @@ const STEP: Duration = Duration::from_secs(101);
 
 /// Several nodes, one store, one clock.
 pub(crate) struct Nodes {
-    store: Store,
+    pub(crate) store: Store,
     clock: Clock,
     directory: tempfile::TempDir,
 }
 
 pub(crate) struct Node {
     address: SocketAddr,
-    door: Arc<Door>,
+    pub(crate) door: Arc<Door>,
     clock: Clock,
 }
 
@@ -53,6 +53,8 @@ impl Nodes {
             clock: self.clock.clone(),
             mode: Mode::Dev,
             node: name.to_owned(),
+            // The same in every node.
+            root_key: Arc::new(crypto::RootKey::generate(&crypto::Random::seeded(7))),
             ..parts_with(journal).await
         };
         let door = Door::open_among(parts, Some(sharing)).await?;
@@ -65,6 +67,10 @@ impl Nodes {
 
     pub(crate) async fn node(&self, name: &str) -> Node {
         self.open(name, name).await.unwrap()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn step(&self) {

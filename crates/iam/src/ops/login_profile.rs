@@ -33,7 +33,7 @@ use crate::model::{LoginProfile, PasswordPolicy, User};
 use crate::store::{self, KeyHolder, rows, written_at};
 
 /// What digests of passwords are sealed for, in the account and `us-east-1`.
-const SEALED_FOR: &str = "iam/password";
+pub(crate) const SEALED_FOR: &str = "iam/password";
 
 const SECONDS_PER_DAY: i64 = 86_400;
 

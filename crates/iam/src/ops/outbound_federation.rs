@@ -26,7 +26,7 @@ use crate::ops::login_profile::slowly;
 use crate::store::{self, rows};
 
 /// What keys are sealed for, in the account and `us-east-1`.
-const SEALED_FOR: &str = "iam/outbound-federation";
+pub(crate) const SEALED_FOR: &str = "iam/outbound-federation";
 
 fn spec(algorithm: TokenAlgorithm) -> KeySpec {
     match algorithm {

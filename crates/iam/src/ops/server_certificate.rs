@@ -36,7 +36,7 @@ use crate::ops::{answer, tag};
 use crate::store::{self, SERVER_CERTIFICATES, rows, written_at};
 
 /// What private keys are sealed for, in the account and `us-east-1`.
-const SEALED_FOR: &str = "iam/server-certificate-key";
+pub(crate) const SEALED_FOR: &str = "iam/server-certificate-key";
 
 fn told(account: AccountId, certificate: &ServerCertificate) -> ServerCertificateMetadata {
     ServerCertificateMetadata {

@@ -9,7 +9,7 @@ use crate::model::LoginProfile;
 use crate::store::{KeyHolder, Rows};
 
 /// By id of the user; the account id for root.
-const LOGIN_PROFILES: Table<String, LoginProfile> = Table::new("iam/login-profile", 1);
+pub(crate) const LOGIN_PROFILES: Table<String, LoginProfile> = Table::new("iam/login-profile", 1);
 
 impl Rows<'_> {
     /// The password of the user with this id.

@@ -13,7 +13,7 @@ use crate::model::Outbound;
 use crate::store::Rows;
 
 /// What the account vouches with.
-const OUTBOUND: Table<(), Outbound> = Table::new("iam/outbound-federation", 1);
+pub(crate) const OUTBOUND: Table<(), Outbound> = Table::new("iam/outbound-federation", 1);
 /// In the scope all accounts share: by the id in an issuer's address.
 const TOKEN_ISSUERS: Table<String, AccountId> = Table::new("iam/token-issuer", 1);
 

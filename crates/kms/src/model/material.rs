@@ -149,6 +149,27 @@ impl Material {
         })
     }
 
+    /// The same under the current root key; `None` if it is already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Material::open`].
+    pub fn resealed(
+        &self,
+        key: &KeyId,
+        id: &MaterialId,
+        spec: KeySpec,
+        domain: &DomainKey,
+        random: &Random,
+    ) -> Result<Option<Material>, Error> {
+        let sealed = domain.rewrap(&record(key, id), spec, &self.sealed, random)?;
+        Ok(sealed.map(|sealed| Material {
+            created: self.created,
+            sealed,
+            opened: OnceLock::new(),
+        }))
+    }
+
     /// The backing key, if it was opened before.
     pub fn opened(&self) -> Option<&BackingKey> {
         self.opened.get()

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::model::{GrantId, Key, KeyId};
 
 /// Purpose of the domain key that seals tokens.
-const PURPOSE: &str = "kms/grant-token";
+pub(crate) const PURPOSE: &str = "kms/grant-token";
 
 /// Digits of the account number that a token begins with, in clear: it tells
 /// whose domain key opens the rest.

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::{Key, KeyId};
 
 /// Purpose of the domain key that seals import tokens.
-const PURPOSE: &str = "kms/import-token";
+pub(crate) const PURPOSE: &str = "kms/import-token";
 
 /// What an import token holds.
 ///

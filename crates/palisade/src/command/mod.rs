@@ -13,6 +13,7 @@ mod kms_plugin;
 mod policy;
 mod recovery;
 mod restore;
+mod root_key;
 mod seal;
 pub(crate) mod serve;
 mod usage;

@@ -12,7 +12,7 @@ use super::Output;
 use super::seal::Unseal;
 use crate::backup::{self, Manifest};
 use crate::settings::Settings;
-use crate::world::{Layout, refuse_foreign_rows};
+use crate::world::Layout;
 
 /// Makes a data directory of a backup.
 #[derive(Args)]
@@ -120,7 +120,7 @@ async fn fill_store(layout: &Layout<'_>, root_key: &RootKey, database: Option<st
     let copy = Store::open(store::Config::redb(&file))
         .await
         .context("the store of the backup cannot be opened")?;
-    let fits = refuse_foreign_rows(&copy, root_key).await;
+    let fits = gate::open_ring(&copy, root_key).await;
     copy.close().await;
     fits?;
     let Some(database) = database else {

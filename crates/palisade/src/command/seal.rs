@@ -1,7 +1,7 @@
 //! `palisade seal`, and how the root key is opened.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +15,7 @@ use ground::Secret;
 
 use super::Output;
 use super::recovery::{RecoveryArguments, parse_shares};
+use super::root_key::{self, Where};
 use crate::files;
 use crate::keeper::{Means, Order, Place};
 use crate::world::Layout;
@@ -34,8 +35,10 @@ pub(crate) struct Seal {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Lists the slots.
-    #[command(after_help = "Example: palisade seal status --data /var/lib/palisade")]
+    /// Lists the slots of a data directory; without one, asks the running server for its
+    /// root keys and how far sealing again is.
+    #[command(after_help = "Example: palisade seal status --data /var/lib/palisade
+Example: palisade seal status")]
     Status,
     /// Proves that slots still open the root key, and changes nothing: those whose secrets
     /// are given, and those that need nobody.
@@ -51,7 +54,7 @@ enum Action {
         #[command(flatten)]
         new: NewSlotArguments,
     },
-    /// Gives a slot a new secret of the same kind.
+    /// Gives a slot a new secret of the same kind. The root keys stay: see rotate-root.
     #[command(after_help = "Example: palisade seal rotate 3f2a91c4 --data /var/lib/palisade")]
     Rotate {
         /// The slot's id, from `palisade seal status`.
@@ -60,6 +63,34 @@ enum Action {
         unseal: Unseal,
         #[command(flatten)]
         new: NewSlotArguments,
+    },
+    /// Makes a new root key, and seals every row again under it, while the server serves.
+    /// Slots stay as they are. Asks the running server; with --data or --config, works on
+    /// a store whose server is stopped, and goes on with what was cut off.
+    #[command(after_help = "Example: palisade seal rotate-root
+Example: palisade seal rotate-root --data /var/lib/palisade --passphrase-file secret")]
+    RotateRoot {
+        /// Returns once the server has made the root; see `palisade seal status`.
+        #[arg(long)]
+        no_wait: bool,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Takes an old root key out for good, after a pass that finds nothing sealed under it.
+    /// Refused until no session token of its time can be in use.
+    #[command(after_help = "Example: palisade seal remove-root 1
+Example: palisade seal remove-root 1 --data /var/lib/palisade --passphrase-file secret")]
+    RemoveRoot {
+        /// Its number, from `palisade seal status`.
+        root: u32,
+        /// Ends the sessions of its time instead of waiting 36 hours for them: where it has leaked.
+        #[arg(long)]
+        end_sessions: bool,
+        /// Returns once the server has taken the order.
+        #[arg(long)]
+        no_wait: bool,
+        #[command(flatten)]
+        place: Where,
     },
     /// Issues new recovery shares, tests them and enters their slot. Remove the slot of the
     /// old ones afterwards.
@@ -377,69 +408,90 @@ impl Way<'_> {
 
 impl Seal {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
-        let data = self.data.context("say where the data is: --data DIR")?;
-        let layout = Layout(&data);
-        let path = layout.slots();
-        if !path.exists() {
-            bail!("{} is not initialised: run `palisade init` first", data.display());
-        }
-        let mut slots = KeySlots::parse(files::read_text(&path)?.as_bytes())?;
-        let random = Random::system();
-        let save = |slots: &KeySlots| files::write_private(&path, slots.to_json().as_bytes());
-        match self.action {
-            Action::Status => {}
-            Action::Verify(unseal) => {
-                let open = unseal.verify(&slots).context("not every slot opens")?;
-                let ids: Vec<String> = open.iter().map(SlotId::to_string).collect();
-                output.show(&serde_json::json!({"opens": true, "slots": ids}), || {
-                    format!(
-                        "The root key opens by {}. Slots whose secrets were not given were not tried.\n",
-                        ids.join(", ")
-                    )
-                });
-                return Ok(ExitCode::SUCCESS);
-            }
-            Action::Add { unseal, new } => {
-                let root_key = unseal.open(&layout)?;
-                let secret = new.secret(&random, &unseal.means, slots.store_id())?;
-                slots.add(&root_key, &new.label, &secret.as_slot(), &random)?;
-                save(&slots)?;
-            }
-            Action::Rotate { slot, unseal, new } => {
-                let root_key = unseal.open(&layout)?;
-                let id = slot_id(&slot)?;
-                let secret = new.secret(&random, &unseal.means, slots.store_id())?;
-                slots.rotate(&root_key, id, &secret.as_slot(), &random)?;
-                save(&slots)?;
-            }
-            Action::Recovery {
-                unseal,
-                shares,
-                new_shares_file: file,
-                label,
-            } => {
-                let root_key = unseal.open(&layout)?;
-                let (pending, issued) = slots.issue_recovery(&root_key, &label, shares, &random)?;
-                let recovery = RecoveryArguments { shares, file };
-                slots = recovery.hand_out(
-                    (slots, pending),
-                    &issued,
-                    output,
-                    |(mut slots, pending), typed| match slots.confirm_recovery(pending, typed) {
-                        Ok(_) => Ok(slots),
-                        Err((pending, reason)) => Err(Box::new(((slots, pending), reason))),
-                    },
-                )?;
-                save(&slots)?;
-            }
-            Action::Remove { slot } => {
-                slots.remove(slot_id(&slot)?)?;
-                save(&slots)?;
+        match (self.action, self.data) {
+            (Action::RotateRoot { no_wait, place }, data) => place.rotate(data, no_wait, output),
+            (
+                Action::RemoveRoot {
+                    root,
+                    end_sessions,
+                    no_wait,
+                    place,
+                },
+                data,
+            ) => place.remove((root, end_sessions), data, no_wait, output),
+            (Action::Status, None) => root_key::status(output),
+            (action, data) => {
+                let data = data.context("say where the data is: --data DIR")?;
+                of_slots(action, &data, output)
             }
         }
-        output.show(&status_json(&slots), || status_text(&slots));
-        Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What is done to the slots of a data directory.
+fn of_slots(action: Action, data: &Path, output: Output) -> Result<ExitCode> {
+    let layout = Layout(data);
+    let path = layout.slots();
+    if !path.exists() {
+        bail!("{} is not initialised: run `palisade init` first", data.display());
+    }
+    let mut slots = KeySlots::parse(files::read_text(&path)?.as_bytes())?;
+    let random = Random::system();
+    let save = |slots: &KeySlots| files::write_private(&path, slots.to_json().as_bytes());
+    match action {
+        // Root keys are no matter of slots; the caller has seen to them.
+        Action::Status | Action::RotateRoot { .. } | Action::RemoveRoot { .. } => {}
+        Action::Verify(unseal) => {
+            let open = unseal.verify(&slots).context("not every slot opens")?;
+            let ids: Vec<String> = open.iter().map(SlotId::to_string).collect();
+            output.show(&serde_json::json!({"opens": true, "slots": ids}), || {
+                format!(
+                    "The root key opens by {}. Slots whose secrets were not given were not tried.\n",
+                    ids.join(", ")
+                )
+            });
+            return Ok(ExitCode::SUCCESS);
+        }
+        Action::Add { unseal, new } => {
+            let root_key = unseal.open(&layout)?;
+            let secret = new.secret(&random, &unseal.means, slots.store_id())?;
+            slots.add(&root_key, &new.label, &secret.as_slot(), &random)?;
+            save(&slots)?;
+        }
+        Action::Rotate { slot, unseal, new } => {
+            let root_key = unseal.open(&layout)?;
+            let id = slot_id(&slot)?;
+            let secret = new.secret(&random, &unseal.means, slots.store_id())?;
+            slots.rotate(&root_key, id, &secret.as_slot(), &random)?;
+            save(&slots)?;
+        }
+        Action::Recovery {
+            unseal,
+            shares,
+            new_shares_file: file,
+            label,
+        } => {
+            let root_key = unseal.open(&layout)?;
+            let (pending, issued) = slots.issue_recovery(&root_key, &label, shares, &random)?;
+            let recovery = RecoveryArguments { shares, file };
+            slots = recovery.hand_out(
+                (slots, pending),
+                &issued,
+                output,
+                |(mut slots, pending), typed| match slots.confirm_recovery(pending, typed) {
+                    Ok(_) => Ok(slots),
+                    Err((pending, reason)) => Err(Box::new(((slots, pending), reason))),
+                },
+            )?;
+            save(&slots)?;
+        }
+        Action::Remove { slot } => {
+            slots.remove(slot_id(&slot)?)?;
+            save(&slots)?;
+        }
+    }
+    output.show(&status_json(&slots), || status_text(&slots));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn slot_id(text: &str) -> Result<SlotId> {

@@ -21,6 +21,7 @@ mod generate;
 mod memory;
 mod policy;
 mod records;
+mod root_keys;
 mod seal;
 mod secrets;
 mod serve;

@@ -24,7 +24,8 @@ fn kms_with(
         .on::<kms_api::CreateKey>(ops::create_key::create_key)
         .on::<kms_api::ListKeys>(ops::list_keys::list_keys)
         .on::<kms_api::DescribeKey>(describe)
-        .on::<kms_api::Encrypt>(encrypt);
+        .on::<kms_api::Encrypt>(encrypt)
+        .seals(kms::sealed());
     vec![
         iam::service(std::sync::Arc::default()),
         iam::sts_service(iam::Issuers::none()),

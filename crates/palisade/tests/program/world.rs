@@ -197,6 +197,18 @@ impl World {
         self.server.address()
     }
 
+    /// Posts to one of the operator's paths at the world's time; nobody signs without `actor`.
+    pub(crate) async fn operate(&self, actor: Option<&Actor>, path: &str, body: &Value) -> Answer {
+        let signer = actor.map(|actor| Signer {
+            time: Some(self.now()),
+            ..actor.signer.clone()
+        });
+        let call = (Vec::new(), body.to_string().into_bytes());
+        let host = self.address().to_string();
+        let request = signed(&host, "POST", path, "palisade", signer.as_ref(), call);
+        exchange(self.address(), request).await.unwrap()
+    }
+
     /// A name that nothing has yet.
     pub(crate) fn name(&self, noun: &str) -> String {
         format!("{noun}-{}", self.count.fetch_add(1, Ordering::SeqCst))

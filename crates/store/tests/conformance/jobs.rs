@@ -27,6 +27,11 @@ async fn a_lease_has_one_holder() {
         }
         let held: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
         assert_eq!(held.len(), 1);
+        assert_eq!(store.held("jo", Timestamp(9_999)).await.unwrap(), ["job"]);
+        for (prefix, now) in [("job", 10_000), ("jobs", 0), ("another", 0)] {
+            let held = store.held(prefix, Timestamp(now)).await.unwrap();
+            assert_eq!(held, Vec::<String>::new(), "{prefix}");
+        }
         let lease = &held[0];
         assert_eq!(lease.expires, Timestamp(10_000));
 

@@ -1,6 +1,8 @@
 //! Rows, pages, records, limits, reopening.
 
-use ground::Region;
+use std::time::Duration;
+
+use ground::{Region, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Config, Page, Prefix, Scope, Store, StoreError, Table, limits};
 
@@ -58,6 +60,22 @@ async fn scopes_do_not_see_each_other() {
                 .unwrap();
             assert_eq!(*crossed, ((value + 1) % scopes.len()) as u64);
         }
+
+        // Each is found once by whoever looks for all; the store's own is nobody's to see.
+        store
+            .acquire("a lease", "of the store", Duration::from_secs(9), Timestamp(0))
+            .await
+            .unwrap();
+        let (mut found, mut after) = (Vec::new(), None);
+        while let Some(scope) = store.cross_account_next_scope(after.as_ref()).await.unwrap() {
+            found.push(scope.clone());
+            after = Some(scope);
+        }
+        let mut all = scopes.to_vec();
+        for scopes in [&mut all, &mut found] {
+            scopes.sort();
+        }
+        assert_eq!(found, all);
     })
     .await;
 }
