@@ -11,6 +11,7 @@
 //! | [`hash`], [`random`], [`kdf`], [`aead`] | the primitives |
 //! | [`key`] | backing keys of KMS: generate, sign, verify, encrypt, decrypt, MAC |
 //! | [`blob`] | the envelope that `kms:Encrypt` answers |
+//! | [`xks`] | the same in parts, for the proxy of an external key store |
 //! | [`enveloped`] | data sealed to somebody's RSA key |
 //! | [`hierarchy`] | root key, the ring of roots, domain keys, sealed rows |
 //! | [`slot`] | the ways to open a root key, and first set-up |
@@ -39,6 +40,7 @@ pub mod sigv4a;
 pub mod slot;
 pub mod ssh;
 pub mod totp;
+pub mod xks;
 
 mod canonical;
 mod der;

@@ -45,11 +45,12 @@ pub trait Directory: Send + Sync + 'static {
     fn account_exists(&self, account: AccountId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Who would call if the user, role or root user with this ARN did: a role
-    /// by a session begun at `now`, with no policy, tag or second factor of its
+    /// by a session of that name begun at `now`, with no policy, tag or second factor of its
     /// own. `None` if there is nobody, and of a directory that cannot tell.
     fn supposed<'a>(
         &'a self,
         _arn: &'a str,
+        _session: &'a str,
         _now: Timestamp,
     ) -> BoxFuture<'a, Result<Option<Caller>, StoreError>> {
         Box::pin(std::future::ready(Ok(None)))

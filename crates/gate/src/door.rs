@@ -41,6 +41,7 @@ use crate::ring::{self, RingFault};
 use crate::sealed::Declared;
 use crate::table::{Done, DoneWithin, Invoke, Row, Service};
 use crate::tell::{refusal, tell, unimplemented, wire_fault};
+use crate::xks_proxy::{self, XksCredentials};
 
 /// Where a request came from.
 pub struct Peer {
@@ -101,6 +102,8 @@ pub struct Parts {
     pub strict_audit: bool,
     /// Empties the world and begins anew; dev alone has one.
     pub reset: Option<Reset>,
+    /// By what AWS KMS may sign to use keys that are here; `None` if it may not.
+    pub xks: Option<Arc<XksCredentials>>,
 }
 
 /// Empties the world and begins anew.
@@ -294,6 +297,11 @@ impl Door {
         }
         if operator::is_operators(head.uri.path()) {
             return operator::answer(self, &head, &body, peer, &request_id).await;
+        }
+        if let Some(credentials) = &self.parts.xks
+            && wire::xks::is_meant(head.uri.path())
+        {
+            return xks_proxy::answer(self, credentials, &head, &body, peer, &request_id).await;
         }
         let answer = self.call(&head, &body, peer, &request_id).await;
         let asked = request_parts(&head);

@@ -57,6 +57,7 @@ mod token_issuer;
 mod usage;
 mod what_if;
 mod within;
+mod xks_proxy;
 
 pub use accept::{Accepted, Bounds, accept};
 pub use access::{Access, AuthorizeError, Denied, Permit};
@@ -83,3 +84,4 @@ pub use table::{Describe, Describing, Handler, Refused, Service, Table};
 pub use tls::{Identity, Tls, TlsError};
 pub use token_issuer::PATH as TOKEN_ISSUER_PATH;
 pub use usage::{Called, Counted, Held, Holding, Meter};
+pub use xks_proxy::{XksCredential, XksCredentialError, XksCredentials};

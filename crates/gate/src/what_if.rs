@@ -252,7 +252,8 @@ pub(crate) async fn principal(
         AuthorizeError::Denied(denied) => Fault::client("AccessDeniedException", denied).with_status(403),
         AuthorizeError::Store(error) => Fault::store("InternalFailure", &error),
     })?;
-    let found = door.parts.directory.supposed(&arn.to_string(), cx.now()).await;
+    let text = arn.to_string();
+    let found = door.parts.directory.supposed(&text, "simulated", cx.now()).await;
     let found = found.map_err(|error| Fault::store("InternalFailure", &error))?;
     found.ok_or_else(|| {
         let message = format!("there is no user or role {arn}; a session is asked about by its role's ARN");

@@ -257,7 +257,12 @@ impl Identities {
     }
 
     /// Whoever this ARN names, as a caller without credentials.
-    async fn supposed_caller(&self, arn: &str, now: Timestamp) -> Result<Option<Caller>, StoreError> {
+    async fn supposed_caller(
+        &self,
+        arn: &str,
+        session: &str,
+        now: Timestamp,
+    ) -> Result<Option<Caller>, StoreError> {
         let Some(account) = Arn::parse(arn).ok().and_then(|arn| arn.account_id()) else {
             return Ok(None);
         };
@@ -273,7 +278,7 @@ impl Identities {
         let Some(entity) = rows.principal(arn).await? else {
             return Ok(None);
         };
-        let principal = of_entity(account, &entity);
+        let principal = of_entity(account, &entity, session);
         let Entity::Role(role) = entity else {
             return Ok(Some(Caller::new(principal, account, String::new(), None)));
         };
@@ -448,9 +453,10 @@ impl Directory for Identities {
     fn supposed<'a>(
         &'a self,
         arn: &'a str,
+        session: &'a str,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Option<Caller>, StoreError>> {
-        Box::pin(self.supposed_caller(arn, now))
+        Box::pin(self.supposed_caller(arn, session, now))
     }
 
     fn token_issuer<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<TokenIssuer>, StoreError>> {

@@ -32,6 +32,7 @@ mod sealed;
 pub mod store;
 mod usage;
 pub mod xks;
+pub mod xks_proxy;
 
 use std::sync::Arc;
 
@@ -59,6 +60,8 @@ pub struct Options {
     pub hsm_clusters: Option<Arc<dyn hsm::Clusters>>,
     /// The way to external key store proxies; `None` if none can be reached.
     pub xks_proxies: Option<Arc<xks::Proxies>>,
+    /// Whether AWS KMS may be let in to keys that are here.
+    pub xks_proxy: bool,
 }
 
 /// The service. What it knows is in the store; of its own it has only what
@@ -72,7 +75,7 @@ pub struct Kms {
     /// The uses of keys that are not written down yet.
     last_uses: Arc<LastUses>,
     /// How many calls there were in this second.
-    quotas: Quotas,
+    quotas: Arc<Quotas>,
     /// What attestation documents must lead to.
     nitro_root: Option<Arc<[u8]>>,
     /// Who keeps the keys of custom key stores.
@@ -85,11 +88,11 @@ impl Kms {
             rsa_turns: Arc::new(Semaphore::new(limits::RSA_KEYS_AT_ONCE_MAX)),
             rsa_pool: RsaPool::default(),
             last_uses: Arc::default(),
-            quotas: if options.request_quotas {
+            quotas: Arc::new(if options.request_quotas {
                 Quotas::on()
             } else {
                 Quotas::default()
-            },
+            }),
             nitro_root: options.nitro_root,
             custodians: Arc::new(Custodians::new(options.xks_proxies, options.hsm_clusters)),
         }
@@ -165,9 +168,26 @@ impl Default for Kms {
 
 /// The operations of KMS.
 pub fn service(options: Options) -> gate::Service {
+    table(Kms::new(options))
+}
+
+/// KMS, and with [`Options::xks_proxy`] the service by which AWS KMS uses keys
+/// that are here.
+pub fn services(options: Options) -> Vec<gate::Service> {
+    let with_proxy = options.xks_proxy;
+    let kms = Kms::new(options);
+    let proxy = with_proxy.then(|| xks_proxy::Proxy {
+        last_uses: Arc::clone(&kms.last_uses),
+        quotas: Arc::clone(&kms.quotas),
+    });
+    let mut services = vec![table(kms)];
+    services.extend(proxy.map(xks_proxy::service));
+    services
+}
+
+fn table(kms: Kms) -> gate::Service {
     use kms_api as api;
 
-    let kms = Kms::new(options);
     let last_uses = Arc::clone(&kms.last_uses);
     let custodians = Arc::clone(&kms.custodians);
     gate::Table::new(&api::SERVICE, kms)

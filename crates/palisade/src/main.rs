@@ -21,6 +21,7 @@ mod seed;
 mod settings;
 mod way_out;
 mod world;
+mod xks_credentials;
 
 use clap::Parser as _;
 

@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) issuers: iam::Issuers,
     /// What KMS is to do beside its API.
     pub(crate) kms: kms::Options,
+    /// By what AWS KMS may sign to use keys that are here.
+    pub(crate) xks: Option<Arc<gate::XksCredentials>>,
 }
 
 /// An open door and what must be closed behind it.
@@ -94,6 +96,7 @@ impl World {
             strict_audit: self.strict_audit,
             node: self.node,
             reset,
+            xks: self.xks,
         };
         let door = Door::open_among(parts, self.sharing)
             .await
@@ -180,18 +183,20 @@ fn reset(accounts: Arc<Accounts>) -> gate::Reset {
     })
 }
 
-/// Every service, in the order of `COVERAGE.md`.
+/// Every service, in the order of `COVERAGE.md`; what the operator has to ask
+/// for comes after.
 pub(crate) fn services(
     uses: Arc<iam::LastUses>,
     issuers: iam::Issuers,
     kms: kms::Options,
 ) -> Vec<gate::Service> {
-    vec![
+    let mut services = vec![
         iam::service(uses),
         iam::sts_service(issuers),
         organizations::service(),
-        kms::service(kms),
-    ]
+    ];
+    services.extend(kms::services(kms));
+    services
 }
 
 /// The names inside a data directory.

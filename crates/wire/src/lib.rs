@@ -25,6 +25,7 @@ mod rest;
 pub mod route;
 mod scalar;
 pub mod sigv4;
+pub mod xks;
 mod xml;
 
 pub use answer::{Answer, encode, encode_cbor};

@@ -33,6 +33,9 @@ struct Set {
 /// Bytes of one polynomial of the private or public key.
 const POLYNOMIAL_BYTES: usize = 384;
 
+/// `q` of the standard.
+const MODULUS: u16 = 3329;
+
 impl MlKemPrivate {
     pub(super) fn generate(spec: KeySpec) -> Result<MlKemPrivate, Error> {
         let failed = || Error::Provider("ML-KEM key generation");
@@ -82,6 +85,9 @@ impl MlKemPublic {
         let bad_key = || Error::BadKey(spec);
         let set = set(spec).ok_or_else(bad_key)?;
         let raw = spki::read(set.arcs, der).ok_or_else(bad_key)?;
+        if !raw.get(..POLYNOMIAL_BYTES * set.rank).is_some_and(is_reduced) {
+            return Err(bad_key());
+        }
         let key = EncapsulationKey::new(set.algorithm, raw).map_err(|_| bad_key())?;
         Ok(MlKemPublic(key))
     }
@@ -95,6 +101,15 @@ impl MlKemPublic {
             Secret::new(secret.as_ref().to_vec()),
         ))
     }
+}
+
+/// Whether every number is below the modulus: the provider looks only when it
+/// encapsulates (FIPS 203, 7.2). Each takes 12 bits, the lowest first.
+fn is_reduced(polynomials: &[u8]) -> bool {
+    polynomials.chunks_exact(3).all(|three| {
+        let [first, second, third] = [three[0], three[1], three[2]].map(u16::from);
+        first | (second & 15) << 8 < MODULUS && second >> 4 | third << 4 < MODULUS
+    })
 }
 
 fn set(spec: KeySpec) -> Option<Set> {

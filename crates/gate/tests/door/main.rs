@@ -234,6 +234,7 @@ async fn parts_with(journal: journal::Config) -> Parts {
         strict_audit: false,
         node: "test".to_owned(),
         reset: None,
+        xks: None,
     }
 }
 

@@ -108,7 +108,7 @@ pub(crate) async fn simulate_principal_policy(
     let principal = match (&input.caller_arn, &*source) {
         (Some(arn), _) => caller(&rows, arn).await?,
         (None, Entity::Group(_)) => supposed(cx.account(), "supposed"),
-        (None, entity) => of_entity(cx.account(), entity),
+        (None, entity) => of_entity(cx.account(), entity, SESSION),
     };
     // Over principals of other accounts may stand what is not to be learnt here.
     let standing = match principal.account() {
@@ -249,12 +249,15 @@ fn supposed(account: AccountId, name: &str) -> Principal {
     Principal::user(account, SUPPOSED_ID, "/", name)
 }
 
-/// A user, or a session of a role, with its tags.
-pub(crate) fn of_entity(account: AccountId, entity: &Entity) -> Principal {
+/// The name of sessions that nobody began.
+const SESSION: &str = "simulated";
+
+/// A user, or a session of that name of a role, with its tags.
+pub(crate) fn of_entity(account: AccountId, entity: &Entity, session: &str) -> Principal {
     match entity {
         Entity::User(user) => Principal::user(account, &user.id, &user.path, &user.name)
             .with_keys(principal_tags(user.tags.iter())),
-        Entity::Role(role) => Principal::assumed_role(account, &role.id, &role.path, &role.name, "simulated")
+        Entity::Role(role) => Principal::assumed_role(account, &role.id, &role.path, &role.name, session)
             .with_keys(principal_tags(role.tags.iter())),
         Entity::Group(group) => supposed(account, &group.name),
     }
@@ -274,7 +277,7 @@ async fn caller(rows: &Rows<'_>, arn: &str) -> Result<Principal, Error> {
     if account == rows.account()
         && let Some(entity) = rows.principal(arn).await?
     {
-        return Ok(of_entity(account, &entity));
+        return Ok(of_entity(account, &entity, SESSION));
     }
     Ok(Principal::user(account, SUPPOSED_ID, path, name))
 }

@@ -158,6 +158,7 @@ impl World {
             strict_audit: false,
             node: "test".to_owned(),
             reset: None,
+            xks: None,
         })
         .await
         .unwrap();

@@ -19,6 +19,7 @@ mod hsm_stores;
 mod import;
 mod keys;
 mod last_use;
+mod life;
 mod managed;
 mod multi_region;
 mod names;
@@ -32,6 +33,7 @@ mod states;
 mod usage;
 mod vectors;
 mod world;
+mod xks_proxy;
 
 use conversation::check;
 

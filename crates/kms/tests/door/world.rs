@@ -144,7 +144,7 @@ impl Directory for Known {
     fn policies<'a>(&'a self, caller: &'a Caller) -> AtHand<'a, Result<Arc<CallerPolicies>, StoreError>> {
         let who = Who::ALL
             .into_iter()
-            .find(|who| who.access_key() == caller.access_key_id)
+            .find(|who| who.arn() == caller.principal.arn())
             .unwrap();
         let mut policies = CallerPolicies::default();
         for text in self.0.policies.lock().unwrap().get(&who).into_iter().flatten() {
@@ -178,6 +178,20 @@ impl Directory for Known {
     fn account_exists(&self, wanted: AccountId) -> BoxFuture<'_, Result<bool, StoreError>> {
         let exists = Who::ALL.into_iter().any(|who| who.account() == wanted);
         Box::pin(async move { Ok(exists) })
+    }
+
+    fn supposed<'a>(
+        &'a self,
+        arn: &'a str,
+        _session: &'a str,
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Caller>, StoreError>> {
+        let found = (arn == Who::Bob.arn()).then(|| {
+            let account = Who::Bob.account();
+            let principal = Principal::user(account, &self.0.id_of(Who::Bob), "/", "bob");
+            Caller::new(principal, account, String::new(), None)
+        });
+        Box::pin(std::future::ready(Ok(found)))
     }
 
     fn create_account<'a>(
@@ -290,8 +304,11 @@ impl World {
     ) -> World {
         let journal = reopen(&directory.path().join("journal")).await;
         let clock = Clock::virtual_from(now);
+        let xks = options.xks_proxy.then(crate::xks_proxy::credentials);
+        let mut services = kms::services(options);
+        services.push(crate::managed::s3());
         let door = Door::open(Parts {
-            services: vec![kms::service(options), crate::managed::s3()],
+            services,
             directory: Arc::new(Known(Arc::clone(&people))),
             guardrails: Arc::new(gate::NoGuardrails),
             store: store::Store::open(store).await.unwrap(),
@@ -304,6 +321,7 @@ impl World {
             strict_audit: false,
             node: "test".to_owned(),
             reset: None,
+            xks,
         })
         .await
         .unwrap();
@@ -350,6 +368,11 @@ impl World {
             json_call(&format!("TrentService.{operation}"), &body),
         )
         .await
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Calls an operation that must succeed.

@@ -23,6 +23,7 @@ use crate::key_stores::KeyStoreSettings;
 use crate::seed::Seed;
 use crate::settings::{parse_account, parse_region};
 use crate::world::{Layout, World};
+use crate::xks_credentials::XksFile;
 
 /// What `--help` ends with.
 pub(crate) const EXAMPLES: &str = r#"Example: palisade dev --data ./palisade-data --credential AKIAEXAMPLE:secret:111122223333
@@ -132,6 +133,7 @@ impl Dev {
             Some(path) => KeyStoreSettings::read(path)?,
             None => KeyStoreSettings::default(),
         };
+        let xks = self.kms.xks()?;
         let throw_away = match &self.data {
             Some(_) => None,
             None => Some(
@@ -197,6 +199,7 @@ impl Dev {
             seed,
             issuers,
             kms: self.kms.options(&key_stores, &self.region)?,
+            xks: xks.as_ref().map(XksFile::credentials),
         };
         let opened = world.open().await?;
         let stop = super::serve::told_to_stop()?;
@@ -232,8 +235,12 @@ impl Dev {
             )
         });
         let jobs = super::serve::spawn(Arc::clone(&opened.door).look_after_jobs());
+        let followed = xks.map(|file| super::serve::spawn(file.follow()));
         let served = gate::serve(Arc::clone(&opened.door), listener, None, stop).await;
         jobs.abort();
+        if let Some(followed) = followed {
+            followed.abort();
+        }
         Running::forget(address.port());
         opened.close().await?;
         served.context("no connection can be served")

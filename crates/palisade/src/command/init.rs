@@ -95,6 +95,7 @@ impl Init {
             seed: None,
             issuers: iam::Issuers::none(),
             kms: kms::Options::default(),
+            xks: None,
         };
         super::serve::runtime()?.block_on(async { world.open().await?.close().await })?;
         // Written last: a directory with slots is initialised, one without is not.

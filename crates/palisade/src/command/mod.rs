@@ -19,6 +19,7 @@ pub(crate) mod serve;
 mod usage;
 mod verify;
 mod why;
+mod xks_credential;
 
 use std::process::ExitCode;
 
@@ -94,6 +95,9 @@ enum Command {
     /// Answers S3 stores as KES did, with keys of a KMS, over mutual TLS.
     #[command(after_help = kes_bridge::EXAMPLES)]
     KesBridge(kes_bridge::KesBridge),
+    /// Makes a credential by which AWS KMS may use keys that are here, as an external key store.
+    #[command(after_help = xks_credential::EXAMPLE)]
+    XksCredential(xks_credential::NewXksCredential),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example: palisade completions bash > /etc/bash_completion.d/palisade")]
     Completions(completions::Completions),
@@ -161,6 +165,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Backup(backup) => backup.run(output),
         Command::Restore(restore) => restore.run(output),
         Command::Import(import) => import.run(output),
+        Command::XksCredential(made) => made.run(output),
         Command::KesBridge(bridge) => bridge.run(output),
         Command::KmsPlugin(plugin) => plugin.run(output),
         Command::Completions(completions) => Ok(completions.run()),

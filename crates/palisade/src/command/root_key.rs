@@ -146,6 +146,7 @@ impl Stopped {
             seed: None,
             issuers: iam::Issuers::none(),
             kms: kms::Options::default(),
+            xks: None,
         };
         world.open().await.map_err(|error| {
             let in_use = error

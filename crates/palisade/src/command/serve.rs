@@ -24,6 +24,7 @@ use crate::key_stores::KeyStoreSettings;
 use crate::peer::Peers;
 use crate::settings::{Settings, TlsSettings};
 use crate::world::{Layout, World};
+use crate::xks_credentials::XksFile;
 
 /// Runs durable and sealed.
 #[derive(Args)]
@@ -52,9 +53,17 @@ pub(super) struct KmsFlags {
     /// Believes attestation documents that lead to this certificate, PEM or DER (docs/kms.md).
     #[arg(long, value_name = "FILE")]
     nitro_root: Option<PathBuf>,
+    /// Lets AWS KMS use keys that are here, by the credentials in this file (docs/xks-proxy.md).
+    #[arg(long, value_name = "FILE")]
+    xks_credentials: Option<PathBuf>,
 }
 
 impl KmsFlags {
+    /// The file by which AWS KMS is let in, if there is one.
+    pub(super) fn xks(&self) -> Result<Option<XksFile>> {
+        self.xks_credentials.clone().map(XksFile::open).transpose()
+    }
+
     /// `home` is the server's region.
     pub(super) fn options(&self, key_stores: &KeyStoreSettings, home: &Region) -> Result<kms::Options> {
         Ok(kms::Options {
@@ -62,6 +71,7 @@ impl KmsFlags {
             nitro_root: self.nitro_root.as_deref().map(nitro_root).transpose()?,
             hsm_clusters: key_stores.clusters(home)?,
             xks_proxies: key_stores.proxies()?,
+            xks_proxy: self.xks_credentials.is_some(),
         })
     }
 }
@@ -102,6 +112,7 @@ impl Serve {
         let limits = settings.limits.limits()?;
         let kms = self.kms.options(&settings.key_stores, &settings.region)?;
         allow_open_files(&limits);
+        let xks = self.kms.xks()?;
         let root_key = Arc::new(self.unseal.open(&layout)?);
         let peers = match &settings.peers {
             Some(settings) => Some(Peers::bind(settings, Arc::clone(&root_key), &store_id(&layout)?).await?),
@@ -126,6 +137,7 @@ impl Serve {
             seed: None,
             issuers: settings.federation.issuers()?,
             kms,
+            xks: xks.as_ref().map(XksFile::credentials),
         };
         let opened = world.open().await?;
         let stop = told_to_stop()?;
@@ -146,10 +158,14 @@ impl Serve {
         let certificates = tls
             .clone()
             .map(|tls| spawn(follow_certificate(tls, settings.tls)));
+        let followed = xks.map(|file| spawn(file.follow()));
         let served = gate::serve_within(Arc::clone(&opened.door), listener, tls, limits, stop).await;
         jobs.abort();
         if let Some(peers) = peers {
             peers.abort();
+        }
+        if let Some(followed) = followed {
+            followed.abort();
         }
         if let Some(certificates) = certificates {
             certificates.abort();

@@ -70,6 +70,7 @@ impl Broken {
             strict_audit: false,
             node: "test".to_owned(),
             reset: None,
+            xks: None,
         })
         .await
         .unwrap();
