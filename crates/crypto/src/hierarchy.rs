@@ -30,6 +30,7 @@ use crate::kdf::DerivationKey;
 use crate::key::{BackingKey, KeySpec};
 use crate::locked::LockedKey;
 use crate::message::{self, SALT_BYTES, Salt};
+use crate::slot::PeerSlots;
 use crate::{Error, Random};
 
 /// Bytes in a root key.
@@ -93,9 +94,9 @@ impl RootKey {
 
     /// The key under which a running member of a cluster seals the slot keys of
     /// others, so that it can give them back later (see [`crate::slot`]).
-    pub fn peer_slots(&self, store_id: &str) -> DomainKey {
+    pub fn peer_slots(&self, store_id: &str) -> PeerSlots {
         let key = self.derivation.derive(PEERS_LABEL, store_id.as_bytes());
-        DomainKey(DerivationKey::new(key.expose()))
+        PeerSlots(DerivationKey::new(key.expose()))
     }
 
     /// The domain key for one purpose in one account and region.
