@@ -41,6 +41,7 @@ use crate::kdf::DerivationKey;
 use crate::key::{BackingKey, KeySpec};
 use crate::locked::LockedKey;
 use crate::message::{self, SALT_BYTES, Salt};
+use crate::slot::PeerSlots;
 use crate::{Error, Random};
 
 pub use ring::{FIRST_ROOT, ROOTS_MAX, Ring, RingError, RootInfo, SEALED_RING_BYTES_MAX};
@@ -141,9 +142,9 @@ impl RootKey {
     /// The key under which a running member of a cluster seals the slot keys of
     /// others, so that it can give them back later (see [`crate::slot`]). It does
     /// not hang on the ring, as slots do not.
-    pub fn peer_slots(&self, store_id: &str) -> DomainKey {
+    pub fn peer_slots(&self, store_id: &str) -> PeerSlots {
         let key = self.derivation.derive(PEERS_LABEL, store_id.as_bytes());
-        DomainKey::below(Arc::new(Ring::of_one(key.expose())), Vec::new())
+        PeerSlots(DerivationKey::new(key.expose()))
     }
 
     /// The domain key for one purpose in one account and region.
@@ -155,7 +156,15 @@ impl RootKey {
     pub fn domain(&self, account: AccountId, region: &Region, purpose: &str) -> DomainKey {
         let account = account.to_string();
         let context = parts(&[account.as_bytes(), region.as_str().as_bytes(), purpose.as_bytes()]);
-        DomainKey::below(self.ring(), context)
+        let ring = self.ring();
+        let current = ring
+            .domain_key(ring.current(), &context)
+            .expect("a ring holds its current root");
+        DomainKey {
+            ring,
+            context,
+            current,
+        }
     }
 }
 
@@ -219,17 +228,6 @@ impl Header<'_> {
 }
 
 impl DomainKey {
-    fn below(ring: Arc<Ring>, context: Vec<u8>) -> DomainKey {
-        let current = ring
-            .domain_key(ring.current(), &context)
-            .expect("a ring holds its current root");
-        DomainKey {
-            ring,
-            context,
-            current,
-        }
-    }
-
     /// Seals a value. `bound_to` says where it belongs, part by part; the same
     /// parts must be given to open it.
     ///

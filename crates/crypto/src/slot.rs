@@ -17,6 +17,7 @@ mod error;
 mod initialise;
 mod keeper;
 pub(crate) mod passphrase;
+mod peer;
 mod shamir;
 mod share;
 
@@ -41,6 +42,7 @@ pub use passphrase::{
     Argon2Cost, LANES_MAX, MEMORY_KIB_MAX, MEMORY_KIB_MIN, PASSES_MAX, PASSES_MIN, PASSPHRASE_BYTES_MAX,
     PASSPHRASE_BYTES_MIN,
 };
+pub use peer::PeerSlots;
 pub use share::{RecoveryShare, SHARE_TEXT_BYTES_MAX, SetId};
 
 /// Bytes in a key file or credential: as many random bytes as a root key has.
