@@ -12,21 +12,16 @@
 //!
 //! Source: PKCS #11 Cryptographic Token Interface 2.40, 2.13.3 (AES-GCM).
 
-use std::ffi::c_ulong;
 use std::path::Path;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
-use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::ObjectHandle;
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use ground::Secret;
 
-/// The vector that SP 800-38D recommends.
-const IV_BYTES: usize = 12;
-const TAG_BITS: c_ulong = 128;
-const KEY_BYTES: c_ulong = 32;
+use crate::module::{self, IV_BYTES, TAG_BITS};
 
 /// Why a token did not serve.
 #[derive(Debug, thiserror::Error)]
@@ -74,22 +69,9 @@ impl Token {
     /// [`Pkcs11Error::Module`] if the module cannot be loaded or refuses the
     /// PIN; [`Pkcs11Error::NotOneToken`].
     pub fn open(module: &Path, label: &str, pin: &Secret<String>) -> Result<Token, Pkcs11Error> {
-        let context = Pkcs11::new(module).map_err(doing("loading the module"))?;
-        context
-            .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-            .map_err(doing("starting the module"))?;
-        let slots = context
-            .get_slots_with_initialized_token()
-            .map_err(doing("listing tokens"))?;
-        let mut fitting = Vec::new();
-        for slot in slots {
-            let info = context
-                .get_token_info(slot)
-                .map_err(doing("reading a token's label"))?;
-            if info.label() == label {
-                fitting.push(slot);
-            }
-        }
+        let failed = |(doing, source)| Pkcs11Error::Module { doing, source };
+        let context = module::load(module).map_err(failed)?;
+        let fitting = module::slots(&context, label).map_err(failed)?;
         let [slot] = fitting[..] else {
             return Err(Pkcs11Error::NotOneToken {
                 label: label.to_owned(),
@@ -119,20 +101,8 @@ impl Token {
             Err(Pkcs11Error::NoSuchKey(_)) => {}
             Err(other) => return Err(other),
         }
-        let template = [
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::AES),
-            Attribute::ValueLen(KEY_BYTES.into()),
-            Attribute::Label(label.as_bytes().to_vec()),
-            Attribute::Token(true),
-            Attribute::Private(true),
-            Attribute::Sensitive(true),
-            Attribute::Extractable(false),
-            Attribute::Encrypt(true),
-            Attribute::Decrypt(true),
-        ];
         self.0
-            .generate_key(&Mechanism::AesKeyGen, &template)
+            .generate_key(&Mechanism::AesKeyGen, &module::key_template(label))
             .map_err(doing("making a key"))?;
         Ok(())
     }
@@ -186,15 +156,7 @@ impl Token {
     }
 
     fn key(&self, label: &str) -> Result<ObjectHandle, Pkcs11Error> {
-        let template = [
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::AES),
-            Attribute::Label(label.as_bytes().to_vec()),
-        ];
-        let found = self
-            .0
-            .find_objects(&template)
-            .map_err(doing("looking for the key"))?;
+        let found = module::keys(&self.0, label).map_err(doing("looking for the key"))?;
         match found[..] {
             [key] => Ok(key),
             [] => Err(Pkcs11Error::NoSuchKey(label.to_owned())),

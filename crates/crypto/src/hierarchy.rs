@@ -56,6 +56,7 @@ const FORMAT_FIRST_ROOT: u8 = 1;
 const FORMAT_NUMBERED: u8 = 2;
 const DOMAIN_LABEL: &str = "palisade domain key v1";
 const CHECK_LABEL: &str = "palisade root key check v1";
+const PEERS_LABEL: &str = "palisade peer slots v1";
 const JOURNAL_LABEL: &str = "palisade journal seal v1";
 const SEAL_LABEL: &str = "palisade sealed message v1";
 const WRAP_KIND: &[u8] = b"backing key";
@@ -137,6 +138,14 @@ impl RootKey {
         self.derivation.derive(JOURNAL_LABEL, &[])
     }
 
+    /// The key under which a running member of a cluster seals the slot keys of
+    /// others, so that it can give them back later (see [`crate::slot`]). It does
+    /// not hang on the ring, as slots do not.
+    pub fn peer_slots(&self, store_id: &str) -> DomainKey {
+        let key = self.derivation.derive(PEERS_LABEL, store_id.as_bytes());
+        DomainKey::below(Arc::new(Ring::of_one(key.expose())), Vec::new())
+    }
+
     /// The domain key for one purpose in one account and region.
     ///
     /// `purpose` names the service and the kind of secret, such as
@@ -146,15 +155,7 @@ impl RootKey {
     pub fn domain(&self, account: AccountId, region: &Region, purpose: &str) -> DomainKey {
         let account = account.to_string();
         let context = parts(&[account.as_bytes(), region.as_str().as_bytes(), purpose.as_bytes()]);
-        let ring = self.ring();
-        let current = ring
-            .domain_key(ring.current(), &context)
-            .expect("a ring holds its current root");
-        DomainKey {
-            ring,
-            context,
-            current,
-        }
+        DomainKey::below(self.ring(), context)
     }
 }
 
@@ -218,6 +219,17 @@ impl Header<'_> {
 }
 
 impl DomainKey {
+    fn below(ring: Arc<Ring>, context: Vec<u8>) -> DomainKey {
+        let current = ring
+            .domain_key(ring.current(), &context)
+            .expect("a ring holds its current root");
+        DomainKey {
+            ring,
+            context,
+            current,
+        }
+    }
+
     /// Seals a value. `bound_to` says where it belongs, part by part; the same
     /// parts must be given to open it.
     ///

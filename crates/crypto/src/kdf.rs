@@ -11,6 +11,7 @@
 //! | `palisade root ring v1` | root key | the key that seals the ring of roots |
 //! | `palisade root ring seal v1` | that key | the AES key of one sealed ring |
 //! | `palisade root key check v1` | root key | the check value in the slot document |
+//! | `palisade peer slots v1` | root key | the key that seals the keys of peer slots |
 //! | `palisade journal seal v1` | root key | the key that signs the journal's seals |
 //! | `palisade sealed message v1` | domain key | the AES key of one sealed value |
 //! | `palisade kms message v1` | backing key | the AES key of one KMS ciphertext |

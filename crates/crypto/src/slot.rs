@@ -34,7 +34,9 @@ pub use document::{
 };
 pub use error::SlotError;
 pub use initialise::{Initialisation, TestedInitialisation, Unconfirmed, UntestedInitialisation};
-pub use keeper::{KEEPER_TEXT_BYTES_MAX, KEPT_BYTES_MAX, Keeper, Kept, KmsKeeper, Pkcs11Keeper, Tpm2Keeper};
+pub use keeper::{
+    KEEPER_TEXT_BYTES_MAX, KEPT_BYTES_MAX, Keeper, Kept, KmsKeeper, PeerKeeper, Pkcs11Keeper, Tpm2Keeper,
+};
 pub use passphrase::{
     Argon2Cost, LANES_MAX, MEMORY_KIB_MAX, MEMORY_KIB_MIN, PASSES_MAX, PASSES_MIN, PASSPHRASE_BYTES_MAX,
     PASSPHRASE_BYTES_MIN,

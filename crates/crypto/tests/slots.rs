@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use crypto::slot::{
-    Argon2Cost, Initialisation, KEPT_BYTES_MAX, Keeper, Kept, KeySlots, KmsKeeper, NewSlot, Pkcs11Keeper,
-    RecoveryShare, SLOTS_MAX, SharePolicy, SlotError, SlotSecret, Tpm2Keeper,
+    Argon2Cost, Initialisation, KEPT_BYTES_MAX, Keeper, Kept, KeySlots, KmsKeeper, NewSlot, PeerKeeper,
+    Pkcs11Keeper, RecoveryShare, SLOTS_MAX, SharePolicy, SlotError, SlotSecret, Tpm2Keeper,
 };
 use crypto::{Random, RootKey};
 use proptest::prelude::*;
@@ -364,6 +364,12 @@ fn a_kept_key_opens_its_slot_and_no_other() {
             token: "palisade".to_owned(),
             key: "seal".to_owned(),
             ciphertext: kept(&[0; KEPT_BYTES_MAX]),
+        }),
+        Keeper::Peer(PeerKeeper {
+            address: "10.0.0.2:4567".to_owned(),
+            peer: "ab".repeat(32),
+            member: "cd".repeat(32),
+            ciphertext: kept(&[3]),
         }),
         Keeper::Tpm2(Tpm2Keeper {
             pcrs: Some("sha256:7".to_owned()),

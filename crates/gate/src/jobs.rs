@@ -18,7 +18,7 @@ use store::{Lease, Scope, Store, StoreError, WriteTx};
 use crate::directory::Directory;
 use crate::door::Door;
 use crate::intent::Intent;
-use crate::limits::{JOB_INTERVAL, JOB_LEASE};
+use crate::limits::{CLOCK_BEHIND_TOLD, JOB_INTERVAL, JOB_LEASE};
 use crate::record::{ServiceEvent, Touched};
 use crate::ring;
 
@@ -272,8 +272,18 @@ impl Door {
     pub async fn look_after_jobs(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(JOB_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_told = false;
         loop {
             ticks.tick().await;
+            let behind = self.parts.clock.behind();
+            let is_behind = behind >= CLOCK_BEHIND_TOLD;
+            if is_behind && !is_told {
+                tracing::warn!(
+                    seconds = behind.as_secs(),
+                    "the machine's clock was set back: time stands still here until it has caught up, or until a restart"
+                );
+            }
+            is_told = is_behind;
             self.run_jobs().await;
         }
     }

@@ -124,6 +124,8 @@ pub(crate) const RECOVERY_JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
 /// How often a node looks after its jobs.
 pub(crate) const JOB_INTERVAL: Duration = Duration::from_secs(1);
+/// How far the machine's clock may have been set back before the log tells. Ours.
+pub(crate) const CLOCK_BEHIND_TOLD: Duration = Duration::from_secs(60);
 
 /// How long a job's lease lasts: a node that died keeps others from its jobs that long.
 pub(crate) const JOB_LEASE: Duration = Duration::from_secs(60);

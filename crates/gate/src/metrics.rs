@@ -19,6 +19,8 @@ pub(crate) struct Metrics {
     seconds: Family<OperationLabels, Histogram, fn() -> Histogram>,
     /// Requests refused before they had an operation and a caller.
     refused: Family<[(&'static str, &'static str); 1], Counter>,
+    /// What was told to members of the cluster that asked for the key of a slot.
+    pub(crate) peer_slots: Family<[(&'static str, &'static str); 1], Counter>,
     /// Handlers that panicked; each cost one request.
     pub(crate) panics: Counter,
     /// Handlers run again because another writer was first.
@@ -65,6 +67,7 @@ impl Metrics {
             calls: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_05, 2.5, 14))),
             refused: Family::default(),
+            peer_slots: Family::default(),
             panics: Counter::default(),
             reruns: Counter::default(),
             unrecorded: Counter::default(),
@@ -81,6 +84,11 @@ impl Metrics {
                 "refused",
                 "Requests refused before dispatch",
                 metrics.refused.clone(),
+            );
+            registry.register(
+                "peer_slots",
+                "Slots of other members of the cluster, by what was told",
+                metrics.peer_slots.clone(),
             );
             registry.register("panics", "Handlers that panicked", metrics.panics.clone());
             registry.register(

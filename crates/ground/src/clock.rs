@@ -74,6 +74,15 @@ impl Clock {
         }
     }
 
+    /// How far the machine's clock is behind what this one has told: since it was
+    /// set back, time stands here.
+    pub fn behind(&self) -> Duration {
+        match &self.0 {
+            Kind::Read(reading) => reading.now().since((reading.read)()),
+            Kind::Virtual(_) => Duration::ZERO,
+        }
+    }
+
     /// Moves a virtual clock forward and tells the new time; `None` for the machine's clock.
     pub fn advance(&self, by: Duration) -> Option<Timestamp> {
         match &self.0 {
@@ -121,6 +130,8 @@ mod tests {
         for (source, told) in [(400, 1_000), (999, 1_000), (1_001, 1_001), (0, 1_001)] {
             hands.store(source, Ordering::SeqCst);
             assert_eq!(clone.now(), Timestamp(told), "the source says {source}");
+            let behind = u64::try_from(told - source).unwrap();
+            assert_eq!(clock.behind(), Duration::from_millis(behind));
         }
         // Another process, so to speak.
         let read = Arc::clone(&hands);

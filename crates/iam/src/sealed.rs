@@ -9,10 +9,11 @@ use crate::limits::SESSION_SECONDS_MAX;
 use crate::mfa;
 use crate::model::{AccessKey, LoginProfile, MfaDevice, Outbound, ServerCertificate};
 use crate::ops::{access_key, login_profile, outbound_federation, server_certificate};
+use crate::store::ACCESS_KEYS;
 use crate::store::login_profile::LOGIN_PROFILES;
 use crate::store::mfa::MFA_DEVICES;
 use crate::store::outbound::OUTBOUND;
-use crate::store::{ACCESS_KEYS, SERVER_CERTIFICATES};
+use crate::store::server_certificate::SERVER_CERTIFICATES;
 use crate::sts::token;
 
 /// Everything that IAM seals.

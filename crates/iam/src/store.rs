@@ -22,7 +22,7 @@ pub(crate) mod mfa;
 pub(crate) mod outbound;
 mod provider;
 mod root_access;
-mod server_certificate;
+pub(crate) mod server_certificate;
 mod service_credential;
 mod service_linked;
 mod signing_certificate;

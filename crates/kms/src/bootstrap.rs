@@ -146,12 +146,14 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
         granted: false,
         multi_region: None,
         origin: Origin::AwsKms,
+        custody: None,
         pending: None,
         generations: Vec::new(),
         schedule: None,
         material: material_id,
         sealed: Some(sealed.map_err(Error::Crypto)?),
         derived: Derived::default(),
+        in_store: None,
     };
     let event = Event {
         source: "kms.amazonaws.com",

@@ -9,10 +9,11 @@ use policy::Malformed;
 use store::StoreError;
 
 use crate::limits::{
-    ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, GRANTS_PER_KEY_MAX, ON_DEMAND_ROTATIONS_MAX, POLICY_BYTES_MAX,
-    TAGS_PER_KEY_MAX,
+    ALIASES_PER_KEY_MAX, CONTEXT_BYTES_MAX, CUSTOM_KEY_STORES_MAX, GRANTS_PER_KEY_MAX,
+    ON_DEMAND_ROTATIONS_MAX, POLICY_BYTES_MAX, TAGS_PER_KEY_MAX,
 };
-use crate::model::{AliasName, Standing};
+use crate::model::{AliasName, Standing, StoreId};
+use crate::xks::{Doing, Failure};
 
 /// A failed operation.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +111,27 @@ pub enum Error {
          are not allowed to access."
     )]
     CiphertextKeyHidden,
+    /// A cluster does not do what is asked of it; the log says why.
+    #[error(
+        "The AWS CloudHSM cluster that is associated with the custom key store did not complete the operation. Verify \
+         that the cluster is active and contains at least one active HSM, and try the request again."
+    )]
+    Cluster {
+        /// What KMS was doing.
+        doing: Doing,
+    },
+    /// A cluster, or one with the same certificate, belongs to a store already.
+    #[error("The cluster {0}, or one that is related to it, is already associated with a custom key store")]
+    ClusterInUse(String),
+    /// A cluster does not answer, or has no module to work with.
+    #[error("The cluster {0} is not active")]
+    ClusterNotActive(String),
+    /// The account has no such cluster in this region.
+    #[error("There is no cluster {0}")]
+    ClusterNotFound(String),
+    /// A cluster has another certificate than that which the store knows.
+    #[error("The cluster {0} is not related to the cluster of the custom key store")]
+    ClusterNotRelated(String),
     /// The encryption context is beyond its limit.
     #[error("The encryption context has {bytes} bytes, more than {CONTEXT_BYTES_MAX}")]
     ContextTooLong {
@@ -143,6 +165,9 @@ pub enum Error {
     /// One tag key twice.
     #[error("Tag {0} is given more than once")]
     DuplicateTag(String),
+    /// An external key that another KMS key of the store rests on.
+    #[error("The external key {0} is already associated with a KMS key in this external key store")]
+    ExternalKeyInUse(String),
     /// Whether and when imported material expires does not fit together.
     #[error("{0}")]
     Expiration(&'static str),
@@ -194,6 +219,14 @@ pub enum Error {
     /// The key named is not the one the ciphertext was made with.
     #[error("The key ID in the request does not identify a CMK that can perform this operation.")]
     IncorrectKey,
+    /// A key in a custom key store does not do this.
+    #[error("{arn} is in a custom key store, which is not valid for {operation}.")]
+    InCustomKeyStore {
+        /// Of the key.
+        arn: String,
+        /// Asked for.
+        operation: &'static str,
+    },
     /// Material that is not of the key's kind, or not the one it must be.
     #[error("The key material is not valid for {arn}, or not the same as was imported before")]
     IncorrectMaterial {
@@ -283,10 +316,12 @@ pub enum Error {
     #[error("No such policy exists")]
     NoSuchPolicy,
     /// A key whose material is made here takes none from outside.
-    #[error("{arn} origin is AWS_KMS which is not valid for this operation.")]
+    #[error("{arn} origin is {origin} which is not valid for this operation.")]
     NotImported {
         /// Of the key.
         arn: String,
+        /// Of its material.
+        origin: &'static str,
     },
     /// Only the primary of a multi-Region key does this.
     #[error("{arn} is not a multi-Region primary key.")]
@@ -328,6 +363,17 @@ pub enum Error {
         /// Of the text.
         bytes: usize,
     },
+    /// An external key store proxy does not do what is asked of it.
+    #[error("{failure}")]
+    Proxy {
+        /// What KMS was doing.
+        doing: Doing,
+        /// Why.
+        failure: Failure,
+    },
+    /// Another store has the same proxy.
+    #[error("The proxy URI {0} is already associated with another external key store")]
+    ProxyUriInUse(String),
     /// The state of the key does not admit the operation.
     #[error("{arn} {}.", standing.phrase())]
     State {
@@ -339,6 +385,34 @@ pub enum Error {
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// Keys live in the custom key store.
+    #[error("The custom key store {0} contains KMS keys")]
+    StoreHasKeys(StoreId),
+    /// There is a custom key store of this name.
+    #[error("There is a custom key store with the name {0} already")]
+    StoreNameInUse(String),
+    /// The external key store that a key lives in is not connected.
+    #[error(
+        "This KMS key is in a custom key store that is not connected to its external key store proxy. Connect the \
+         external key store and try the request again."
+    )]
+    StoreNotConnected,
+    /// There is no such custom key store.
+    #[error("There is no custom key store {0}")]
+    StoreNotFound(String),
+    /// What is said of a custom key store, or of a key in one, does not fit together.
+    #[error("{0}")]
+    StoreParameter(&'static str),
+    /// The connection of a custom key store does not admit the operation.
+    #[error(
+        "The connection state of the custom key store {id} is {state}, which is not valid for this operation."
+    )]
+    StoreState {
+        /// Of the store.
+        id: StoreId,
+        /// Of its connection.
+        state: &'static str,
+    },
     /// The blocking pool is gone: the process is ending.
     #[error("a task was cancelled: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -348,6 +422,9 @@ pub enum Error {
         /// Of the key.
         arn: String,
     },
+    /// An account has all the custom key stores it may have in a region.
+    #[error("An account has at most {CUSTOM_KEY_STORES_MAX} custom key stores in a Region")]
+    TooManyStores,
     /// A key has all the grants it may have.
     #[error("{arn} has {GRANTS_PER_KEY_MAX} grants, and cannot have more")]
     TooManyGrants {
@@ -372,6 +449,12 @@ pub enum Error {
     /// Something AWS offers and we do not yet.
     #[error("{0} is not supported")]
     Unsupported(&'static str),
+    /// A certificate by which the cluster is not known.
+    #[error("The trust anchor certificate is not that of the cluster {0}")]
+    TrustAnchor(String),
+    /// There are no VPC endpoint services here.
+    #[error("There is no VPC endpoint service {0}")]
+    VpcEndpointServiceNotFound(String),
     /// The key's spec has no public half.
     #[error("{arn} key spec is {spec} which is not valid for GetPublicKey.")]
     WithoutPublicKey {
@@ -454,6 +537,27 @@ impl From<&Error> for Fault {
             Error::AliasHidden { .. } | Error::CiphertextKeyHidden => {
                 Fault::client("AccessDeniedException", error)
             }
+            Error::Cluster { doing: Doing::Using } | Error::StoreNotConnected => {
+                Fault::client("KMSInvalidStateException", error)
+            }
+            Error::Cluster {
+                doing: Doing::CreatingKey | Doing::ManagingStore,
+            }
+            | Error::StoreState { .. } => Fault::client("CustomKeyStoreInvalidStateException", error),
+            Error::ClusterInUse(_) => Fault::client("CloudHsmClusterInUseException", error),
+            Error::ClusterNotActive(_) => Fault::client("CloudHsmClusterNotActiveException", error),
+            Error::ClusterNotFound(_) => Fault::client("CloudHsmClusterNotFoundException", error),
+            Error::ClusterNotRelated(_) => Fault::client("CloudHsmClusterNotRelatedException", error),
+            Error::ExternalKeyInUse(_) => Fault::client("XksKeyAlreadyInUseException", error),
+            Error::Proxy { doing, failure } => Fault::client(failure.code(*doing), error),
+            Error::ProxyUriInUse(_) => Fault::client("XksProxyUriInUseException", error),
+            Error::StoreHasKeys(_) => Fault::client("CustomKeyStoreHasCMKsException", error),
+            Error::StoreNameInUse(_) => Fault::client("CustomKeyStoreNameInUseException", error),
+            Error::StoreNotFound(_) => Fault::client("CustomKeyStoreNotFoundException", error),
+            Error::TrustAnchor(_) => Fault::client("IncorrectTrustAnchorException", error),
+            Error::VpcEndpointServiceNotFound(_) => {
+                Fault::client("XksProxyVpcEndpointServiceNotFoundException", error)
+            }
             Error::Denied(denied) => denied.fault(INTERNAL),
             Error::DryRun => Fault::client("DryRunOperationException", error),
             Error::GrantToken => Fault::client("InvalidGrantTokenException", error),
@@ -487,12 +591,14 @@ impl From<&Error> for Fault {
             | Error::TooManyAliases { .. }
             | Error::TooManyGrants { .. }
             | Error::TooManyRotations { .. }
+            | Error::TooManyStores
             | Error::TooManyTags { .. } => Fault::client("LimitExceededException", error),
             Error::LockedOut | Error::MalformedPolicy(_) | Error::UnknownPrincipal => {
                 Fault::client("MalformedPolicyDocumentException", error)
             }
             Error::Throttled => Fault::client("ThrottlingException", error),
             Error::CannotRotate { .. }
+            | Error::InCustomKeyStore { .. }
             | Error::NotImported { .. }
             | Error::NotPrimary { .. }
             | Error::Unsupported(_)
@@ -525,6 +631,7 @@ impl From<&Error> for Fault {
             | Error::PolicyName(_)
             | Error::RecipientKey
             | Error::ReplicaRegion { .. }
+            | Error::StoreParameter(_)
             | Error::UsageForSpec { .. }
             | Error::UsageMissing => Fault::client("ValidationException", error),
             Error::Store(error) => Fault::store(INTERNAL, error),

@@ -1,6 +1,7 @@
 //! What happens without being asked: keys whose waiting period is over are
 //! deleted, those whose time has come rotate, and imported material that expires
-//! is forgotten; each with a record of its own.
+//! is forgotten; each with a record of its own. And what was asked for and takes
+//! its time: custom key stores are connected and disconnected.
 
 use std::sync::Arc;
 
@@ -11,17 +12,32 @@ use store::{Prefix, Scope, StoreError, Table};
 
 use crate::access::KEY_TYPE;
 use crate::announce::{Happened, announce};
-use crate::limits::KEYS_PER_RUN_MAX;
+use crate::custodians::Custodians;
+use crate::error::Error;
+use crate::limits::{CONNECTIONS_PER_RUN_MAX, KEYS_PER_RUN_MAX};
 use crate::model::generation::RotationKind;
-use crate::model::{Key, Material, MaterialId};
+use crate::model::{Connection, CustomKeyStore, Key, Material, MaterialId, Place};
+use crate::store::custom_key_stores::{self, SECRET_PURPOSE};
 use crate::store::{
     DELETIONS, Due, EXPIRIES, KEYS, MATERIAL_PURPOSE, ROTATIONS, delete_key, drop_material, grants,
     keep_material, replace_key, tell_related,
 };
+use crate::xks::RequestMetadata;
 
 /// Deletes the keys that are due.
-pub fn deletion() -> Job {
-    Job::new("kms/delete-due-keys", |cx| Box::pin(delete_due_keys(cx)))
+pub(crate) fn deletion(custodians: Arc<Custodians>) -> Job {
+    Job::new("kms/delete-due-keys", move |cx| {
+        let custodians = Arc::clone(&custodians);
+        Box::pin(async move { delete_due_keys(cx, &custodians).await })
+    })
+}
+
+/// Connects and disconnects custom key stores.
+pub(crate) fn connections(custodians: Arc<Custodians>) -> Job {
+    Job::new("kms/connect-custom-key-stores", move |cx| {
+        let custodians = Arc::clone(&custodians);
+        Box::pin(async move { settle_connections(cx, &custodians).await })
+    })
 }
 
 /// Rotates the keys that are due.
@@ -184,14 +200,14 @@ async fn forget_material(cx: &JobCx, before: &Key, id: &MaterialId) -> Result<()
 ///
 /// Whatever the store and the journal report. What was deleted before stays
 /// deleted.
-async fn delete_due_keys(cx: &JobCx) -> Result<(), JobError> {
+async fn delete_due_keys(cx: &JobCx, custodians: &Custodians) -> Result<(), JobError> {
     for row in due_now(cx, &DELETIONS).await? {
-        delete_due_key(cx, &row).await?;
+        delete_due_key(cx, custodians, &row).await?;
     }
     Ok(())
 }
 
-async fn delete_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
+async fn delete_due_key(cx: &JobCx, custodians: &Custodians, row: &Due) -> Result<(), JobError> {
     let is_due = |key: &Key| key.state.deletion_due() == Some(row.0);
     let Some(key) = due_key(cx, row, is_due).await? else {
         return Ok(());
@@ -199,6 +215,7 @@ async fn delete_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
     if key.granted {
         grants::remove_all(cx, &key, is_due).await?;
     }
+    let keeper = custom_key_stores::of_key(cx, &key).await?;
     let scope = Scope::regional(key.account, &key.region);
     let details = serde_json::json!({ "keyId": key.id.as_str() });
     cx.write(scope, event("DeleteKey", &key, details), async |tx| {
@@ -211,5 +228,65 @@ async fn delete_due_key(cx: &JobCx, row: &Due) -> Result<(), JobError> {
             Some(_) | None => Err(StoreError::Conflict),
         }
     })
-    .await
+    .await?;
+    // After the write: a key may be called back until then.
+    if let Some(keeper) = keeper {
+        let domain = cx.domain_key(keeper.account, &keeper.region, SECRET_PURPOSE);
+        custodians
+            .delete_in_cluster(&keeper, &domain, key.id.as_str())
+            .await;
+    }
+    Ok(())
+}
+
+/// Connects and disconnects the stores that are to be, up to
+/// [`CONNECTIONS_PER_RUN_MAX`] of them. Each proxy and cluster has its own bound in time.
+///
+/// # Errors
+///
+/// Whatever the store reports. A store that cannot be connected is no error here:
+/// its row says why.
+async fn settle_connections(cx: &JobCx, custodians: &Custodians) -> Result<(), JobError> {
+    for row in custom_key_stores::under_way(cx, CONNECTIONS_PER_RUN_MAX).await? {
+        let Some(before) = custom_key_stores::of_job(cx, &row).await? else {
+            continue;
+        };
+        let connection = match &before.connection {
+            Connection::Connecting { request } => connect(cx, custodians, &before, request).await?,
+            Connection::Disconnecting => {
+                custodians.log_out(&before).await;
+                Connection::Disconnected
+            }
+            Connection::Connected | Connection::Disconnected | Connection::Failed { .. } => continue,
+        };
+        custom_key_stores::settle(cx, &before, &connection).await?;
+    }
+    Ok(())
+}
+
+/// What becomes of a store that is to be connected.
+async fn connect(
+    cx: &JobCx,
+    custodians: &Custodians,
+    store: &CustomKeyStore,
+    request: &str,
+) -> Result<Connection, JobError> {
+    let domain = cx.domain_key(store.account, &store.region, SECRET_PURPOSE);
+    let connected = match &store.place {
+        Place::Cluster(place) => custodians.log_in(store, place, &domain).await,
+        Place::Proxy(place) => {
+            let metadata = RequestMetadata::of_store("ConnectCustomKeyStore", request);
+            match custodians.check_proxy(store, place, &domain, &metadata).await {
+                Ok(()) => Ok(()),
+                Err(Error::Proxy { failure, .. }) => Err(failure.connection_error_code()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    Ok(match connected {
+        Ok(()) => Connection::Connected,
+        Err(code) => Connection::Failed {
+            code: code.as_str().to_owned(),
+        },
+    })
 }

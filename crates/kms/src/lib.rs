@@ -10,13 +10,16 @@
 //! was made with; a key is deleted at the end of its waiting period and never
 //! before.
 //!
-//! Absent for now: custom key stores. What
-//! a request asks of these is refused, never ignored.
+//! Keys in custom key stores live elsewhere: behind a proxy, which encrypts over
+//! what was encrypted here, or in a cluster of hardware security modules. Handlers
+//! that use them wait for the network, within a bound, and write nothing.
 
 pub mod access;
 mod announce;
 mod bootstrap;
+mod custodians;
 pub mod error;
+pub mod hsm;
 pub mod jobs;
 mod last_use;
 pub mod limits;
@@ -28,6 +31,7 @@ mod rsa_pool;
 mod sealed;
 pub mod store;
 mod usage;
+pub mod xks;
 pub mod xks_proxy;
 
 use std::sync::Arc;
@@ -38,6 +42,7 @@ pub use bootstrap::{BootstrapError, Bootstrapped, FixedKey, bootstrap_key, is_de
 pub use error::Error;
 pub use sealed::sealed;
 
+use crate::custodians::Custodians;
 use crate::last_use::LastUses;
 use crate::quotas::Quotas;
 use crate::rsa_pool::RsaPool;
@@ -52,6 +57,11 @@ pub struct Options {
     pub nitro_root: Option<Arc<[u8]>>,
     /// Whether AWS KMS may be let in to keys that are here.
     pub xks_proxy: bool,
+    /// The clusters in which the keys of AWS CloudHSM key stores live; `None` if
+    /// there are none.
+    pub hsm_clusters: Option<Arc<dyn hsm::Clusters>>,
+    /// The way to external key store proxies; `None` if none can be reached.
+    pub xks_proxies: Option<Arc<xks::Proxies>>,
 }
 
 /// The service. What it knows is in the store; of its own it has only what
@@ -68,6 +78,8 @@ pub struct Kms {
     quotas: Arc<Quotas>,
     /// What attestation documents must lead to.
     nitro_root: Option<Arc<[u8]>>,
+    /// Who keeps the keys of custom key stores.
+    custodians: Arc<Custodians>,
 }
 
 impl Kms {
@@ -82,20 +94,24 @@ impl Kms {
                 Quotas::default()
             }),
             nitro_root: options.nitro_root,
+            custodians: Arc::new(Custodians::new(options.xks_proxies, options.hsm_clusters)),
         }
     }
 }
 
 /// Input members that are refused whenever they ask for something we do not do.
 const REFUSED: &[gate::Refused] = &[
-    ("CreateKey", "CustomKeyStoreId", "there are no custom key stores"),
+    (
+        "CreateCustomKeyStore",
+        "XksProxyConnectivity",
+        "VPC_ENDPOINT_SERVICE: there are no VPC endpoint services, so none is found",
+    ),
     ("CreateKey", "KeySpec", "refused for SM2"),
     (
         "CreateKey",
         "Origin",
-        "refused unless AWS_KMS or EXTERNAL: there are no custom key stores; EXTERNAL for ML_DSA_* and ML_KEM_*",
+        "EXTERNAL refused for ML_DSA_* and ML_KEM_*",
     ),
-    ("CreateKey", "XksKeyId", "there are no external key stores"),
     (
         "Decrypt",
         "Recipient",
@@ -128,11 +144,6 @@ const REFUSED: &[gate::Refused] = &[
     ),
     (
         "GenerateRandom",
-        "CustomKeyStoreId",
-        "there are no custom key stores",
-    ),
-    (
-        "GenerateRandom",
         "Recipient",
         "refused unless --nitro-root names the root to trust",
     ),
@@ -142,6 +153,11 @@ const REFUSED: &[gate::Refused] = &[
         "refused for RSAES_PKCS1_V1_5, as by AWS, and SM2PKE",
     ),
     ("GetParametersForImport", "WrappingKeySpec", "refused for SM2"),
+    (
+        "UpdateCustomKeyStore",
+        "XksProxyConnectivity",
+        "VPC_ENDPOINT_SERVICE: there are no VPC endpoint services, so none is found",
+    ),
 ];
 
 impl Default for Kms {
@@ -173,6 +189,7 @@ fn table(kms: Kms) -> gate::Service {
     use kms_api as api;
 
     let last_uses = Arc::clone(&kms.last_uses);
+    let custodians = Arc::clone(&kms.custodians);
     gate::Table::new(&api::SERVICE, kms)
         // Keys.
         .on::<api::CreateKey>(ops::create_key::create_key)
@@ -221,6 +238,13 @@ fn table(kms: Kms) -> gate::Service {
         .on::<api::GetParametersForImport>(ops::import::get_parameters_for_import)
         .on::<api::ImportKeyMaterial>(ops::import::import_key_material)
         .on::<api::DeleteImportedKeyMaterial>(ops::import::delete_imported_key_material)
+        // Custom key stores.
+        .on::<api::CreateCustomKeyStore>(ops::create_custom_key_store::create_custom_key_store)
+        .on::<api::DescribeCustomKeyStores>(ops::custom_key_stores::describe_custom_key_stores)
+        .on::<api::UpdateCustomKeyStore>(ops::update_custom_key_store::update_custom_key_store)
+        .on::<api::DeleteCustomKeyStore>(ops::custom_key_stores::delete_custom_key_store)
+        .on::<api::ConnectCustomKeyStore>(ops::custom_key_stores::connect_custom_key_store)
+        .on::<api::DisconnectCustomKeyStore>(ops::custom_key_stores::disconnect_custom_key_store)
         // Grants.
         .on::<api::CreateGrant>(ops::grants::create_grant)
         .on::<api::ListGrants>(ops::grants::list_grants)
@@ -234,7 +258,8 @@ fn table(kms: Kms) -> gate::Service {
         .on::<api::TagResource>(ops::tags::tag_resource)
         .on::<api::UntagResource>(ops::tags::untag_resource)
         .on::<api::ListResourceTags>(ops::tags::list_resource_tags)
-        .job(jobs::deletion())
+        .job(jobs::deletion(Arc::clone(&custodians)))
+        .job(jobs::connections(custodians))
         .job(jobs::rotation())
         .job(jobs::expiry())
         .job(announce::trimming())

@@ -157,3 +157,24 @@ pub const KEYS_METERED_MAX: usize = 100_000;
 /// How long a grant token is needed at most (KMS Developer Guide, "Using a grant
 /// token": until the grant has come to bind everywhere, usually within five minutes).
 pub const GRANT_TOKEN_NEEDED: Duration = Duration::from_secs(60 * 60);
+
+/// Most custom key stores of an account in a region.
+/// Source: KMS Developer Guide, "Resource quotas".
+pub const CUSTOM_KEY_STORES_MAX: usize = 10;
+
+/// A page of `DescribeCustomKeyStores`. The model allows more than there are.
+/// Source: KMS API Reference, `DescribeCustomKeyStores`, `Limit`.
+pub const CUSTOM_KEY_STORES_PAGE: PageLimit = PageLimit {
+    default: 100,
+    max: 1000,
+};
+
+/// Custom key stores that one run of the job connects or disconnects; the next
+/// run goes on. Ours: each may wait for the time that a proxy or cluster has.
+pub const CONNECTIONS_PER_RUN_MAX: usize = 16;
+
+/// Passwords that are remembered because a cluster refused them. Ours.
+pub const REFUSED_PASSWORDS_MAX: usize = 1_024;
+
+/// How long a proxy may take in all. Source: XKS Proxy API, "KMS considerations".
+pub const PROXY_TIME: Duration = Duration::from_millis(250);

@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod ciphertext;
 pub mod context;
+pub mod custom_key_store;
 pub(crate) mod derived;
 pub mod generation;
 pub mod grant;
@@ -14,12 +15,15 @@ pub mod multi_region;
 pub mod name;
 pub mod policy;
 pub mod purpose;
+mod reach;
 pub mod state;
+pub mod stored_ciphertext;
 pub mod tags;
 
 pub use alias::{Alias, AliasName};
 pub use ciphertext::CiphertextReference;
 pub use context::EncryptionContext;
+pub use custom_key_store::{Connection, Custody, CustomKeyStore, Place, StoreId};
 pub use generation::{Generation, Origin};
 pub use grant::{Grant, GrantId, Party, Terms};
 pub use key::Key;

@@ -6,7 +6,9 @@
 
 pub mod agreement;
 pub mod create_alias;
+pub mod create_custom_key_store;
 pub mod create_key;
+pub mod custom_key_stores;
 pub mod data_key;
 pub mod data_key_pair;
 pub mod decrypt;
@@ -32,11 +34,14 @@ pub mod rotation;
 pub mod signature;
 pub mod tags;
 pub mod update_alias;
+pub mod update_custom_key_store;
 pub mod update_key_description;
 
 mod cipher;
+mod key_in_store;
 mod metadata;
 mod page;
+mod stored_cipher;
 
 use gate::Cx;
 

@@ -22,11 +22,13 @@ use ground::{AccountId, Region, Timestamp};
 use crate::access::Sought;
 use crate::error::Error;
 use crate::limits::QUOTA_WINDOWS_MAX;
-use crate::model::Purpose;
+use crate::model::{Key, Purpose};
 
 /// What is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
+    /// Cryptography with keys in custom key stores.
+    InStore,
     /// Cryptography with symmetric and HMAC keys.
     Symmetric,
     /// Cryptography with RSA keys.
@@ -45,6 +47,10 @@ pub(crate) enum Class {
 
 /// Calls with keys of a type that many operations share, in a second.
 const SHARED_PER_SECOND: u32 = 1_000;
+
+/// Calls with keys in custom key stores in a second. AWS counts each store by
+/// itself; here an account's in a region share the number.
+const IN_STORES_PER_SECOND: u32 = 1_800;
 
 /// Calls with symmetric keys in a second, where the region is not listed.
 const SYMMETRIC_PER_SECOND: u32 = 10_000;
@@ -141,7 +147,15 @@ impl Class {
     }
 
     /// What cryptography with a key counts as.
-    pub(crate) fn of_key(purpose: Purpose) -> Class {
+    pub(crate) fn of_key(key: &Key) -> Class {
+        match key.custody {
+            Some(_) => Class::InStore,
+            None => Class::of_purpose(key.purpose),
+        }
+    }
+
+    /// The same of a key that is kept here.
+    fn of_purpose(purpose: Purpose) -> Class {
         match purpose.spec() {
             KeySpec::SymmetricDefault
             | KeySpec::Hmac224
@@ -169,6 +183,7 @@ impl Class {
             Class::Symmetric => {
                 Some(listed(SYMMETRIC_IN_REGIONS, region.as_str()).unwrap_or(SYMMETRIC_PER_SECOND))
             }
+            Class::InStore => Some(IN_STORES_PER_SECOND),
             // Of ML-KEM keys AWS lists no quota; ours is that of its neighbours.
             Class::Rsa | Class::Ecc | Class::MlDsa | Class::MlKem => Some(SHARED_PER_SECOND),
             Class::Pair(spec) => listed(PAIRS_PER_SECOND, spec),
@@ -224,8 +239,21 @@ impl Quotas {
     /// [`Error::Throttled`].
     pub(crate) fn take_for(&self, cx: &Cx, sought: &Sought) -> Result<(), Error> {
         match &sought.found {
-            Some((key, _)) => self.take(cx, Class::of_key(key.purpose)),
+            Some((key, _)) => self.take(cx, Class::of_key(key)),
             None => Ok(()),
+        }
+    }
+
+    /// Counts cryptography whose name has counted it already, if its key lives in
+    /// a custom key store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Throttled`].
+    pub(crate) fn take_if_in_store(&self, cx: &Cx, sought: &Sought) -> Result<(), Error> {
+        match &sought.found {
+            Some((key, _)) if key.custody.is_some() => self.take(cx, Class::InStore),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -235,7 +263,7 @@ impl Quotas {
     ///
     /// [`Error::Throttled`].
     pub(crate) fn take_for_both(&self, cx: &Cx, one: &Sought, other: &Sought) -> Result<(), Error> {
-        let class = |sought: &Sought| sought.found.as_ref().map(|(key, _)| Class::of_key(key.purpose));
+        let class = |sought: &Sought| sought.found.as_ref().map(|(key, _)| Class::of_key(key));
         self.take_for(cx, one)?;
         match class(one) == class(other) {
             true => Ok(()),

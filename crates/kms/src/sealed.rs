@@ -1,24 +1,27 @@
 //! What KMS seals, and where it lies.
 //!
 //! Backing keys are in the rows of keys, and those of earlier generations in rows
-//! of their own. Grant tokens and import tokens are with callers: the first are
-//! needed until a grant has come to bind everywhere, which here is at once and at
-//! AWS within minutes; an import token serves a day.
+//! of their own; secrets of custom key stores are in the rows of these. Grant tokens
+//! and import tokens are with callers: the first are needed until a grant has come
+//! to bind everywhere, which here is at once and at AWS within minutes; an import
+//! token serves a day.
 
 use std::sync::Arc;
 
 use gate::{ResealError, Resealed, Resealing, Sealed};
 
 use crate::limits::{GRANT_TOKEN_NEEDED, IMPORT_PARAMETERS_VALID};
-use crate::model::{Key, KeyId, Material, MaterialId};
+use crate::model::{CustomKeyStore, Key, KeyId, Material, MaterialId, StoreId};
 use crate::ops::{grant_token, import_token};
+use crate::store::custom_key_stores::{SECRET_PURPOSE, STORES};
 use crate::store::{KEYS, MATERIAL_PURPOSE, MATERIALS};
 
 /// Everything that KMS seals.
-pub fn sealed() -> [Sealed; 4] {
+pub fn sealed() -> [Sealed; 5] {
     [
         Sealed::column(MATERIAL_PURPOSE, &KEYS, key),
         Sealed::column(MATERIAL_PURPOSE, &MATERIALS, material),
+        Sealed::column(SECRET_PURPOSE, &STORES, store),
         Sealed::carried(grant_token::PURPOSE, GRANT_TOKEN_NEEDED),
         Sealed::carried(import_token::PURPOSE, IMPORT_PARAMETERS_VALID),
     ]
@@ -56,5 +59,16 @@ fn material<'a>(
         let owner: Option<Arc<Key>> = resealing.tx().get(&KEYS, key).await?;
         let owner = owner.ok_or(ResealError::Incomplete("its key is gone"))?;
         again(resealing, &owner, id, row)
+    })
+}
+
+fn store<'a>(
+    resealing: &'a Resealing<'a>,
+    _: &'a StoreId,
+    row: &'a CustomKeyStore,
+) -> Resealed<'a, CustomKeyStore> {
+    Box::pin(async move {
+        let domain = resealing.domain(row.account, &row.region);
+        Ok(row.resealed(&domain, resealing.random())?)
     })
 }

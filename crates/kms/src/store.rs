@@ -9,6 +9,7 @@
 //!   [`DELETIONS`] under the time it is due; one that is to rotate by itself has
 //!   one in [`ROTATIONS`], one with material that expires in [`EXPIRIES`].
 
+pub(crate) mod custom_key_stores;
 pub mod grants;
 
 use std::ops::Deref;
@@ -216,6 +217,10 @@ pub(crate) fn insert_replica(
 
 async fn by_id(cx: &Cx, owner: AccountId, id: &KeyId, named: Named) -> Result<Sought, Error> {
     let row = cx.view().cross_account_get(&scope(cx, owner), &KEYS, id).await?;
+    let row = match row {
+        Some(key) => Some(custom_key_stores::with_its_store(cx, key).await?),
+        None => None,
+    };
     let spelled = match &row {
         Some(key) => Arc::clone(key.shared_arn()),
         None => arn(id, owner, cx.region()).into(),
@@ -411,6 +416,10 @@ pub(crate) fn insert_chosen_key(tx: &mut WriteTx, key: &Key) {
         waits,
         "a new key has its material or waits for it"
     );
+    assert!(
+        key.custody.is_none(),
+        "a key in a custom key store is written with its place there"
+    );
     tx.put(&KEYS, &key.id, key);
 }
 
@@ -600,6 +609,7 @@ pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key, now: Timestamp) -> R
             tx.cross_account_delete(&Scope::global(), table, &due_row(key, due));
         }
     }
+    custom_key_stores::forget_key(tx, key);
     tx.delete(&LAST_USES, &key.id);
     tx.delete(&KEYS, &key.id);
     Ok(())

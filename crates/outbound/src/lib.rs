@@ -1,24 +1,32 @@
-//! The one way out to other people's servers: `GET` over https, guarded.
+//! The one way out to other people's servers: `GET` and `POST` over https, guarded.
 //!
 //! Invariants:
 //! - no connection is made to an address inside (loopback, private,
 //!   link-local, and whatever else is not of the public internet), by name or
-//!   by number, unless the operator permits its network; the address that was
-//!   looked at is the one that is connected to;
+//!   by number, unless the operator permits its network or says himself where
+//!   the name is; the address that was looked at is the one that is connected to;
 //! - a server is believed by its certificate: of an authority that is trusted,
 //!   or of one whose thumbprint the caller gives;
 //! - time, size of head and body, and the number of requests at once are bounded;
 //! - redirects are not followed: whoever may answer for an address does so itself.
 //!
-//! Absent by design: other methods, plain http, proxies, cookies, retries.
+//! A `GET` has a connection of its own. A `POST` goes over one that was kept from
+//! before if there is one, and once more over a new one if that has broken.
+//!
+//! Absent by design: other methods, plain http, proxies, cookies, retries after
+//! an answer, and certificates of our own for servers that ask for one.
 
 mod address;
 mod certificate;
+mod kept;
 mod limits;
+mod post;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
@@ -30,9 +38,13 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub use post::{Post, Posted};
 
 use certificate::Believed;
-use limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, REQUESTS_AT_ONCE_MAX, TIME_MAX};
+use kept::KeptConnections;
+use limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, POSTS_AT_ONCE_MAX, REQUESTS_AT_ONCE_MAX, TIME_MAX};
 
 /// The SHA-1 digest of a certificate in DER.
 pub type Thumbprint = [u8; crypto::foreign::SHA1_BYTES];
@@ -47,15 +59,15 @@ pub enum OutboundError {
     /// The name stands for addresses inside alone.
     #[error("{0} is not on the public internet, and its network is not permitted")]
     Address(String),
-    /// Nobody answers, or what answers is no https server with a good certificate.
+    /// Nobody answers, or nobody knows the name.
     #[error("no connection to {host}: {reason}")]
     Connection {
         /// As the address names it.
         host: String,
-        /// Of the system or of TLS.
+        /// Of the system.
         reason: String,
     },
-    /// The answer is no `200`, or breaks off, or is too long.
+    /// The answer is no `200` where one is asked for, or breaks off, or is too long.
     #[error("the answer of {host} is not usable: {reason}")]
     Answer {
         /// As the address names it.
@@ -67,17 +79,34 @@ pub enum OutboundError {
     #[error("{0} is not an https address")]
     Url(String),
     /// It took too long.
-    #[error("{0} did not answer in {seconds} s", seconds = TIME_MAX.as_secs())]
-    Time(String),
+    #[error("{host} did not answer in {} ms", time.as_millis())]
+    Time {
+        /// As the address names it.
+        host: String,
+        /// How long it might take.
+        time: Duration,
+    },
+    /// What answers is no https server with a good certificate.
+    #[error("no TLS connection to {host}: {reason}")]
+    Tls {
+        /// As the address names it.
+        host: String,
+        /// Of TLS.
+        reason: String,
+    },
 }
 
 /// The way out.
 pub struct Outbound {
     /// Networks inside that may be reached.
     permitted: Vec<IpNet>,
+    /// Where the operator says that names are.
+    places: HashMap<String, SocketAddr>,
     authorities: Authorities,
     believed: OnceLock<Believed>,
     turns: Semaphore,
+    turns_to_post: Semaphore,
+    kept: KeptConnections,
 }
 
 impl Outbound {
@@ -86,10 +115,20 @@ impl Outbound {
     pub fn new(permitted: Vec<IpNet>, authorities: Authorities) -> Outbound {
         Outbound {
             permitted,
+            places: HashMap::new(),
             authorities,
             believed: OnceLock::new(),
             turns: Semaphore::new(REQUESTS_AT_ONCE_MAX),
+            turns_to_post: Semaphore::new(POSTS_AT_ONCE_MAX),
+            kept: KeptConnections::default(),
         }
+    }
+
+    /// The same, where these names are found at these addresses and ports and
+    /// nowhere else. Their certificates must be good for the names all the same.
+    #[must_use]
+    pub fn finding(self, places: HashMap<String, SocketAddr>) -> Outbound {
+        Outbound { places, ..self }
     }
 
     /// The body behind an https address. The server's certificate, or one above
@@ -99,19 +138,30 @@ impl Outbound {
     ///
     /// [`OutboundError`] if nothing usable was fetched in time.
     pub async fn get(&self, url: &str, thumbprints: &[Thumbprint]) -> Result<Bytes, OutboundError> {
-        let not_https = || OutboundError::Url(url.chars().take(256).collect());
-        let uri: Uri = url.parse().map_err(|_| not_https())?;
-        let host = uri.host().filter(|_| uri.scheme_str() == Some("https"));
-        let host = host.ok_or_else(not_https)?.to_owned();
+        let (uri, host) = https(url)?;
         // Never closed, so there is always a turn.
         let _turn = self.turns.acquire().await;
         tokio::time::timeout(TIME_MAX, self.fetch(&uri, &host, thumbprints))
             .await
-            .unwrap_or_else(|_| Err(OutboundError::Time(host.clone())))
+            .unwrap_or_else(|_| {
+                Err(OutboundError::Time {
+                    host: host.clone(),
+                    time: TIME_MAX,
+                })
+            })
     }
 
     async fn fetch(&self, uri: &Uri, host: &str, thumbprints: &[Thumbprint]) -> Result<Bytes, OutboundError> {
-        let connection = |reason: String| OutboundError::Connection {
+        exchange(self.connect(uri, host, thumbprints).await?, uri, host).await
+    }
+
+    async fn connect(
+        &self,
+        uri: &Uri,
+        host: &str,
+        thumbprints: &[Thumbprint],
+    ) -> Result<TlsStream<TcpStream>, OutboundError> {
+        let tls = |reason: String| OutboundError::Tls {
             host: host.to_owned(),
             reason,
         };
@@ -119,20 +169,26 @@ impl Outbound {
         let address = self.address(bare, uri.port_u16().unwrap_or(443)).await?;
         let stream = TcpStream::connect(address)
             .await
-            .map_err(|error| connection(error.to_string()))?;
-        let name = ServerName::try_from(bare.to_owned()).map_err(|error| connection(error.to_string()))?;
-        let config = self
-            .config(thumbprints)
-            .map_err(|error| connection(error.to_string()))?;
-        let stream = TlsConnector::from(Arc::new(config))
+            .map_err(|error| OutboundError::Connection {
+                host: host.to_owned(),
+                reason: error.to_string(),
+            })?;
+        // Small requests are not to wait for each other.
+        let _ = stream.set_nodelay(true);
+        let name = ServerName::try_from(bare.to_owned()).map_err(|error| tls(error.to_string()))?;
+        let config = self.config(thumbprints).map_err(|error| tls(error.to_string()))?;
+        TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await
-            .map_err(|error| connection(error.to_string()))?;
-        exchange(stream, uri, host).await
+            .map_err(|error| tls(error.to_string()))
     }
 
-    /// The first address of a name that may be connected to.
+    /// Where the operator says that a name is, or else the first address of it
+    /// that may be connected to.
     async fn address(&self, host: &str, port: u16) -> Result<SocketAddr, OutboundError> {
+        if let Some(place) = self.places.get(host) {
+            return Ok(*place);
+        }
         let found =
             tokio::net::lookup_host((host, port))
                 .await
@@ -158,12 +214,17 @@ impl Outbound {
     }
 }
 
+/// An https address and the host in it.
+fn https(url: &str) -> Result<(Uri, String), OutboundError> {
+    let not_https = || OutboundError::Url(url.chars().take(256).collect());
+    let uri: Uri = url.parse().map_err(|_| not_https())?;
+    let host = uri.host().filter(|_| uri.scheme_str() == Some("https"));
+    let host = host.ok_or_else(not_https)?.to_owned();
+    Ok((uri, host))
+}
+
 /// Asks and reads, over a connection that lives no longer than this.
-async fn exchange(
-    stream: tokio_rustls::client::TlsStream<TcpStream>,
-    uri: &Uri,
-    host: &str,
-) -> Result<Bytes, OutboundError> {
+async fn exchange(stream: TlsStream<TcpStream>, uri: &Uri, host: &str) -> Result<Bytes, OutboundError> {
     let unusable = |reason: String| OutboundError::Answer {
         host: host.to_owned(),
         reason,

@@ -75,7 +75,7 @@ async fn a_stranger_is_not_believed() {
             .get(&server.url(), &pinned)
             .await
             .unwrap_err();
-        assert!(matches!(told, OutboundError::Connection { .. }), "{told}");
+        assert!(matches!(told, OutboundError::Tls { .. }), "{told}");
     }
     // Its certificate is for another name, pinned or not.
     let url = format!("https://127.0.0.1:{}/", server.address.port());
@@ -83,7 +83,7 @@ async fn a_stranger_is_not_believed() {
         .get(&url, &[thumbprint(&certificates)])
         .await
         .unwrap_err();
-    assert!(matches!(told, OutboundError::Connection { .. }), "{told}");
+    assert!(matches!(told, OutboundError::Tls { .. }), "{told}");
     assert!(server.asked().is_empty());
 }
 

@@ -9,13 +9,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use iam::Issuers;
-use ipnet::IpNet;
-use outbound::{Authorities, Outbound};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
-use crate::files;
+use crate::{files, way_out};
 
 /// `[federation]`, also a file of its own for `palisade dev --federation`.
 #[derive(Debug, Default, Deserialize)]
@@ -71,33 +67,8 @@ impl FederationSettings {
                 bail!("federation.issuer: {} is given twice", issuer.url);
             }
         }
-        let networks = self
-            .networks
-            .iter()
-            .map(|text| text.parse::<IpNet>())
-            .collect::<Result<Vec<_>, _>>()
-            .context("federation.networks: a network is written 10.1.0.0/16")?;
-        let own = self.own_authorities()?;
-        let authorities: Authorities = Box::new(move || {
-            let mut all = rustls_native_certs::load_native_certs().certs;
-            all.extend(own.iter().cloned());
-            all
-        });
-        let outbound = (!self.offline).then(|| Outbound::new(networks, authorities));
-        Ok(Issuers::new(given, outbound))
-    }
-
-    fn own_authorities(&self) -> Result<Vec<CertificateDer<'static>>> {
-        let Some(path) = &self.authorities else {
-            return Ok(Vec::new());
-        };
-        let text = files::read_text(path)?;
-        let all = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
-        let all = all.with_context(|| format!("{} holds a broken certificate", path.display()))?;
-        if all.is_empty() {
-            bail!("{} holds no certificate", path.display());
-        }
-        Ok(all)
+        let outbound = way_out::to(&self.networks, self.authorities.as_deref()).context("federation")?;
+        Ok(Issuers::new(given, (!self.offline).then_some(outbound)))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Asking whoever keeps a slot's key: another KMS, a PKCS#11 token, a TPM.
+//! Asking whoever keeps a slot's key: another KMS, a PKCS#11 token, a TPM, a
+//! running member of the cluster.
 //!
 //! It is asked in a helper process, the same program once more, which ends
 //! with its answer. So a module that crashes or hangs takes no server down, and
@@ -15,6 +16,7 @@
 //! started it.
 
 mod kms;
+mod peer;
 mod pkcs11;
 mod tpm2;
 
@@ -57,6 +59,12 @@ pub(crate) struct Means {
     /// credential `palisade-seal-pin`.
     #[arg(long, value_name = "FILE")]
     pkcs11_pin_file: Option<PathBuf>,
+    /// The certificate (PEM) by which the peer of a slot knows this member.
+    #[arg(long, value_name = "FILE")]
+    peer_certificate: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, value_name = "FILE")]
+    peer_key: Option<PathBuf>,
     /// Where the TPM is, as tpm2-tools name it. Default: the machine's own.
     #[arg(long, value_name = "TCTI")]
     tpm_tcti: Option<String>,
@@ -69,6 +77,10 @@ pub(crate) enum Place {
         endpoint: String,
         region: String,
         key_id: String,
+    },
+    Peer {
+        address: String,
+        identity: String,
     },
     Pkcs11 {
         token: String,
@@ -175,6 +187,7 @@ impl Order {
         } = self;
         let unwrap = |keeper: &Keeper| match keeper {
             Keeper::Kms(keeper) => kms::unwrap(&means, &store_id, keeper),
+            Keeper::Peer(keeper) => peer::unwrap(&means, &store_id, keeper),
             Keeper::Pkcs11(keeper) => pkcs11::unwrap(&means, &store_id, keeper),
             Keeper::Tpm2(keeper) => tpm2::unwrap(&means, keeper),
         };
@@ -182,7 +195,7 @@ impl Order {
             Task::Unwrap(keeper) => Ok((unwrap(&keeper)?, keeper)),
             Task::Wrap(place) => {
                 let random = Random::system();
-                let key = Secret::new(random.bytes());
+                let mut key = Secret::new(random.bytes());
                 let keeper = match place {
                     Place::Kms {
                         endpoint,
@@ -194,6 +207,12 @@ impl Order {
                         &[&endpoint, &region, &key_id],
                         &key,
                     )?),
+                    Place::Peer { address, identity } => {
+                        // The member makes the key: so it sends keys and never takes one.
+                        let (keeper, made) = peer::wrap(&means, &store_id, &address, &identity)?;
+                        key = made;
+                        Keeper::Peer(keeper)
+                    }
                     Place::Pkcs11 { token, key: label } => {
                         Keeper::Pkcs11(pkcs11::wrap(&means, &store_id, &token, &label, &key, &random)?)
                     }

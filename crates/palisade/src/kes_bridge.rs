@@ -29,7 +29,6 @@ use crate::remote_kms::RemoteKms;
 
 pub(crate) use listen::serve;
 pub(crate) use settings::Settings;
-pub(crate) use tls::identity_of_pem;
 
 /// What answers.
 pub(crate) struct Bridge {

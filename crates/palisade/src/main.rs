@@ -2,19 +2,24 @@
 //! code, without domain logic.
 
 mod backup;
+mod certificate;
 mod client;
 mod command;
 mod credentials;
 mod federation;
 mod files;
+mod hsm;
 mod import;
 mod import_key;
 mod keeper;
 mod kes_bridge;
+mod key_stores;
 mod kms_plugin;
+mod peer;
 mod remote_kms;
 mod seed;
 mod settings;
+mod way_out;
 mod world;
 mod xks_credentials;
 

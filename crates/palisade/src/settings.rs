@@ -11,6 +11,8 @@ use serde::Deserialize;
 
 use crate::federation::FederationSettings;
 use crate::files;
+use crate::key_stores::KeyStoreSettings;
+use crate::peer::PeerSettings;
 use crate::world::Layout;
 
 /// `palisade.toml`.
@@ -28,10 +30,14 @@ pub(crate) struct Settings {
     /// Encryption of connections. Default: a self-signed certificate, unless
     /// the server listens on this machine alone.
     pub(crate) tls: TlsSettings,
+    /// Opening the root key of other members of a cluster. Default: for nobody.
+    pub(crate) peers: Option<PeerSettings>,
     /// The record of calls.
     pub(crate) audit: AuditSettings,
     /// Where the keys of OpenID Connect issuers come from (docs/federation.md).
     pub(crate) federation: FederationSettings,
+    /// What custom key stores are served by (docs/custom-key-stores.md).
+    pub(crate) key_stores: KeyStoreSettings,
     /// How the log on standard error is written. Default: JSON lines.
     pub(crate) log: LogSettings,
     /// What connections may take. Every default is safe.
@@ -46,8 +52,10 @@ impl Default for Settings {
             region: Region::us_east_1(),
             store: StoreSettings::default(),
             tls: TlsSettings::default(),
+            peers: None,
             audit: AuditSettings::default(),
             federation: FederationSettings::default(),
+            key_stores: KeyStoreSettings::default(),
             log: LogSettings::default(),
             limits: LimitsSettings::default(),
         }

@@ -44,6 +44,9 @@ const WORDS: &[&str] = &[
     "h-sample12345",
     "r-sample",
     "ou-sample-sample123",
+    "https://sample",
+    "/kms/xks/v1",
+    "com.amazonaws.vpce.us-east-1.vpce-svc-0123",
 ];
 
 /// Letters of which one can be repeated inside almost every pattern.

@@ -1,4 +1,5 @@
-//! Slots whose key is kept elsewhere: by another KMS, a PKCS#11 token or a TPM.
+//! Slots whose key is kept elsewhere: by another KMS, a PKCS#11 token, a TPM, or
+//! another member of the cluster that runs.
 //!
 //! The slot's key is random; its keeper wraps it. The document says who keeps
 //! it and holds what the keeper made of it, which opens nothing without the
@@ -29,6 +30,8 @@ pub const KEPT_BYTES_MAX: usize = 1024;
 pub enum Keeper {
     /// A key of an AWS-compatible KMS.
     Kms(KmsKeeper),
+    /// A running member of the same cluster.
+    Peer(PeerKeeper),
     /// An AES key on a PKCS#11 token.
     Pkcs11(Pkcs11Keeper),
     /// The storage hierarchy of a TPM 2.0.
@@ -46,6 +49,21 @@ pub struct KmsKeeper {
     /// The key's id or ARN.
     pub key_id: String,
     /// What `kms:Encrypt` gave for the slot's key.
+    pub ciphertext: Kept,
+}
+
+/// A running member of the same cluster, which has the root key itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerKeeper {
+    /// Where it is asked: `host:port`.
+    pub address: String,
+    /// The identity of its public key: SHA-256 of `SubjectPublicKeyInfo`, in
+    /// lower-case hexadecimal digits.
+    pub peer: String,
+    /// The identity of the key for which it opens this slot.
+    pub member: String,
+    /// What it made of the slot's key, bound to `member`.
     pub ciphertext: Kept,
 }
 
@@ -109,10 +127,11 @@ impl fmt::Debug for Kept {
 }
 
 impl Keeper {
-    /// `kms`, `pkcs11` or `tpm2`.
+    /// `kms`, `peer`, `pkcs11` or `tpm2`.
     pub fn kind(&self) -> &'static str {
         match self {
             Keeper::Kms(_) => "kms",
+            Keeper::Peer(_) => "peer",
             Keeper::Pkcs11(_) => "pkcs11",
             Keeper::Tpm2(_) => "tpm2",
         }
@@ -126,6 +145,12 @@ impl Keeper {
                 kms.region.as_bytes(),
                 kms.key_id.as_bytes(),
                 kms.ciphertext.bytes(),
+            ]),
+            Keeper::Peer(peer) => parts(&[
+                peer.address.as_bytes(),
+                peer.peer.as_bytes(),
+                peer.member.as_bytes(),
+                peer.ciphertext.bytes(),
             ]),
             Keeper::Pkcs11(pkcs11) => parts(&[
                 pkcs11.token.as_bytes(),
@@ -143,6 +168,7 @@ impl Keeper {
     pub(super) fn check(&self) -> Result<(), SlotError> {
         let texts: Vec<&str> = match self {
             Keeper::Kms(kms) => vec![&kms.endpoint, &kms.region, &kms.key_id],
+            Keeper::Peer(peer) => vec![&peer.address, &peer.peer, &peer.member],
             Keeper::Pkcs11(pkcs11) => vec![&pkcs11.token, &pkcs11.key],
             Keeper::Tpm2(tpm2) => tpm2.pcrs.iter().map(String::as_str).collect(),
         };

@@ -171,9 +171,9 @@ async fn fetch(outbound: &Outbound, provider: &OidcProvider) -> Result<Arc<Keys>
         Err(problem) => {
             tracing::warn!(issuer = provider.url, %problem, "the keys of an OpenID Connect provider cannot be fetched");
             Err(match problem {
-                Problem::Outbound(OutboundError::Connection { .. } | OutboundError::Time(_)) => {
-                    Failed::Unreachable
-                }
+                Problem::Outbound(
+                    OutboundError::Connection { .. } | OutboundError::Time { .. } | OutboundError::Tls { .. },
+                ) => Failed::Unreachable,
                 _ => Failed::Unusable,
             })
         }

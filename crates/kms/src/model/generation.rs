@@ -68,8 +68,12 @@ pub enum Origin {
     /// Made here.
     #[default]
     AwsKms,
+    /// Made in a cluster of hardware security modules, where it stays.
+    AwsCloudhsm,
     /// Imported.
     External,
+    /// Made here, and used together with a key in an external key manager.
+    ExternalKeyStore,
 }
 
 impl Origin {
@@ -77,7 +81,9 @@ impl Origin {
     pub const fn as_str(self) -> &'static str {
         match self {
             Origin::AwsKms => "AWS_KMS",
+            Origin::AwsCloudhsm => "AWS_CLOUDHSM",
             Origin::External => "EXTERNAL",
+            Origin::ExternalKeyStore => "EXTERNAL_KEY_STORE",
         }
     }
 

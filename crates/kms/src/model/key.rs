@@ -14,8 +14,8 @@ use crate::limits::ALIASES_PER_KEY_MAX;
 use crate::model::derived::Derived;
 use crate::model::generation::{Import, Rotated, RotationKind, Schedule};
 use crate::model::{
-    AliasName, CiphertextReference, DeletionWindow, Demand, Family, Generation, KeyId, KeyPolicy, KeyState,
-    KeyUsage, Manager, Material, MaterialId, MultiRegion, Origin, Purpose, Tags,
+    AliasName, CiphertextReference, Custody, CustomKeyStore, DeletionWindow, Demand, Family, Generation,
+    KeyId, KeyPolicy, KeyState, KeyUsage, Manager, Material, MaterialId, MultiRegion, Origin, Purpose, Tags,
 };
 
 /// A key.
@@ -52,6 +52,9 @@ pub struct Key {
     /// Where its material comes from.
     #[serde(default, skip_serializing_if = "Origin::is_aws_kms")]
     pub origin: Origin,
+    /// Where it lives, if in a custom key store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custody: Option<Custody>,
     /// Imported material that it can rotate to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pending: Option<Generation>,
@@ -76,6 +79,11 @@ pub struct Key {
     /// What follows from the rest.
     #[serde(skip)]
     pub(crate) derived: Derived,
+    /// The custom key store that it lives in, as it was when the key was read
+    /// for a request. No part of the row: a store is connected and disconnected
+    /// without a word to its keys.
+    #[serde(skip)]
+    pub(crate) in_store: Option<Arc<CustomKeyStore>>,
 }
 
 impl Key {
@@ -128,18 +136,6 @@ impl Key {
                 material: self.material.clone(),
             };
             reference.to_bytes()
-        })
-    }
-
-    /// Whether its state admits `demand`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::State`] if not.
-    pub fn check(&self, demand: Demand) -> Result<(), Error> {
-        self.state.admits(demand).map_err(|standing| Error::State {
-            arn: self.arn(),
-            standing,
         })
     }
 
@@ -226,7 +222,7 @@ impl Key {
 
     /// Its materials, the current one last.
     pub fn generations(&self) -> Vec<Generation> {
-        if self.generations.is_empty() && self.origin == Origin::AwsKms {
+        if self.generations.is_empty() && self.origin != Origin::External {
             return vec![Generation {
                 material: self.material.clone(),
                 rotated: None,
@@ -273,7 +269,10 @@ impl Key {
     pub fn check_imported(&self) -> Result<(), Error> {
         match self.origin {
             Origin::External => Ok(()),
-            Origin::AwsKms => Err(Error::NotImported { arn: self.arn() }),
+            Origin::AwsKms | Origin::AwsCloudhsm | Origin::ExternalKeyStore => Err(Error::NotImported {
+                arn: self.arn(),
+                origin: self.origin.as_str(),
+            }),
         }
     }
 
@@ -377,10 +376,10 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`Error::CannotRotate`] if not: only symmetric encryption keys do, and
-    /// replicas only when their primary does.
+    /// [`Error::CannotRotate`] if not: only symmetric encryption keys do that are
+    /// in no custom key store, and replicas only when their primary does.
     pub fn check_rotates(&self) -> Result<(), Error> {
-        if self.purpose.family() == Family::Symmetric && !self.is_replica() {
+        if self.purpose.family() == Family::Symmetric && !self.is_replica() && self.custody.is_none() {
             return Ok(());
         }
         Err(Error::CannotRotate { arn: self.arn() })
@@ -395,7 +394,9 @@ impl Key {
         self.check_rotates()?;
         match self.origin {
             Origin::AwsKms => Ok(()),
-            Origin::External => Err(Error::CannotRotate { arn: self.arn() }),
+            Origin::AwsCloudhsm | Origin::External | Origin::ExternalKeyStore => {
+                Err(Error::CannotRotate { arn: self.arn() })
+            }
         }
     }
 
@@ -573,12 +574,14 @@ mod tests {
             granted: false,
             multi_region: None,
             origin: Origin::AwsKms,
+            custody: None,
             pending: None,
             generations: Vec::new(),
             schedule: None,
             material: MaterialId::generate(&Random::seeded(1)),
             sealed: None,
             derived: Derived::default(),
+            in_store: None,
         }
     }
 

@@ -3,10 +3,11 @@
 //! Source of every rule: KMS Developer Guide, "Key states of KMS keys", whose
 //! table the test below repeats cell by cell.
 //!
-//! `PendingImport`, `PendingReplicaDeletion`, `Unavailable`, `Creating` and
-//! `Updating` are reached by imported, multi-Region and custom-store keys,
-//! which are not created yet; their rules stand with the others so that the
-//! table is whole.
+//! `Unavailable` stands in no row: it is what a key in a custom key store is told
+//! to be while the store is not connected ([`super::Key::state_now`]). `Creating`
+//! and `Updating` are never reached; their rules stand with the others so that
+//! the table is whole. What a key cannot do by its origin is not here, but beside
+//! ([`super::Key::check_kept_here`], `check_rotates`, `check_imported`).
 
 use std::time::Duration;
 

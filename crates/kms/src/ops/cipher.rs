@@ -1,4 +1,6 @@
 //! Sealing and opening, as Encrypt, Decrypt, ReEncrypt and the data keys need it.
+//! What is done under a key in a custom key store is done by its keeper, which
+//! is asked over the network: [`stored_cipher`].
 
 use std::sync::Arc;
 
@@ -11,8 +13,10 @@ use shape::Blob;
 
 use crate::access::Sought;
 use crate::error::Error;
+use crate::model::stored_ciphertext::StoredCiphertext;
 use crate::model::{CiphertextReference, EncryptionContext, Key, MaterialId};
-use crate::store;
+use crate::ops::stored_cipher;
+use crate::{Kms, store};
 
 /// What a request gives to be decrypted.
 pub(super) enum Source {
@@ -50,20 +54,20 @@ impl Source {
         match (named, self) {
             (Some(name), _) => store::key_or_alias(cx, name).await,
             (None, Source::Blob(blob)) if algorithm == EncryptionAlgorithmSpec::SymmetricDefault => {
-                store::key_of_ciphertext(cx, &reference(&Envelope::parse(blob)?)?).await
+                store::key_of_ciphertext(cx, &reference(blob)?).await
             }
             (None, Source::Blob(_) | Source::Ignored) => Err(Error::Missing { member }),
         }
     }
 }
 
-/// A ciphertext, and the material that sealed it if the key is symmetric.
+/// A ciphertext, and the material that sealed it if the key is symmetric and kept here.
 pub(super) struct Sealed {
     pub(super) ciphertext: Vec<u8>,
     pub(super) material: Option<MaterialId>,
 }
 
-/// A plaintext, and the material that had sealed it if the key is symmetric.
+/// A plaintext, and the material that had sealed it if the key is symmetric and kept here.
 pub(super) struct Opened {
     pub(super) plaintext: Secret<Vec<u8>>,
     pub(super) material: Option<MaterialId>,
@@ -71,6 +75,7 @@ pub(super) struct Opened {
 
 /// Encrypts under the current material of `key`.
 pub(super) async fn seal(
+    kms: &Kms,
     cx: &Cx,
     key: &Permit<Arc<Key>>,
     algorithm: EncryptionAlgorithm,
@@ -86,6 +91,9 @@ pub(super) async fn seal(
             spec: spec.as_str(),
             max,
         });
+    }
+    if let Some(custody) = &key.custody {
+        return stored_cipher::seal(kms, cx, key, custody, context, plaintext).await;
     }
     let backing = store::current_backing(cx, key).await?;
     let Some(symmetric) = backing.symmetric() else {
@@ -110,6 +118,7 @@ pub(super) async fn seal(
 
 /// Decrypts with the material of `key` that sealed the ciphertext.
 pub(super) async fn open(
+    kms: &Kms,
     cx: &Cx,
     key: &Permit<Arc<Key>>,
     algorithm: EncryptionAlgorithm,
@@ -124,11 +133,14 @@ pub(super) async fn open(
             material: None,
         });
     }
-    let envelope = Envelope::parse(ciphertext)?;
-    let reference = reference(&envelope)?;
+    let reference = reference(ciphertext)?;
     if reference.key != key.id || reference.account != key.account {
         return Err(Error::IncorrectKey);
     }
+    if let Some(custody) = &key.custody {
+        return stored_cipher::open(kms, cx, key, custody, context, ciphertext).await;
+    }
+    let envelope = Envelope::parse(ciphertext)?;
     let backing = store::backing(cx, key, &reference.material)
         .await?
         .ok_or(Error::InvalidCiphertext)?;
@@ -140,8 +152,15 @@ pub(super) async fn open(
     })
 }
 
-fn reference(envelope: &Envelope<'_>) -> Result<CiphertextReference, Error> {
-    CiphertextReference::parse(envelope.reference()).ok_or(Error::InvalidCiphertext)
+/// Which key and material a ciphertext names.
+fn reference(ciphertext: &[u8]) -> Result<CiphertextReference, Error> {
+    let reference = if StoredCiphertext::is_one(ciphertext) {
+        let stored = StoredCiphertext::parse(ciphertext);
+        stored.and_then(|stored| CiphertextReference::parse(&stored.reference))
+    } else {
+        CiphertextReference::parse(Envelope::parse(ciphertext)?.reference())
+    };
+    reference.ok_or(Error::InvalidCiphertext)
 }
 
 fn check_context(

@@ -1,4 +1,4 @@
-//! `CreateKey`.
+//! `CreateKey`. What is asked of a custom key store is in [`key_in_store`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crypto::Random;
 use crypto::key::{BackingKey, KeySpec};
 use gate::Cx;
-use kms_api::{CreateKeyInput, CreateKeyOutput, KeyUsageType, OriginType};
+use kms_api::{CreateKeyInput, CreateKeyOutput, KeyUsageType};
 
 use crate::access;
 use crate::error::Error;
@@ -15,20 +15,29 @@ use crate::model::{
     Key, KeyId, KeyPolicy, KeyState, KeyUsage, Manager, MaterialId, MultiRegion, Origin, Purpose, Tags,
     policy,
 };
+use crate::ops::key_in_store;
 use crate::ops::key_policy::{bind, refuse_lockout};
 use crate::ops::metadata::metadata;
 use crate::{Kms, store};
 
-/// Creates a key: enabled, with material made here, or waiting for its import.
+/// Creates a key: enabled, with material made here or in a custom key store, or
+/// waiting for its import.
 ///
 /// # Errors
 ///
 /// What the account may not do, what does not fit together, and what is not
 /// supported: see [`Error`].
 pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<CreateKeyOutput, Error> {
-    let origin = origin(&input)?;
+    let (origin, wanted) = key_in_store::parse(
+        input.origin,
+        input.custom_key_store_id.as_deref(),
+        input.xks_key_id.as_deref(),
+    )?;
     let is_multi_region = input.multi_region == Some(true);
     let purpose = purpose(&input)?;
+    if let Some(wanted) = &wanted {
+        wanted.check(purpose, is_multi_region)?;
+    }
     refuse_import_of(purpose.spec(), origin)?;
     let tags = Tags::parse(input.tags.unwrap_or_default())?;
     let given = input.policy.map(policy::UnboundPolicy::parse).transpose()?;
@@ -43,6 +52,10 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
             is_multi_region.then_some("PRIMARY"),
         ))
         .await?;
+    let place = match wanted {
+        Some(wanted) => Some(wanted.find(cx, origin).await?),
+        None => None,
+    };
     let is_given = given.is_some();
     let policy = match given {
         Some(policy) => bind(cx, policy).await?,
@@ -60,7 +73,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         created: cx.now(),
         description: input.description.unwrap_or_default(),
         state: match origin {
-            Origin::AwsKms => KeyState::Enabled,
+            Origin::AwsKms | Origin::AwsCloudhsm | Origin::ExternalKeyStore => KeyState::Enabled,
             Origin::External => KeyState::PendingImport,
         },
         policy,
@@ -70,12 +83,14 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         granted: false,
         multi_region: is_multi_region.then(|| MultiRegion::alone(cx.region().clone())),
         origin,
+        custody: place.as_ref().map(|(_, custody)| custody.clone()),
         pending: None,
         generations: Vec::new(),
         schedule: None,
         material: MaterialId::generate(cx.random()),
         sealed: None,
         derived: Derived::default(),
+        in_store: place.as_ref().map(|(store, _)| Arc::clone(store)),
     };
     if !key.tags.is_empty() {
         cx.authorize(access::new_tags(&key)).await?;
@@ -84,37 +99,28 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         refuse_lockout(cx, &key, &key.policy, bypass).await?;
     }
 
-    if origin == Origin::AwsKms {
+    if matches!(origin, Origin::AwsKms | Origin::ExternalKeyStore) {
         let backing = make(kms, purpose.spec(), cx.random()).await?;
         key.sealed = Some(store::seal(cx, &key, &backing)?);
     }
     // Before the write, whose intent must tell all that the record will.
     access::created(cx, &key);
-    cx.write(async |tx| {
-        store::insert_key(tx, &may_create, &key);
-        Ok::<_, Error>(())
-    })
-    .await?;
+    match &place {
+        None => {
+            cx.write(async |tx| {
+                store::insert_key(tx, &may_create, &key);
+                Ok::<_, Error>(())
+            })
+            .await?;
+        }
+        Some((keeper, custody)) => {
+            key_in_store::prepare(kms, cx, keeper, &key).await?;
+            key_in_store::write(kms, cx, &may_create, keeper, &key, custody).await?;
+        }
+    }
     Ok(CreateKeyOutput {
         key_metadata: Some(metadata(&key)),
     })
-}
-
-/// Where the material is to come from. Refuses key stores.
-fn origin(input: &CreateKeyInput) -> Result<Origin, Error> {
-    let origin = match input.origin {
-        None | Some(OriginType::AwsKms) => Origin::AwsKms,
-        Some(OriginType::External) => Origin::External,
-        Some(OriginType::AwsCloudhsm) => return Err(Error::Unsupported("Origin AWS_CLOUDHSM")),
-        Some(OriginType::ExternalKeyStore) => return Err(Error::Unsupported("Origin EXTERNAL_KEY_STORE")),
-    };
-    if input.custom_key_store_id.is_some() {
-        return Err(Error::Unsupported("CustomKeyStoreId"));
-    }
-    if input.xks_key_id.is_some() {
-        return Err(Error::Unsupported("XksKeyId"));
-    }
-    Ok(origin)
 }
 
 /// Material of the post-quantum specs is made here alone.
@@ -242,37 +248,6 @@ mod tests {
             let done = KeySpec::parse(spec.as_str()).is_some();
             let refused = matches!(purpose(&input(Some(*spec), None)), Err(Error::Unsupported(_)));
             assert_eq!(refused, !done, "{spec:?}");
-        }
-        let empty = CreateKeyInput::default;
-        assert_eq!(origin(&empty()).unwrap(), Origin::AwsKms);
-        let external = CreateKeyInput {
-            origin: Some(OriginType::External),
-            multi_region: Some(false),
-            ..empty()
-        };
-        assert_eq!(origin(&external).unwrap(), Origin::External);
-        for refused in [
-            CreateKeyInput {
-                origin: Some(OriginType::AwsCloudhsm),
-                ..empty()
-            },
-            CreateKeyInput {
-                origin: Some(OriginType::ExternalKeyStore),
-                ..empty()
-            },
-            CreateKeyInput {
-                custom_key_store_id: Some("cks-1".into()),
-                ..empty()
-            },
-            CreateKeyInput {
-                xks_key_id: Some("x".into()),
-                ..empty()
-            },
-        ] {
-            assert!(
-                matches!(origin(&refused), Err(Error::Unsupported(_))),
-                "{refused:?}"
-            );
         }
     }
 }

@@ -42,7 +42,7 @@ pub async fn generate_data_key(
         key,
         plaintext,
         sealed,
-    } = generate(cx, wish, recipient.as_ref()).await?;
+    } = generate(kms, cx, wish, recipient.as_ref()).await?;
     let (plaintext, for_recipient) = recipient::told(recipient.as_ref(), cx, plaintext.expose())?;
     used(
         kms,
@@ -76,7 +76,7 @@ pub async fn generate_data_key_without_plaintext(
         key_id: input.key_id,
         operation: "GenerateDataKeyWithoutPlaintext",
     };
-    let DataKey { key, sealed, .. } = generate(cx, wish, None).await?;
+    let DataKey { key, sealed, .. } = generate(kms, cx, wish, None).await?;
     used(
         kms,
         cx,
@@ -105,10 +105,11 @@ struct DataKey {
     sealed: Sealed,
 }
 
-async fn generate(cx: &Cx, wish: Wish, recipient: Option<&Recipient>) -> Result<DataKey, Error> {
+async fn generate(kms: &Kms, cx: &Cx, wish: Wish, recipient: Option<&Recipient>) -> Result<DataKey, Error> {
     grant_token::check(cx, wish.grant_tokens.as_deref())?;
     let context = EncryptionContext::parse(wish.context)?;
     let key = store::key_or_alias(cx, &wish.key_id).await?;
+    kms.quotas.take_if_in_store(cx, &key)?;
 
     let asked = EncryptionAlgorithmSpec::SymmetricDefault;
     let key = access::key(cx, key)
@@ -121,7 +122,7 @@ async fn generate(cx: &Cx, wish: Wish, recipient: Option<&Recipient>) -> Result<
 
     let mut plaintext = Secret::new(Blob(vec![0; wish.bytes]));
     cx.random().fill(&mut plaintext.expose_mut().0);
-    let sealed = cipher::seal(cx, &key, algorithm, &context, plaintext.expose()).await?;
+    let sealed = cipher::seal(kms, cx, &key, algorithm, &context, plaintext.expose()).await?;
     cipher::note(cx, "keyMaterialId", sealed.material.as_ref());
     Ok(DataKey {
         key,

@@ -124,6 +124,7 @@ async fn generate(
         .attested(recipient)
         .permit()
         .await?;
+    key.check_kept_here(wish.operation)?;
     key.check(Demand::Use)?;
     let algorithm = key.encrypts_with(wish.operation, asked)?;
     // A rehearsal is not worth the seconds that an RSA key takes.
@@ -134,7 +135,7 @@ async fn generate(
     let pair = make(kms, spec, cx.random()).await?;
     let private_key = pair.to_bytes()?;
     let public_key = public_key(&pair);
-    let sealed = cipher::seal(cx, &key, algorithm, &context, private_key.expose()).await?;
+    let sealed = cipher::seal(kms, cx, &key, algorithm, &context, private_key.expose()).await?;
     cipher::note(cx, "keyMaterialId", sealed.material.as_ref());
     kms.last_uses.note(cx, &key);
     Ok(DataKeyPair {

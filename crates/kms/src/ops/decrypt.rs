@@ -43,7 +43,7 @@ pub async fn decrypt(kms: &Kms, cx: &Cx, input: DecryptInput) -> Result<DecryptO
     let Source::Blob(ciphertext) = source else {
         return Err(Error::DryRun);
     };
-    let opened = cipher::open(cx, &key, algorithm, &context, &ciphertext).await?;
+    let opened = cipher::open(kms, cx, &key, algorithm, &context, &ciphertext).await?;
     cipher::note(cx, "keyMaterialId", opened.material.as_ref());
     let (plaintext, sealed) = recipient::told(recipient.as_ref(), cx, opened.plaintext.expose())?;
     used(

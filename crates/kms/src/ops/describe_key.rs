@@ -67,12 +67,14 @@ async fn first_use(cx: &Cx, alias: AliasName, managed: &Managed) -> Result<Permi
         granted: false,
         multi_region: None,
         origin: Origin::AwsKms,
+        custody: None,
         pending: None,
         generations: Vec::new(),
         schedule: Some(Schedule::from(cx.now(), RotationPeriod::new(None)?)),
         material: MaterialId::generate(cx.random()),
         sealed: None,
         derived: Derived::default(),
+        in_store: None,
     });
     let sought = Sought {
         arn: Arc::clone(key.shared_arn()),

@@ -28,7 +28,7 @@ pub async fn encrypt(kms: &Kms, cx: &Cx, input: EncryptInput) -> Result<EncryptO
     key.check(Demand::Use)?;
     let algorithm = key.encrypts_with("Encrypt", asked)?;
 
-    let sealed = cipher::seal(cx, &key, algorithm, &context, input.plaintext.expose()).await?;
+    let sealed = cipher::seal(kms, cx, &key, algorithm, &context, input.plaintext.expose()).await?;
     cipher::note(cx, "keyMaterialId", sealed.material.as_ref());
     used(
         kms,

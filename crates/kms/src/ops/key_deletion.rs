@@ -41,7 +41,7 @@ pub async fn schedule_key_deletion(
     Ok(ScheduleKeyDeletionOutput {
         key_id: Some(after.arn()),
         deletion_date: due,
-        key_state: Some(metadata::state(after.state)),
+        key_state: Some(metadata::state(after.state_now())),
         pending_window_in_days: i32::try_from(window.days()).ok(),
     })
 }

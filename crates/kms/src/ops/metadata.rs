@@ -5,15 +5,19 @@ use kms_api::{
     CustomerMasterKeySpec, EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, ExpirationModelType,
     KeyAgreementAlgorithmSpec, KeyManagerType, KeyMetadata, KeySpec, KeyUsageType, MacAlgorithmSpec,
     MultiRegionConfiguration, MultiRegionKey, MultiRegionKeyType, OriginType, SigningAlgorithmSpec,
+    XksKeyConfigurationType,
 };
 
 use crate::model::key::arn;
-use crate::model::{Family, Key, KeyState, KeyUsage, Manager, MultiRegion, Purpose};
+use crate::model::{Family, Key, KeyState, KeyUsage, Manager, MultiRegion, Place, Purpose};
 
 /// The metadata of a key.
 pub(super) fn metadata(key: &Key) -> KeyMetadata {
-    let has_material_id = key.purpose.family() == Family::Symmetric && !key.has_no_material_yet();
-    let window = match key.state {
+    let has_material_id =
+        key.purpose.family() == Family::Symmetric && !key.has_no_material_yet() && key.custody.is_none();
+    let place = key.in_store.as_ref().map(|store| &store.place);
+    let state_now = key.state_now();
+    let window = match state_now {
         KeyState::PendingReplicaDeletion { window } => i32::try_from(window.days()).ok(),
         KeyState::Creating
         | KeyState::Disabled
@@ -23,15 +27,19 @@ pub(super) fn metadata(key: &Key) -> KeyMetadata {
         | KeyState::Unavailable
         | KeyState::Updating => None,
     };
+    let external_key = key
+        .custody
+        .as_ref()
+        .and_then(|custody| custody.external_key.clone());
     KeyMetadata {
         aws_account_id: Some(key.account.to_string()),
         key_id: key.id.to_string(),
         arn: Some(key.arn()),
         creation_date: Some(key.created),
-        enabled: Some(key.state == KeyState::Enabled),
+        enabled: Some(state_now == KeyState::Enabled),
         description: Some(key.description.clone()),
         key_usage: Some(usage(key.purpose)),
-        key_state: Some(state(key.state)),
+        key_state: Some(state(state_now)),
         deletion_date: key.state.deletion_due(),
         origin: OriginType::parse(key.origin.as_str()),
         key_manager: Some(match key.manager {
@@ -49,12 +57,14 @@ pub(super) fn metadata(key: &Key) -> KeyMetadata {
         valid_to: key.expiry_due(),
         expiration_model: expiration_model(key),
         multi_region_configuration: key.multi_region.as_ref().map(|keys| configuration(key, keys)),
-        // Of custom-store keys.
-        custom_key_store_id: None,
-        cloud_hsm_cluster_id: None,
+        custom_key_store_id: key.custody.as_ref().map(|custody| custody.store.to_string()),
+        cloud_hsm_cluster_id: match place {
+            Some(Place::Cluster(place)) => Some(place.cluster.clone()),
+            Some(Place::Proxy(_)) | None => None,
+        },
         key_agreement_algorithms: key_agreement_algorithms(key.purpose),
         encapsulation_algorithms: encapsulation_algorithms(key.purpose),
-        xks_key_configuration: None,
+        xks_key_configuration: external_key.map(|id| XksKeyConfigurationType { id: Some(id) }),
     }
 }
 

@@ -93,6 +93,9 @@ pub async fn replicate_key(
                 }
             }
         }
+        Origin::AwsCloudhsm | Origin::ExternalKeyStore => {
+            return Err(Error::NotPrimary { arn: key.arn() });
+        }
         Origin::External => {
             replica.state = KeyState::PendingImport;
             replica.wait_for_material();

@@ -55,8 +55,8 @@ pub async fn re_encrypt(kms: &Kms, cx: &Cx, input: ReEncryptInput) -> Result<ReE
     let Source::Blob(ciphertext) = source else {
         return Err(Error::DryRun);
     };
-    let opened = cipher::open(cx, &from, algorithm_from, &context_from, &ciphertext).await?;
-    let sealed = cipher::seal(cx, &to, algorithm_to, &context_to, opened.plaintext.expose()).await?;
+    let opened = cipher::open(kms, cx, &from, algorithm_from, &context_from, &ciphertext).await?;
+    let sealed = cipher::seal(kms, cx, &to, algorithm_to, &context_to, opened.plaintext.expose()).await?;
     cipher::note(cx, "sourceKeyMaterialId", opened.material.as_ref());
     cipher::note(cx, "destinationKeyMaterialId", sealed.material.as_ref());
     used(

@@ -85,7 +85,8 @@ async fn schedule(cx: &Cx, key: &Permit<Arc<Key>>, schedule: Option<Schedule>) -
 ///
 /// # Errors
 ///
-/// [`Error::KeyNotFound`] and its kin, [`Error::Denied`].
+/// [`Error::InCustomKeyStore`] of a key that never could; [`Error::KeyNotFound`]
+/// and its kin, [`Error::Denied`].
 pub async fn get_key_rotation_status(
     _kms: &Kms,
     cx: &Cx,
@@ -94,6 +95,7 @@ pub async fn get_key_rotation_status(
     let key = store::shared_key(cx, &input.key_id).await?;
 
     let key = access::key(cx, key).permit().await?;
+    key.check_kept_here("GetKeyRotationStatus")?;
     let is_ending = matches!(
         key.state,
         KeyState::PendingDeletion { .. } | KeyState::PendingReplicaDeletion { .. }
@@ -132,6 +134,9 @@ pub async fn rotate_key_on_demand(
     match key.origin {
         Origin::AwsKms => rotate_to_new(kms, cx, &key).await?,
         Origin::External => rotate_to_imported(cx, &key).await?,
+        Origin::AwsCloudhsm | Origin::ExternalKeyStore => {
+            return Err(Error::CannotRotate { arn: key.arn() });
+        }
     }
     Ok(RotateKeyOnDemandOutput {
         key_id: Some(key.arn()),
@@ -217,7 +222,7 @@ pub async fn list_key_rotations(
     let key = store::key(cx, &input.key_id).await?;
 
     let key = access::key(cx, key).permit().await?;
-    if key.purpose.family() != Family::Symmetric {
+    if key.purpose.family() != Family::Symmetric || key.custody.is_some() {
         return Err(Error::CannotRotate { arn: key.arn() });
     }
     let all = input.include_key_material == Some(IncludeKeyMaterial::AllKeyMaterial);

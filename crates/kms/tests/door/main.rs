@@ -10,10 +10,12 @@ mod agreement;
 mod aliases;
 mod announcements;
 mod bootstrap;
+mod clusters;
 mod conversation;
 mod cryptography;
 mod data_key_pairs;
 mod grants;
+mod hsm_stores;
 mod import;
 mod keys;
 mod last_use;
@@ -47,6 +49,7 @@ macro_rules! cases {
 cases!(
     aliases,
     cross_account,
+    custom_key_stores,
     data_key_pairs,
     data_keys,
     deletion,

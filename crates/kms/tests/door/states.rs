@@ -8,6 +8,8 @@ use crypto::Random;
 use crypto::key::{BackingKey, EncryptionAlgorithm, KeySpec, PublicKey};
 use serde_json::{Value, json};
 
+use crate::clusters::{FIRST, Modules};
+use crate::hsm_stores::{disconnect, key_in, store, world_with};
 use crate::world::{Who, World, text};
 
 const OK: &str = "ok";
@@ -23,6 +25,7 @@ enum State {
     PendingDeletion,
     PendingImport,
     PendingReplicaDeletion,
+    Unavailable,
 }
 
 async fn bring(world: &World, make: &Value, state: State) -> Value {
@@ -44,6 +47,10 @@ async fn bring(world: &World, make: &Value, state: State) -> Value {
             let told = world.ok(Who::Root, "ScheduleKeyDeletion", id).await;
             assert_eq!(told["KeyState"], "PendingReplicaDeletion");
         }
+        State::Unavailable => {
+            let store = json!({"CustomKeyStoreId": make["CustomKeyStoreId"]});
+            disconnect(world, &store).await;
+        }
     }
     key
 }
@@ -63,10 +70,19 @@ async fn import(world: &World, key: &Value) {
 
 /// Holds every operation to its row: an answer for each of the states.
 async fn check<const N: usize>(make: Value, states: [State; N], table: &[(&str, Value, [&str; N])]) {
-    let world = World::new().await;
+    check_in(&World::new().await, make, states, table).await;
+}
+
+/// The same in a world that has what the keys need.
+async fn check_in<const N: usize>(
+    world: &World,
+    make: Value,
+    states: [State; N],
+    table: &[(&str, Value, [&str; N])],
+) {
     for (operation, more, row) in table {
         for (state, expected) in states.into_iter().zip(row) {
-            let key = bring(&world, &make, state).await;
+            let key = bring(world, &make, state).await;
             let mut body = more.clone();
             body["KeyId"] = key["KeyId"].clone();
             let answer = world.call(Who::Root, operation, body).await;
@@ -81,6 +97,11 @@ async fn check<const N: usize>(make: Value, states: [State; N], table: &[(&str, 
                 "{operation} of {make} that is {state:?}: {}",
                 answer.text()
             );
+            if matches!(state, State::Unavailable) {
+                let store = json!({"CustomKeyStoreId": make["CustomKeyStoreId"]});
+                world.ok(Who::Root, "ConnectCustomKeyStore", store).await;
+                world.advance(1).await;
+            }
         }
     }
 }
@@ -220,4 +241,46 @@ async fn of_pairs_and_mac_keys() {
         ];
         check(json!({"KeySpec": spec, "KeyUsage": usage}), states, &table).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_keys_in_custom_key_stores() {
+    let states = [
+        State::Enabled,
+        State::Disabled,
+        State::PendingDeletion,
+        State::Unavailable,
+    ];
+    let modules = Modules::new();
+    let world = world_with(&modules).await;
+    let store = store(&world, "store", FIRST).await;
+    let parameters = json!({"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"});
+    let pair = json!({"KeyPairSpec": "ECC_NIST_P256"});
+    #[rustfmt::skip]
+    let table = [
+        ("Encrypt",                         json!({"Plaintext": "aGVsbG8="}), [OK, OFF, STATE, STATE]),
+        ("GenerateDataKey",                 json!({"KeySpec": "AES_256"}),    [OK, OFF, STATE, STATE]),
+        ("GenerateDataKeyWithoutPlaintext", json!({"KeySpec": "AES_256"}),    [OK, OFF, STATE, STATE]),
+        ("GenerateDataKeyPair",             pair.clone(),                     [NEVER, NEVER, NEVER, NEVER]),
+        ("GenerateDataKeyPairWithoutPlaintext", pair,                         [NEVER, NEVER, NEVER, NEVER]),
+        ("CreateGrant",                     grant(),                          [OK, OFF, STATE, OK]),
+        ("ListGrants",                      json!({}),                        [OK, OK, OK, OK]),
+        ("DescribeKey",                     json!({}),                        [OK, OK, OK, OK]),
+        ("GetKeyPolicy",                    json!({}),                        [OK, OK, OK, OK]),
+        ("ListResourceTags",                json!({}),                        [OK, OK, OK, OK]),
+        ("UpdateKeyDescription",            json!({"Description": "x"}),      [OK, OK, STATE, OK]),
+        ("EnableKey",                       json!({}),                        [OK, OK, STATE, OK]),
+        ("DisableKey",                      json!({}),                        [OK, OK, STATE, OK]),
+        ("EnableKeyRotation",               json!({}),                        [NEVER, NEVER, NEVER, NEVER]),
+        ("DisableKeyRotation",              json!({}),                        [NEVER, NEVER, NEVER, NEVER]),
+        ("GetKeyRotationStatus",            json!({}),                        [NEVER, NEVER, NEVER, NEVER]),
+        ("RotateKeyOnDemand",               json!({}),                        [NEVER, NEVER, NEVER, NEVER]),
+        ("ListKeyRotations",                json!({}),                        [NEVER, NEVER, NEVER, NEVER]),
+        ("GetParametersForImport",          parameters,                       [NEVER, NEVER, NEVER, NEVER]),
+        ("DeleteImportedKeyMaterial",       json!({}),                        [NEVER, NEVER, NEVER, NEVER]),
+        ("ReplicateKey",                    json!({"ReplicaRegion": "eu-west-1"}), [NEVER, NEVER, NEVER, NEVER]),
+        ("ScheduleKeyDeletion",             json!({}),                        [OK, OK, STATE, OK]),
+        ("CancelKeyDeletion",               json!({}),                        [STATE, STATE, OK, STATE]),
+    ];
+    check_in(&world, key_in(&store), states, &table).await;
 }

@@ -19,6 +19,7 @@ use super::Output;
 use super::env::Running;
 use crate::federation::FederationSettings;
 use crate::files;
+use crate::key_stores::KeyStoreSettings;
 use crate::seed::Seed;
 use crate::settings::{parse_account, parse_region};
 use crate::world::{Layout, World};
@@ -63,6 +64,9 @@ pub(crate) struct Dev {
     /// Where the keys of OpenID Connect issuers come from (docs/federation.md).
     #[arg(long, value_name = "FILE")]
     federation: Option<PathBuf>,
+    /// What custom key stores are served by (docs/custom-key-stores.md).
+    #[arg(long, value_name = "FILE")]
+    key_stores: Option<PathBuf>,
     /// The machine's clock, or one that moves only by POST /_palisade/clock.
     #[arg(long, value_enum, default_value_t = ClockKind::System)]
     clock: ClockKind,
@@ -126,6 +130,10 @@ impl Dev {
         };
         let issuers = federation.issuers()?;
         let xks = self.kms.xks()?;
+        let key_stores = match &self.key_stores {
+            Some(path) => KeyStoreSettings::read(path)?,
+            None => KeyStoreSettings::default(),
+        };
         let throw_away = match &self.data {
             Some(_) => None,
             None => Some(
@@ -190,7 +198,7 @@ impl Dev {
             roots,
             seed,
             issuers,
-            kms: self.kms.options()?,
+            kms: self.kms.options(&key_stores, &self.region)?,
             xks: xks.as_ref().map(XksFile::credentials),
         };
         let opened = world.open().await?;

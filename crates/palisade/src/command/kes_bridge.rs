@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::Output;
 use super::serve::{LogFormat, bind, log_to_stderr, runtime, told_to_stop};
+use crate::certificate::identity_of_pem;
 use crate::files;
 use crate::kes_bridge::{self, Bridge, Settings};
 
@@ -28,7 +29,7 @@ pub(crate) struct KesBridge {
 impl KesBridge {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         if let Some(path) = &self.identity_of {
-            let identity = kes_bridge::identity_of_pem(&files::read_text(path)?)
+            let identity = identity_of_pem(&files::read_text(path)?)
                 .with_context(|| format!("{} is no certificate", path.display()))?;
             output.show(&serde_json::json!({"identity": identity}), || {
                 format!("{identity}\n")

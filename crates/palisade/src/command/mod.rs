@@ -104,6 +104,9 @@ enum Command {
     /// Asks the keeper of a slot's key, for a process that holds keys.
     #[command(name = crate::keeper::HELPER, hide = true)]
     KeeperHelper,
+    /// Runs the module of a cluster's token, for the server that started it.
+    #[command(name = crate::hsm::HELPER, hide = true)]
+    HsmHelper,
 }
 
 /// Where a command's result goes.
@@ -167,5 +170,6 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::KmsPlugin(plugin) => plugin.run(output),
         Command::Completions(completions) => Ok(completions.run()),
         Command::KeeperHelper => crate::keeper::help().map(|()| ExitCode::SUCCESS),
+        Command::HsmHelper => crate::hsm::help().map(|()| ExitCode::SUCCESS),
     }
 }

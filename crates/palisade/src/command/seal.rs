@@ -16,6 +16,7 @@ use ground::Secret;
 use super::Output;
 use super::recovery::{RecoveryArguments, parse_shares};
 use super::root_key::{self, Where};
+use crate::certificate::identity_of_pem;
 use crate::files;
 use crate::keeper::{Means, Order, Place};
 use crate::world::Layout;
@@ -110,6 +111,12 @@ Example: palisade seal remove-root 1 --data /var/lib/palisade --passphrase-file 
         #[arg(long, default_value = "recovery")]
         label: String,
     },
+    /// Prints the identity of a member's certificate, by which other members know it.
+    #[command(after_help = "Example: palisade seal identity /etc/palisade/peer.crt")]
+    Identity {
+        /// The certificate, PEM.
+        certificate: PathBuf,
+    },
     /// Removes a slot; never the last one, nor the last with recovery shares.
     #[command(after_help = "Example: palisade seal remove 3f2a91c4 --data /var/lib/palisade")]
     Remove {
@@ -160,6 +167,12 @@ pub(crate) struct NewSlotArguments {
     /// The id or ARN of the KMS key that wraps (for `--slot kms`).
     #[arg(long, value_name = "ID")]
     kms_key_id: Option<String>,
+    /// Where the running member is asked, HOST:PORT of its `peers.listen` (for `--slot peer`).
+    #[arg(long, value_name = "HOST:PORT")]
+    peer: Option<String>,
+    /// The identity of its certificate, from `palisade seal identity` (for `--slot peer`).
+    #[arg(long, value_name = "HEX")]
+    peer_identity: Option<String>,
     /// The label of the PKCS#11 token (for `--slot pkcs11`).
     #[arg(long, value_name = "LABEL")]
     pkcs11_token: Option<String>,
@@ -182,6 +195,8 @@ pub(crate) enum SlotKind {
     Systemd,
     /// A key that another AWS-compatible KMS wraps.
     Kms,
+    /// A key that a running member of the cluster seals, and gives back to this one.
+    Peer,
     /// A key that a PKCS#11 token wraps.
     Pkcs11,
     /// A key that this machine's TPM 2.0 seals.
@@ -254,6 +269,16 @@ impl NewSlotArguments {
                     .clone()
                     .context("say which key of it wraps: --kms-key-id ID")?,
             })?,
+            SlotKind::Peer => kept(Place::Peer {
+                address: self
+                    .peer
+                    .clone()
+                    .context("say where the running member is: --peer HOST:PORT")?,
+                identity: self
+                    .peer_identity
+                    .clone()
+                    .context("say who it is: --peer-identity HEX")?,
+            })?,
             SlotKind::Pkcs11 => kept(Place::Pkcs11 {
                 token: self
                     .pkcs11_token
@@ -266,6 +291,12 @@ impl NewSlotArguments {
             })?,
         })
     }
+}
+
+/// The id of a data directory's store.
+pub(crate) fn store_id(layout: &Layout<'_>) -> Result<String> {
+    let slots = KeySlots::parse(files::read_text(&layout.slots())?.as_bytes())?;
+    Ok(slots.store_id().to_owned())
 }
 
 impl Unseal {
@@ -420,12 +451,23 @@ impl Seal {
                 data,
             ) => place.remove((root, end_sessions), data, no_wait, output),
             (Action::Status, None) => root_key::status(output),
+            (Action::Identity { certificate }, _) => tell_identity(&certificate, output),
             (action, data) => {
                 let data = data.context("say where the data is: --data DIR")?;
                 of_slots(action, &data, output)
             }
         }
     }
+}
+
+/// By what a slot of a peer names the holder of a certificate.
+fn tell_identity(certificate: &Path, output: Output) -> Result<ExitCode> {
+    let identity = identity_of_pem(&files::read_text(certificate)?)
+        .with_context(|| format!("{} is no certificate", certificate.display()))?;
+    output.show(&serde_json::json!({"identity": identity}), || {
+        format!("{identity}\n")
+    });
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What is done to the slots of a data directory.
@@ -439,8 +481,8 @@ fn of_slots(action: Action, data: &Path, output: Output) -> Result<ExitCode> {
     let random = Random::system();
     let save = |slots: &KeySlots| files::write_private(&path, slots.to_json().as_bytes());
     match action {
-        // Root keys are no matter of slots; the caller has seen to them.
-        Action::Status | Action::RotateRoot { .. } | Action::RemoveRoot { .. } => {}
+        // Root keys and certificates are no matter of slots; the caller has seen to them.
+        Action::Status | Action::Identity { .. } | Action::RotateRoot { .. } | Action::RemoveRoot { .. } => {}
         Action::Verify(unseal) => {
             let open = unseal.verify(&slots).context("not every slot opens")?;
             let ids: Vec<String> = open.iter().map(SlotId::to_string).collect();
@@ -538,6 +580,7 @@ fn details(slot: &SlotInfo<'_>) -> String {
     }
     match slot.keeper {
         Some(Keeper::Kms(kms)) => format!("{} at {} ({})", kms.key_id, kms.endpoint, kms.region),
+        Some(Keeper::Peer(peer)) => format!("member {} at {}", &peer.peer, peer.address),
         Some(Keeper::Pkcs11(pkcs11)) => format!("key {} on token {}", pkcs11.key, pkcs11.token),
         Some(Keeper::Tpm2(tpm2)) => match &tpm2.pcrs {
             Some(pcrs) => format!("while {pcrs} are as they were"),

@@ -11,15 +11,17 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use crypto::Random;
 use gate::{Identity, Mode, Tls};
-use ground::{Clock, Secret};
+use ground::{Clock, Region, Secret};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::Output;
-use super::seal::Unseal;
+use super::seal::{Unseal, store_id};
 use crate::files;
+use crate::key_stores::KeyStoreSettings;
+use crate::peer::Peers;
 use crate::settings::{Settings, TlsSettings};
 use crate::world::{Layout, World};
 use crate::xks_credentials::XksFile;
@@ -62,10 +64,13 @@ impl KmsFlags {
         self.xks_credentials.clone().map(XksFile::open).transpose()
     }
 
-    pub(super) fn options(&self) -> Result<kms::Options> {
+    /// `home` is the server's region.
+    pub(super) fn options(&self, key_stores: &KeyStoreSettings, home: &Region) -> Result<kms::Options> {
         Ok(kms::Options {
             request_quotas: self.kms_request_quotas,
             nitro_root: self.nitro_root.as_deref().map(nitro_root).transpose()?,
+            hsm_clusters: key_stores.clusters(home)?,
+            xks_proxies: key_stores.proxies()?,
             xks_proxy: self.xks_credentials.is_some(),
         })
     }
@@ -105,9 +110,14 @@ impl Serve {
         };
         let layout = Layout(&data);
         let limits = settings.limits.limits()?;
+        let kms = self.kms.options(&settings.key_stores, &settings.region)?;
         allow_open_files(&limits);
         let xks = self.kms.xks()?;
-        let root_key = self.unseal.open(&layout)?;
+        let root_key = Arc::new(self.unseal.open(&layout)?);
+        let peers = match &settings.peers {
+            Some(settings) => Some(Peers::bind(settings, Arc::clone(&root_key), &store_id(&layout)?).await?),
+            None => None,
+        };
         let listener = bind(self.listen.unwrap_or(settings.listen)).await?;
         let address = listener.local_addr()?;
         let tls = tls(&settings.tls, address)?;
@@ -115,7 +125,7 @@ impl Serve {
             mode: Mode::Serve,
             store: settings.store.config(&layout)?,
             journal: layout.journal(),
-            root_key: Arc::new(root_key),
+            root_key,
             clock: Clock::system(),
             random: Random::system(),
             home: settings.region,
@@ -126,22 +136,24 @@ impl Serve {
             roots: Vec::new(),
             seed: None,
             issuers: settings.federation.issuers()?,
-            kms: self.kms.options()?,
+            kms,
             xks: xks.as_ref().map(XksFile::credentials),
         };
         let opened = world.open().await?;
         let stop = told_to_stop()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        output.show(
-            &serde_json::json!({"endpoint": format!("{scheme}://{address}"), "data": data}),
-            || {
-                format!(
-                    "Palisade {} serves {} at {scheme}://{address}\n",
-                    env!("CARGO_PKG_VERSION"),
-                    data.display()
-                )
-            },
-        );
+        let mut told = serde_json::json!({"endpoint": format!("{scheme}://{address}"), "data": data});
+        if let Some(peers) = &peers {
+            told["peers"] = peers.address()?.to_string().into();
+        }
+        output.show(&told, || {
+            format!(
+                "Palisade {} serves {} at {scheme}://{address}\n",
+                env!("CARGO_PKG_VERSION"),
+                data.display()
+            )
+        });
+        let peers = peers.map(|peers| spawn(peers.serve(Arc::clone(&opened.door))));
         let jobs = spawn(Arc::clone(&opened.door).look_after_jobs());
         let certificates = tls
             .clone()
@@ -151,6 +163,9 @@ impl Serve {
         jobs.abort();
         if let Some(followed) = followed {
             followed.abort();
+        }
+        if let Some(peers) = peers {
+            peers.abort();
         }
         if let Some(certificates) = certificates {
             certificates.abort();

@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Bridge;
 use super::calls::Answer;
+use crate::certificate;
 use crate::command::serve::spawn;
 
 /// For the TLS handshake.
@@ -62,7 +63,7 @@ async fn connection(bridge: Arc<Bridge>, tls: TlsAcceptor, accepted: Accepted) {
         Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
     };
     let shown = stream.get_ref().1.peer_certificates();
-    let identity = shown.and_then(|shown| super::tls::identity(shown.first()?));
+    let identity = shown.and_then(|shown| certificate::identity(shown.first()?));
     let identity: Arc<str> = identity.unwrap_or_default().into();
     let service = service_fn(move |request| {
         let (bridge, identity) = (Arc::clone(&bridge), Arc::clone(&identity));

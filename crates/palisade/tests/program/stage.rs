@@ -435,6 +435,9 @@ async fn simulation(world: &World, operation: &'static OperationShape, given: &m
 }
 
 async fn kms(world: &World, operation: &'static OperationShape) -> Given {
+    if operation.name.contains("CustomKeyStore") {
+        return custom_key_store(world, operation.name).await;
+    }
     let mut given = Given::new();
     let name = operation.name;
     let (spec, usage) = match name {
@@ -596,4 +599,41 @@ async fn sts(world: &World, operation: &'static OperationShape) -> Given {
 /// Tells an answer in a message.
 pub(crate) fn told(answer: &testkit::client::Answer) -> String {
     format!("{} {} {}", answer.status, answer.code(), message(answer))
+}
+
+/// A custom key store before a proxy that is well, or what one is made of.
+async fn custom_key_store(world: &World, name: &str) -> Given {
+    let mut given = Given::new();
+    if name == "DescribeCustomKeyStores" {
+        return given;
+    }
+    let path = format!("/{}/kms/xks/v1", world.name("store"));
+    let health = json!({"xksProxyFleetSize": 1, "xksProxyVendor": "v", "xksProxyModel": "m", "ekmVendor": "e",
+        "ekmFleetDetails": [{"id": "1", "model": "m", "healthStatus": "ACTIVE"}]});
+    world.proxy.answer(&format!("{path}/health"), &health.to_string());
+    let wanted = json!({
+        "CustomKeyStoreName": world.name("store"),
+        "CustomKeyStoreType": "EXTERNAL_KEY_STORE",
+        "XksProxyUriEndpoint": "https://localhost",
+        "XksProxyUriPath": path,
+        "XksProxyConnectivity": "PUBLIC_ENDPOINT",
+        "XksProxyAuthenticationCredential": {
+            "AccessKeyId": "ABCDEFGHIJKLMNOPQRST",
+            "RawSecretAccessKey": "the-secret-of-a-proxy/that+nobody=may/see/at/all".replace('-', "+"),
+        },
+    });
+    if name == "CreateCustomKeyStore" {
+        given.extend(wanted.as_object().cloned().unwrap_or_default());
+        return given;
+    }
+    let made = world.ok("kms:CreateCustomKeyStore", wanted).await;
+    let id = json!({"CustomKeyStoreId": leaf(&made, "CustomKeyStoreId")});
+    if name == "DisconnectCustomKeyStore" {
+        world.ok("kms:ConnectCustomKeyStore", id.clone()).await;
+    }
+    if name == "UpdateCustomKeyStore" {
+        given.insert("NewCustomKeyStoreName".into(), json!(world.name("renamed")));
+    }
+    given.insert("CustomKeyStoreId".into(), id["CustomKeyStoreId"].clone());
+    given
 }

@@ -73,7 +73,9 @@ const REFUSED_OTHERWISE: &[(&str, &str, &str, &str)] = &[(
 /// What another account's root user gets where it is not a denial, and why.
 /// Names without an account in them mean the caller's own.
 const AWAY_ALLOWED: &[(&str, &str)] = &[
+    ("kms:CreateCustomKeyStore", "makes a store of its own"),
     ("kms:CreateKey", "makes a key of its own"),
+    ("kms:DescribeCustomKeyStores", "lists its own"),
     ("kms:GenerateRandom", "names no resource"),
     ("kms:ListKeys", "lists its own"),
     ("iam:CreateAccountAlias", "gives itself the name"),
@@ -121,6 +123,7 @@ const AWAY_ALLOWED: &[(&str, &str)] = &[
 /// Codes that tell another account that there is nothing for it.
 const NOT_THERE: &[&str] = &[
     "AWSOrganizationsNotInUseException",
+    "CustomKeyStoreNotFoundException",
     "FeatureDisabled",
     "HandshakeNotFoundException",
     // Another account's message, or none.

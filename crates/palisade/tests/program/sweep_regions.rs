@@ -16,7 +16,9 @@ const GLOBAL_STATE: &[(&str, &str)] = &[("sts", "roles and users belong to no re
 
 /// Operations that need nothing to exist, and so succeed anywhere.
 const NAMES_NOTHING: &[&str] = &[
+    "kms:CreateCustomKeyStore",
     "kms:CreateKey",
+    "kms:DescribeCustomKeyStores",
     "kms:GenerateRandom",
     "kms:ListAliases",
     "kms:ListKeys",
@@ -64,7 +66,7 @@ pub(crate) async fn another_region(world: &World, operations: &[&'static Operati
             problems.push(format!("{name} from {ELSEWHERE} shows {}", answer.text()));
         }
         if answer.status != 200
-            && answer.code() != "NotFoundException"
+            && !["NotFoundException", "CustomKeyStoreNotFoundException"].contains(&answer.code().as_str())
             && name != "kms:Decrypt"
             && name != "kms:ReEncrypt"
         {

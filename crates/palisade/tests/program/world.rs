@@ -8,6 +8,7 @@ use ground::Timestamp;
 use serde_json::{Map, Value, json};
 use shape::{Kind, OperationShape, ServiceShape};
 use testkit::client::{Answer, Signer, exchange, exchange_http2, send, signed};
+use testkit::issuer::{Certificates, HttpsServer};
 use testkit::program::{Launch, Server};
 use testkit::sample;
 
@@ -111,6 +112,8 @@ pub(crate) struct World {
     count: AtomicU64,
     sent: Mutex<Vec<Sent>>,
     secrets: Mutex<Secrets>,
+    /// An external key store proxy that is well at the paths it is told of.
+    pub(crate) proxy: HttpsServer,
     pub(crate) root: Actor,
     pub(crate) away: Actor,
 }
@@ -122,17 +125,28 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let launch = Launch::new(PALISADE, directory.path()).with("PALISADE_LOG", "trace");
         let data = directory.path().join("data");
+        let certificates = Certificates::new();
+        let proxy = HttpsServer::new(&certificates).await;
+        let key_stores = directory.path().join("key-stores.toml");
+        let authority = directory.path().join("authority.pem");
+        std::fs::write(&authority, &certificates.authority_pem).unwrap();
+        let settings = format!(
+            "authorities = {authority:?}\nmilliseconds = 10000\n[[proxy]]\nhost = \"localhost\"\naddress = \"{}\"\n",
+            proxy.address
+        );
+        std::fs::write(&key_stores, settings).unwrap();
         let arguments = [
             "dev",
             "--listen=127.0.0.1:0",
             "--clock=virtual",
+            &format!("--key-stores={}", key_stores.display()),
             &format!("--data={}", data.display()),
             &format!("--credential={HOME_KEY}:{ROOT_SECRET}:{HOME}"),
             &format!("--credential={AWAY_KEY}:{ROOT_SECRET}:{AWAY}"),
         ];
         let server = launch.serve(&arguments, &directory.path().join("log"));
         let key_file = std::fs::read(data.join("root.key")).unwrap();
-        let world = World::around(Running::Program(server), directory).await;
+        let world = World::around(Running::Program(server), directory, proxy).await;
         world.secrets().add("the key file", &key_file);
         world
     }
@@ -143,10 +157,11 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let roots = [(HOME, HOME_KEY, ROOT_SECRET), (AWAY, AWAY_KEY, ROOT_SECRET)];
         let broken = Broken::open(&directory.path().join("data"), roots, services, shortcut).await;
-        World::around(Running::Broken(Box::new(broken)), directory).await
+        let proxy = HttpsServer::new(&Certificates::new()).await;
+        World::around(Running::Broken(Box::new(broken)), directory, proxy).await
     }
 
-    async fn around(server: Running, directory: tempfile::TempDir) -> World {
+    async fn around(server: Running, directory: tempfile::TempDir, proxy: HttpsServer) -> World {
         let root = |name, key, account| Actor {
             name,
             signer: Signer::new(key, ROOT_SECRET),
@@ -164,6 +179,7 @@ impl World {
             count: AtomicU64::new(0),
             sent: Mutex::default(),
             secrets: Mutex::new(secrets),
+            proxy,
             root: root("root", HOME_KEY, HOME),
             away: root("away", AWAY_KEY, AWAY),
         };

@@ -1,0 +1,545 @@
+//! A custom key store: where keys live that are not kept here, and how their
+//! place is reached.
+//!
+//! Invariants: the secret by which the place is reached is never stored in
+//! clear, and opens only as that of the store and of the name it goes with; a
+//! store is of one kind for ever.
+//!
+//! Absent by design: VPC endpoint services. There are no VPCs here, so none is
+//! ever found.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crypto::Random;
+use crypto::hierarchy::DomainKey;
+use ground::{AccountId, Region, Secret, Timestamp};
+use kms_api::{ConnectionErrorCodeType, ConnectionStateType, CustomKeyStoreType};
+use serde::{Deserialize, Serialize};
+use store::TextKey;
+
+use crate::error::Error;
+
+/// The id of a custom key store: `cks-` and 17 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StoreId(String);
+
+/// What ids begin with, and how many digits follow. Source: KMS API Reference,
+/// `CreateCustomKeyStore`, examples.
+const PREFIX: &str = "cks-";
+const DIGITS: usize = 17;
+
+impl StoreId {
+    /// A fresh id.
+    pub fn generate(random: &Random) -> StoreId {
+        let digits = hex::encode(random.bytes::<16>());
+        StoreId(format!("{PREFIX}{}", digits.get(..DIGITS).unwrap_or(&digits)))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for StoreId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<StoreId, String> {
+        StoreId::from_text(&text).ok_or_else(|| "not the id of a custom key store".to_owned())
+    }
+}
+
+impl From<StoreId> for String {
+    fn from(id: StoreId) -> String {
+        id.0
+    }
+}
+
+impl TextKey for StoreId {
+    fn as_text(&self) -> &str {
+        &self.0
+    }
+
+    fn from_text(text: &str) -> Option<StoreId> {
+        let digits = text.strip_prefix(PREFIX)?;
+        let fits = digits.len() == DIGITS
+            && digits
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        fits.then(|| StoreId(text.to_owned()))
+    }
+}
+
+/// A custom key store. No `Debug`: its row holds a sealed secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CustomKeyStore {
+    /// Its id.
+    pub id: StoreId,
+    /// The owner.
+    pub account: AccountId,
+    /// Where it is.
+    pub region: Region,
+    /// How its owner calls it; unique in account and region.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Where its keys live.
+    pub place: Place,
+    /// Whether it is connected to that place.
+    pub connection: Connection,
+}
+
+/// Where the keys of a store live.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Place {
+    /// In a cluster of hardware security modules.
+    Cluster(ClusterPlace),
+    /// Behind an external key store proxy.
+    Proxy(ProxyPlace),
+}
+
+/// A cluster, and who logs in there.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ClusterPlace {
+    /// The id of the cluster.
+    pub cluster: String,
+    /// The certificate by which it is known, PEM.
+    pub trust_anchor: String,
+    /// The password of `kmsuser`.
+    pub password: SealedSecret,
+}
+
+/// An external key store proxy, and who signs there.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ProxyPlace {
+    /// `https://xks.example.com`
+    pub endpoint: String,
+    /// `/example/kms/xks/v1`
+    pub path: String,
+    /// The credential that the proxy knows, as [`Credential::to_text`] spells it.
+    pub credential: SealedSecret,
+}
+
+/// A credential of a proxy. The API model calls both halves sensitive.
+pub struct Credential {
+    /// Upper-case letters and digits.
+    pub access_key_id: Secret<String>,
+    /// The secret that goes with it.
+    pub secret: Secret<String>,
+}
+
+/// What a credential is bound to beside its store.
+const CREDENTIAL: &str = "proxy credential";
+
+impl Credential {
+    /// Seals it for a store.
+    ///
+    /// # Errors
+    ///
+    /// [`crypto::Error::Provider`] if the provider fails.
+    pub fn seal(
+        &self,
+        domain: &DomainKey,
+        store: &StoreId,
+        random: &Random,
+    ) -> Result<SealedSecret, crypto::Error> {
+        SealedSecret::seal(domain, store, CREDENTIAL, &self.to_text(), random)
+    }
+
+    /// Id and secret with a line end between them, which neither may have.
+    fn to_text(&self) -> Secret<String> {
+        Secret::new(format!(
+            "{}\n{}",
+            self.access_key_id.expose(),
+            self.secret.expose()
+        ))
+    }
+}
+
+impl ProxyPlace {
+    /// Opens the credential.
+    ///
+    /// # Errors
+    ///
+    /// [`crypto::Error::BadCiphertext`] if the row was changed or belongs to
+    /// another store.
+    pub fn credential(&self, domain: &DomainKey, store: &StoreId) -> Result<Credential, crypto::Error> {
+        let text = self.credential.open(domain, store, CREDENTIAL)?;
+        let (id, secret) = text
+            .expose()
+            .split_once('\n')
+            .ok_or(crypto::Error::BadCiphertext)?;
+        Ok(Credential {
+            access_key_id: Secret::new(id.to_owned()),
+            secret: Secret::new(secret.to_owned()),
+        })
+    }
+
+    /// Endpoint and path as one address.
+    pub fn url(&self) -> String {
+        format!("{}{}", self.endpoint, self.path)
+    }
+}
+
+/// Whether a store is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Connection {
+    /// It is.
+    Connected,
+    /// It will be, or fail to be.
+    Connecting {
+        /// The id of the request that asked for it.
+        request: String,
+    },
+    /// It is not, as its owner wants.
+    Disconnected,
+    /// It will not be much longer.
+    Disconnecting,
+    /// It could not be.
+    Failed {
+        /// AWS's name of the reason.
+        code: String,
+    },
+}
+
+impl Connection {
+    /// As `DescribeCustomKeyStores` calls it.
+    pub fn state(&self) -> ConnectionStateType {
+        match self {
+            Connection::Connected => ConnectionStateType::Connected,
+            Connection::Connecting { .. } => ConnectionStateType::Connecting,
+            Connection::Disconnected => ConnectionStateType::Disconnected,
+            Connection::Disconnecting => ConnectionStateType::Disconnecting,
+            Connection::Failed { .. } => ConnectionStateType::Failed,
+        }
+    }
+
+    /// Why it could not be connected, if it could not.
+    pub fn error_code(&self) -> Option<ConnectionErrorCodeType> {
+        match self {
+            Connection::Failed { code } => ConnectionErrorCodeType::parse(code),
+            Connection::Connected
+            | Connection::Connecting { .. }
+            | Connection::Disconnected
+            | Connection::Disconnecting => None,
+        }
+    }
+
+    /// Whether something is to be done about it.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Connection::Connecting { .. } | Connection::Disconnecting)
+    }
+}
+
+impl CustomKeyStore {
+    /// Its kind.
+    pub fn kind(&self) -> CustomKeyStoreType {
+        match self.place {
+            Place::Cluster(_) => CustomKeyStoreType::AwsCloudhsm,
+            Place::Proxy(_) => CustomKeyStoreType::ExternalKeyStore,
+        }
+    }
+
+    /// Whether its keys can be used.
+    pub fn is_connected(&self) -> bool {
+        self.connection == Connection::Connected
+    }
+
+    /// Begins to connect it. One that is connected stays so, one that is being
+    /// connected begins anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreState`] of one that failed, which must be disconnected
+    /// first, or is being disconnected.
+    ///
+    /// Source: KMS API Reference, `CustomKeyStoreInvalidStateException`.
+    pub fn connect(&mut self, request: &str) -> Result<(), Error> {
+        match self.connection {
+            Connection::Connected => Ok(()),
+            Connection::Connecting { .. } | Connection::Disconnected => {
+                self.connection = Connection::Connecting {
+                    request: request.to_owned(),
+                };
+                Ok(())
+            }
+            Connection::Disconnecting | Connection::Failed { .. } => Err(self.state_error()),
+        }
+    }
+
+    /// Begins to disconnect it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreState`] of one that is disconnected, or becomes so.
+    ///
+    /// Source: as [`CustomKeyStore::connect`].
+    pub fn disconnect(&mut self) -> Result<(), Error> {
+        match self.connection {
+            Connection::Connected | Connection::Connecting { .. } | Connection::Failed { .. } => {
+                self.connection = Connection::Disconnecting;
+                Ok(())
+            }
+            Connection::Disconnected | Connection::Disconnecting => Err(self.state_error()),
+        }
+    }
+
+    /// Whether it is disconnected, as most changes and its deletion want it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreState`] if not.
+    pub fn check_disconnected(&self) -> Result<(), Error> {
+        match self.connection {
+            Connection::Disconnected => Ok(()),
+            Connection::Connected
+            | Connection::Connecting { .. }
+            | Connection::Disconnecting
+            | Connection::Failed { .. } => Err(self.state_error()),
+        }
+    }
+
+    /// Whether it stays as it is unless its owner acts, as name, path and
+    /// credential may be changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreState`] if not.
+    ///
+    /// Source: KMS API Reference, `UpdateCustomKeyStore`.
+    pub fn check_connected_or_disconnected(&self) -> Result<(), Error> {
+        match self.connection {
+            Connection::Connected | Connection::Disconnected => Ok(()),
+            Connection::Connecting { .. } | Connection::Disconnecting | Connection::Failed { .. } => {
+                Err(self.state_error())
+            }
+        }
+    }
+
+    /// Whether keys can be made and random bytes drawn in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreState`] if not.
+    pub fn check_connected(&self) -> Result<(), Error> {
+        if self.is_connected() {
+            return Ok(());
+        }
+        Err(self.state_error())
+    }
+
+    /// The same with its secret under the current root key; `None` if it is already.
+    ///
+    /// # Errors
+    ///
+    /// As [`SealedSecret::open`].
+    pub fn resealed(
+        &self,
+        domain: &DomainKey,
+        random: &Random,
+    ) -> Result<Option<CustomKeyStore>, crypto::Error> {
+        let mut fresh = self.clone();
+        let (secret, name) = match &mut fresh.place {
+            Place::Cluster(place) => (&mut place.password, place.cluster.as_str()),
+            Place::Proxy(place) => (&mut place.credential, CREDENTIAL),
+        };
+        let Some(resealed) = secret.resealed(domain, &self.id, name, random)? else {
+            return Ok(None);
+        };
+        *secret = resealed;
+        Ok(Some(fresh))
+    }
+
+    fn state_error(&self) -> Error {
+        Error::StoreState {
+            id: self.id.clone(),
+            state: self.connection.state().as_str(),
+        }
+    }
+}
+
+/// A secret of a store, sealed under a key of its account and region, and bound
+/// to the store and to a name that goes with the secret. Base64.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedSecret(String);
+
+impl SealedSecret {
+    /// Seals a secret.
+    ///
+    /// # Errors
+    ///
+    /// [`crypto::Error::Provider`] if the provider fails.
+    pub fn seal(
+        domain: &DomainKey,
+        store: &StoreId,
+        name: &str,
+        secret: &Secret<String>,
+        random: &Random,
+    ) -> Result<SealedSecret, crypto::Error> {
+        let sealed = domain.seal(&bound_to(store, name), secret.expose().as_bytes(), random)?;
+        Ok(SealedSecret(STANDARD.encode(sealed)))
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// [`crypto::Error::BadCiphertext`] if the row was changed, or the secret
+    /// belongs to another store or name.
+    pub fn open(
+        &self,
+        domain: &DomainKey,
+        store: &StoreId,
+        name: &str,
+    ) -> Result<Secret<String>, crypto::Error> {
+        let sealed = STANDARD
+            .decode(&self.0)
+            .map_err(|_| crypto::Error::BadCiphertext)?;
+        let opened = domain.open(&bound_to(store, name), &sealed)?;
+        let text = std::str::from_utf8(opened.expose()).map_err(|_| crypto::Error::BadCiphertext)?;
+        Ok(Secret::new(text.to_owned()))
+    }
+
+    /// The same under the current root key; `None` if it is already.
+    fn resealed(
+        &self,
+        domain: &DomainKey,
+        store: &StoreId,
+        name: &str,
+        random: &Random,
+    ) -> Result<Option<SealedSecret>, crypto::Error> {
+        let sealed = STANDARD
+            .decode(&self.0)
+            .map_err(|_| crypto::Error::BadCiphertext)?;
+        let fresh = domain.reseal(&bound_to(store, name), &sealed, random)?;
+        Ok(fresh.map(|fresh| SealedSecret(STANDARD.encode(fresh))))
+    }
+
+    /// What tells this sealing from every other.
+    pub(crate) fn as_text(&self) -> &str {
+        &self.0
+    }
+}
+
+fn bound_to<'a>(store: &'a StoreId, name: &'a str) -> [&'a [u8]; 3] {
+    [b"custom key store", store.as_str().as_bytes(), name.as_bytes()]
+}
+
+/// Where a key is that lives in a custom key store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Custody {
+    /// The store.
+    pub store: StoreId,
+    /// The id of the external key, if the store is an external one. In a
+    /// cluster a key is found by the id of the KMS key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_key: Option<String>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use crypto::hierarchy::RootKey;
+
+    use super::*;
+
+    /// A store of either kind.
+    pub(crate) fn store_at(place: Place) -> CustomKeyStore {
+        CustomKeyStore {
+            id: StoreId::generate(&Random::seeded(1)),
+            account: AccountId::parse("111122223333").unwrap(),
+            region: Region::us_east_1(),
+            name: "store".to_owned(),
+            created: Timestamp(0),
+            place,
+            connection: Connection::Disconnected,
+        }
+    }
+
+    fn domain(account: &str) -> DomainKey {
+        let root = RootKey::generate(&Random::seeded(3));
+        root.domain(
+            AccountId::parse(account).unwrap(),
+            &Region::us_east_1(),
+            "kms/custom-key-store",
+        )
+    }
+
+    #[test]
+    fn ids_are_told_from_anything_else() {
+        let id = StoreId::generate(&Random::seeded(1));
+        assert_eq!(StoreId::from_text(id.as_str()), Some(id));
+        for wrong in [
+            "",
+            "cks-",
+            "cks-1234567890abcdef",
+            "cks-1234567890ABCDEF0",
+            "ckx-1234567890abcdef0",
+        ] {
+            assert_eq!(StoreId::from_text(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_secret_opens_where_it_belongs_and_nowhere_else() {
+        let random = Random::seeded(1);
+        let (id, other) = (StoreId::generate(&random), StoreId::generate(&random));
+        let home = domain("111122223333");
+        let secret = Secret::new("a secret".to_owned());
+        let sealed = SealedSecret::seal(&home, &id, "KEYID", &secret, &random).unwrap();
+        assert_eq!(sealed.open(&home, &id, "KEYID").unwrap().expose(), "a secret");
+        assert!(sealed.open(&home, &other, "KEYID").is_err());
+        assert!(sealed.open(&home, &id, "KEYIE").is_err());
+        assert!(sealed.open(&domain("444455556666"), &id, "KEYID").is_err());
+        assert!(!serde_json::to_string(&sealed).unwrap().contains("a secret"));
+    }
+
+    /// The published conditions of `CustomKeyStoreInvalidStateException`, state by state.
+    #[test]
+    fn what_each_state_admits() {
+        let failed = Connection::Failed {
+            code: "INTERNAL_ERROR".to_owned(),
+        };
+        let connecting = Connection::Connecting {
+            request: String::new(),
+        };
+        #[rustfmt::skip]
+        let table = [
+            // State, connect, disconnect, change and delete, rename, make keys.
+            (Connection::Connected,     [true,  true,  false, true,  true]),
+            (connecting,                [true,  true,  false, false, false]),
+            (Connection::Disconnected,  [true,  false, true,  true,  false]),
+            (Connection::Disconnecting, [false, false, false, false, false]),
+            (failed,                    [false, true,  false, false, false]),
+        ];
+        let random = Random::seeded(1);
+        let secret = Secret::new("secret".to_owned());
+        let id = StoreId::generate(&random);
+        let sealed = SealedSecret::seal(&domain("111122223333"), &id, "A", &secret, &random).unwrap();
+        for (connection, expected) in table {
+            let mut store = store_at(Place::Proxy(ProxyPlace {
+                endpoint: "https://xks.example.com".to_owned(),
+                path: "/kms/xks/v1".to_owned(),
+                credential: sealed.clone(),
+            }));
+            store.connection = connection.clone();
+            let told = [
+                store.clone().connect("id").is_ok(),
+                store.clone().disconnect().is_ok(),
+                store.check_disconnected().is_ok(),
+                store.check_connected_or_disconnected().is_ok(),
+                store.check_connected().is_ok(),
+            ];
+            assert_eq!(told, expected, "{connection:?}");
+        }
+    }
+}
