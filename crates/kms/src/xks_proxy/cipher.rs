@@ -32,6 +32,14 @@ pub(super) fn check_lengths(member: &'static str, text: &[u8], additional: &[u8]
     }
 }
 
+/// Refuses a key whose material is not here.
+pub(super) fn check_here(key: &Key) -> Result<(), Error> {
+    match &key.custody {
+        Some(_) => Err(Error::Elsewhere(key.arn())),
+        None => Ok(()),
+    }
+}
+
 /// Encrypts under the current material of `key`.
 pub(super) async fn seal(
     cx: &Cx,

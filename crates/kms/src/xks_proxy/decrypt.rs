@@ -33,6 +33,7 @@ pub(super) async fn decrypt(proxy: &Proxy, cx: &Cx, input: DecryptInput) -> Resu
     let key = ask.permit().await?;
     key.check(Demand::Use)?;
     key.encrypts_with("Decrypt", EncryptionAlgorithmSpec::SymmetricDefault)?;
+    cipher::check_here(&key)?;
 
     let opened = cipher::open(cx, &key, &additional, &parts).await?;
     cx.note("keyMaterialId", opened.material.to_string());

@@ -28,6 +28,7 @@ pub(super) async fn encrypt(proxy: &Proxy, cx: &Cx, input: EncryptInput) -> Resu
     let key = ask.permit().await?;
     key.check(Demand::Use)?;
     key.encrypts_with("Encrypt", EncryptionAlgorithmSpec::SymmetricDefault)?;
+    cipher::check_here(&key)?;
 
     let parts = cipher::seal(cx, &key, &additional, plaintext).await?;
     let integrity_value = match input.ciphertext_data_integrity_value_algorithm {

@@ -8,6 +8,9 @@ pub enum Error {
     /// A ciphertext that was just made does not open.
     #[error("the ciphertext did not open again")]
     Damaged,
+    /// The material of the key is in a custom key store, not here.
+    #[error("{0} is in a custom key store, whose keys the proxy does not use")]
+    Elsewhere(String),
     /// What KMS would refuse too.
     #[error(transparent)]
     Kms(#[from] crate::Error),
@@ -28,7 +31,9 @@ impl From<&Error> for Fault {
         match error {
             Error::Damaged => Fault::server("InternalException", error),
             Error::Kms(error) => respelled(error),
-            Error::TooLong { .. } => Fault::client("UnsupportedOperationException", error),
+            Error::Elsewhere(_) | Error::TooLong { .. } => {
+                Fault::client("UnsupportedOperationException", error)
+            }
         }
     }
 }
