@@ -5,11 +5,11 @@ use gate::Cx;
 
 use super::api::{GetKeyMetadataInput, GetKeyMetadataOutput};
 use super::error::Error;
-use super::{Proxy, ask, sought};
+use super::{Proxy, ask, cipher, sought};
 use crate::model::{Demand, KeyUsage};
 
-/// Tells spec, usage and status. Of a key that the proxy cannot use it tells
-/// the truth too, and AWS KMS then refuses it.
+/// Tells spec, usage and status. Of a key that is not for this it tells the
+/// truth too, and AWS KMS then refuses it.
 ///
 /// # Errors
 ///
@@ -21,6 +21,7 @@ pub(super) async fn get_key_metadata(
 ) -> Result<GetKeyMetadataOutput, Error> {
     let key = sought(cx, &input.external_key_id).await?;
     let key = ask(cx, key, &input.request_metadata).permit().await?;
+    cipher::check_here(&key)?;
     let spec = match key.purpose.spec() {
         KeySpec::SymmetricDefault => "AES_256",
         other => other.as_str(),

@@ -10,6 +10,8 @@ use ground::{Secret, Timestamp};
 use serde_json::{Value, json};
 use testkit::client::{Answer, Signer, exchange, send, signed};
 
+use crate::clusters::{FIRST, Modules};
+use crate::hsm_stores;
 use crate::world::{REGION, Who, World, text};
 
 const ID: &str = "HGIE2BUAFNDMBCMSQVWLGCEXAMPLE";
@@ -318,6 +320,25 @@ async fn metadata_tells_what_a_key_is_and_a_key_of_another_kind_or_state_refuses
     }
     let waiting = world.key(json!({"Origin": "EXTERNAL"})).await;
     assert_eq!(told(&text(&waiting, "KeyId")).await["keyStatus"], "DISABLED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_in_custom_key_stores_are_not_for_it() {
+    let modules = Modules::new();
+    let clusters: Arc<dyn kms::hsm::Clusters> = Arc::clone(&modules) as _;
+    let world = World::with(kms::Options {
+        xks_proxy: true,
+        hsm_clusters: Some(clusters),
+        ..kms::Options::default()
+    })
+    .await;
+    may(&world, &["kms:*"]);
+    let store = hsm_stores::store(&world, "store", FIRST).await;
+    let key = text(&world.key(hsm_stores::key_in(&store)).await, "KeyId");
+    let described = ask(&world, &key, "metadata", json!({"requestMetadata": metadata()})).await;
+    expect(&described, "UnsupportedOperationException", 501);
+    let sealed = ask(&world, &key, "encrypt", to_encrypt(b"x", None)).await;
+    expect(&sealed, "UnsupportedOperationException", 501);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
