@@ -25,7 +25,7 @@ use http_body_util::Full;
 use policy::{Attached, Deed, Document, DocumentKind, Holder, Who, least_policy};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use shape::{OperationShape, StructureShape};
+use shape::OperationShape;
 
 use crate::access::Access;
 use crate::authenticate::Authenticated;
@@ -34,30 +34,15 @@ use crate::decision::Weighed;
 use crate::directory::{Caller, CallerPolicies};
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
-use crate::operator;
+use crate::inquiry::{bad, enter, finish, operation};
 use crate::seen::{self, Call, Window};
-use crate::what_if::{
-    bad, described, enter, finish, principal, principal_arn, region_of, service_of, spelled,
-};
+use crate::what_if::{described, principal, principal_arn, region_of, service_of, spelled};
 
 /// The action that the question needs, on the principal it is about.
 const GENERATE: &str = "palisade:GeneratePolicy";
 
 /// What records call the question.
-static OPERATION: OperationShape = OperationShape {
-    name: "GeneratePolicy",
-    action: GENERATE,
-    service: &operator::SHAPE,
-    method: "POST",
-    uri: "/_palisade/generate",
-    status: 200,
-    input: StructureShape::EMPTY,
-    output: StructureShape::EMPTY,
-    result_wrapper: "",
-    errors: &[],
-    read_only: true,
-    unsigned: false,
-};
+static OPERATION: OperationShape = operation("GeneratePolicy", GENERATE, "/_palisade/generate", true);
 
 /// Quotas of one policy document, in characters without white space.
 ///

@@ -34,6 +34,7 @@ mod fault;
 mod first_bytes;
 mod generate;
 mod guardrails;
+mod inquiry;
 mod intent;
 mod jobs;
 mod lanes;

@@ -28,42 +28,20 @@ use http::Response;
 use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use shape::{OperationShape, StructureShape};
+use shape::OperationShape;
 use store::{Scope, StoreError};
 
 use crate::access::{Access, AuthorizeError};
 use crate::cx::Cx;
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
+use crate::inquiry::{bad, enter, finish, operation};
 use crate::jobs::JobError;
 use crate::limits::ROOT_KEPT_BEYOND;
 use crate::operator;
 use crate::reseal::{self, PASS, Pass};
 use crate::ring::{self, RingFault};
 use crate::sealed::Place;
-use crate::what_if::{bad, enter, finish};
-
-const fn operation(
-    name: &'static str,
-    action: &'static str,
-    uri: &'static str,
-    read_only: bool,
-) -> OperationShape {
-    OperationShape {
-        name,
-        action,
-        service: &operator::SHAPE,
-        method: "POST",
-        uri,
-        status: 200,
-        input: StructureShape::EMPTY,
-        output: StructureShape::EMPTY,
-        result_wrapper: "",
-        errors: &[],
-        read_only,
-        unsigned: false,
-    }
-}
 
 static STATUS: OperationShape = operation(
     "GetSealStatus",

@@ -21,9 +21,10 @@ use serde_json::Value as Json;
 
 use crate::door::Door;
 use crate::fault::Fault;
+use crate::inquiry::bad;
 use crate::limits::{DEEDS_MAX, GENERATE_JOURNAL_BYTES_MAX, RECORDS_PER_TURN};
 use crate::operator::contains;
-use crate::what_if::{bad, service_of};
+use crate::what_if::service_of;
 
 /// How far a record may stand from where its time belongs, in seconds: it is
 /// appended when the call ends, and what a node left behind is later still.

@@ -25,7 +25,7 @@ use http::{HeaderMap, Response};
 use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use shape::{OperationShape, StructureShape};
+use shape::OperationShape;
 
 use crate::access::{Access, AuthorizeError};
 use crate::authenticate::Authenticated;
@@ -33,29 +33,16 @@ use crate::cx::Cx;
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
 use crate::generate::moment;
+use crate::inquiry::{bad, enter, finish, operation};
 use crate::limits::USAGE_ROWS_MAX;
 use crate::operator;
 use crate::seen::{self, Window};
-use crate::what_if::{bad, enter, finish};
 
 /// The action that the question needs.
 const GET_USAGE: &str = "palisade:GetUsage";
 
 /// What records call the question.
-static OPERATION: OperationShape = OperationShape {
-    name: "GetUsage",
-    action: GET_USAGE,
-    service: &operator::SHAPE,
-    method: "POST",
-    uri: "/_palisade/usage",
-    status: 200,
-    input: StructureShape::EMPTY,
-    output: StructureShape::EMPTY,
-    result_wrapper: "",
-    errors: &[],
-    read_only: true,
-    unsigned: false,
-};
+static OPERATION: OperationShape = operation("GetUsage", GET_USAGE, "/_palisade/usage", true);
 
 /// How a service meters itself.
 pub struct Meter {

@@ -25,11 +25,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ground::{Arn, Region};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use http_body_util::Full;
 use policy::{Context, PolicyType, Standing, Value};
 use serde::Deserialize;
-use shape::{OperationShape, StructureShape};
+use shape::OperationShape;
 
 use crate::access::{Access, AuthorizeError};
 use crate::authenticate::Authenticated;
@@ -37,27 +37,15 @@ use crate::cx::Cx;
 use crate::directory::Caller;
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
+use crate::inquiry::{bad, enter, finish, operation};
 use crate::limits::{
     ACTION_BYTES_MAX, SAID_KEY_BYTES_MAX, SAID_KEYS_MAX, SAID_VALUE_BYTES_MAX, SAID_VALUES_MAX,
 };
-use crate::operator::{self, EXPLAIN};
+use crate::operator::EXPLAIN;
 use crate::table::Service;
 
 /// What records call the question.
-static OPERATION: OperationShape = OperationShape {
-    name: "Explain",
-    action: EXPLAIN,
-    service: &operator::SHAPE,
-    method: "POST",
-    uri: "/_palisade/why",
-    status: 200,
-    input: StructureShape::EMPTY,
-    output: StructureShape::EMPTY,
-    result_wrapper: "",
-    errors: &[],
-    read_only: true,
-    unsigned: false,
-};
+static OPERATION: OperationShape = operation("Explain", EXPLAIN, "/_palisade/why", true);
 
 /// The question as it is sent.
 #[derive(Deserialize)]
@@ -98,58 +86,6 @@ pub(crate) async fn answer(
     };
     let outcome = decided(&cx, door, peer, body).await;
     finish(door, &cx, outcome).await
-}
-
-/// Authenticates a question of an operator, which is recorded as any call is,
-/// and gives its context, or the answer to whoever is not believed.
-pub(crate) async fn enter(
-    door: &Arc<Door>,
-    operation: &'static OperationShape,
-    head: &http::request::Parts,
-    body: &[u8],
-    peer: &Arc<Peer>,
-    request_id: &str,
-) -> Result<Cx, Response<Full<Bytes>>> {
-    let cx = operator::enter(door, operation, head, body, peer, request_id).await?;
-    match door.admit(cx.now()).await {
-        Ok(_) => Ok(cx),
-        Err(fault) => Err(told(&fault)),
-    }
-}
-
-/// Records a question, and then answers it.
-pub(crate) async fn finish(
-    door: &Arc<Door>,
-    cx: &Cx,
-    outcome: Result<serde_json::Value, Fault>,
-) -> Response<Full<Bytes>> {
-    let request_id = cx.request_id();
-    let error = outcome
-        .as_ref()
-        .err()
-        .map(|fault| (fault.code(), fault.message()));
-    if let Err(error) = door.record(cx, error, None).await {
-        door.metrics.unrecorded.inc();
-        tracing::error!(request_id, %error, "no record could be written; the question is not answered");
-        return told(&Fault::server("ServiceUnavailable", &error).with_status(503));
-    }
-    cx.keep_decisions();
-    match outcome {
-        Ok(answer) => operator::json(StatusCode::OK, &answer),
-        Err(fault) => {
-            if let Some(detail) = &fault.detail {
-                tracing::error!(request_id, detail, "a question could not be answered");
-            }
-            told(&fault)
-        }
-    }
-}
-
-/// A fault on the operator's paths; without a status of its own, of a bad request.
-fn told(fault: &Fault) -> Response<Full<Bytes>> {
-    let status = StatusCode::from_u16(fault.status.unwrap_or(400)).unwrap_or(StatusCode::BAD_REQUEST);
-    let message = fault.message().unwrap_or("an internal error occurred");
-    operator::problem(status, fault.code(), message)
 }
 
 async fn decided(
@@ -334,10 +270,6 @@ pub(crate) async fn described(
             (access(), Some(note.to_owned()))
         }
     })
-}
-
-pub(crate) fn bad(message: impl std::fmt::Display) -> Fault {
-    Fault::client("ValidationException", message)
 }
 
 impl Question {
