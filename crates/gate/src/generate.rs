@@ -135,7 +135,7 @@ async fn generated(cx: &Cx, door: &Arc<Door>, peer: &Arc<Peer>, body: &[u8]) -> 
     }
     if seen.refused > 0 {
         notes.push(format!(
-            "{} calls that were refused are not covered: `palisade why REQUEST_ID` tells of them",
+            "calls that were refused are not covered: {}; `palisade why REQUEST_ID` tells of them",
             seen.refused
         ));
     }

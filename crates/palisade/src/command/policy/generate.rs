@@ -95,8 +95,8 @@ fn told(answer: &Answer) -> String {
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(
         out,
-        "{} calls between {} and {}; {} different things need the policy and were replayed under it",
-        answer.records, answer.since, answer.until, answer.replayed
+        "calls between {} and {}: {}; different things that need the policy, each replayed under it: {}",
+        answer.since, answer.until, answer.records, answer.replayed
     );
     let proof = match (answer.replayed, answer.newly_denied.len()) {
         (0, _) => "no policy is needed",
