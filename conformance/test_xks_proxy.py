@@ -8,7 +8,6 @@ import datetime
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import time
 
@@ -314,7 +313,6 @@ def test_a_new_credential_counts_without_a_restart(tmp_path, proxy, key):
     assert proxy.ask(path, to_encrypt(b"x"))[0] == 200
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="the specification's own example wants curl")
 def test_the_specifications_own_example(proxy, key):
     """Appendix D, with another server, key and credential."""
     given = proxy.key["XksProxyAuthenticationCredential"]
