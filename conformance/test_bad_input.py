@@ -481,7 +481,9 @@ def test_operations_and_services_nobody_knows(palisade):
 
 
 def test_an_operation_that_is_not_implemented_says_so_and_does_nothing(palisade):
-    refused(kms(palisade, "DescribeCustomKeyStores").sign().send(), 400, "UnknownOperationException", "not implemented")
+    target = "AWSOrganizationsV20161128.ListEffectivePolicyValidationErrors"
+    request = Request(palisade, "organizations", headers=[("content-type", JSON), ("x-amz-target", target)])
+    refused(request.sign().send(), 400, "UnknownOperationException", "not implemented")
 
 
 def test_an_operation_that_nobody_signs(palisade):

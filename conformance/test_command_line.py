@@ -125,7 +125,8 @@ def test_usage_is_told_with_what_it_would_have_cost(palisade, iam, kms, tmp_path
     kms.encrypt(KeyId=key, Plaintext=b"priced")
     told = json.loads(palisade.palisade("usage", "kms", "--since", "1h", "--json").stdout)
     encrypts = [row for row in told["calls"] if row["operation"] == "Encrypt" and row["principal"].endswith(":root")]
-    assert encrypts and encrypts[0]["class"] == "requests" and encrypts[0]["calls"] >= 1
+    # Other tests encrypt on this server too, with keys of other kinds.
+    assert any(row["class"] == "requests" and row["calls"] >= 1 for row in encrypts)
     assert {row["class"] for row in told["held"]} >= {"key"}
     assert told["cost"]["currency"] == "USD" and told["cost"]["unpriced"] == []
     human = palisade.palisade("usage", "kms", "--since", "1h").stdout
