@@ -1,5 +1,5 @@
 //! What is measured of KMS beside single calls: batches, signatures against the
-//! bare provider, many keys and grants, and moto's server.
+//! bare provider, and many keys and grants.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -120,25 +120,4 @@ async fn repeat(server: &Server, request: &std::sync::Arc<[u8]>, count: u64) -> 
     let time = Duration::from_secs_f64(left).min(LONG);
     let rest = load::run(server.address, request.clone(), CONNECTIONS, time, None).await?;
     Ok(first.requests + rest.requests)
-}
-
-/// An Encrypt against moto's server, whose program is given.
-#[expect(clippy::print_stdout, reason = "the benchmark prints its table")]
-pub(crate) async fn moto(palisade: &Path, program: &Path, time: Duration) -> Result<()> {
-    let data = tempfile::tempdir()?;
-    let ours = Server::palisade(palisade, data.path(), calls::CREDENTIAL, false)?;
-    let theirs = Server::moto(program).await?;
-    let mut figures = Vec::new();
-    for server in [&ours, &theirs] {
-        let call = calls::encrypt(server.address).await?;
-        figures.push(measure(server, &call, 4, time, None).await?.microseconds);
-    }
-    let [ours, theirs] = figures[..] else {
-        anyhow::bail!("two servers are measured")
-    };
-    println!(
-        "| Encrypt, µs of processor time | moto's | ratio |\n|---|---|---|\n| {ours:.1} | {theirs:.0} | {:.0} |",
-        theirs / ours
-    );
-    Ok(())
 }

@@ -57,9 +57,6 @@ struct Arguments {
     /// Also measures Encrypt and the start among this many keys with five grants each, which are made first.
     #[arg(long, value_name = "KEYS")]
     stored: Option<u64>,
-    /// Also measures Encrypt against moto's server: its program, `moto_server`.
-    #[arg(long, value_name = "FILE")]
-    moto: Option<PathBuf>,
 }
 
 /// When a record must be on the disk.
@@ -158,9 +155,6 @@ async fn run(arguments: Arguments, binaries: &Path) -> Result<()> {
     }
     if arguments.sign {
         kms::sign(&palisade, time).await?;
-    }
-    if let Some(program) = &arguments.moto {
-        kms::moto(&palisade, program, time).await?;
     }
     if let Some(keys) = arguments.stored {
         kms::stored(&palisade, keys, time).await?;

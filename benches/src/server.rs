@@ -13,10 +13,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// How often and how long to wait for a server that does not say when it is ready.
-const STARTING_TRIES: u32 = 100;
-const STARTING_PAUSE: Duration = Duration::from_millis(200);
-
 /// A running server; killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -58,27 +54,6 @@ impl Server {
             child,
             address: endpoint.trim_start_matches("http://").parse()?,
         })
-    }
-
-    /// Starts moto's server, by its program.
-    pub(crate) async fn moto(program: &Path) -> Result<Server> {
-        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut command = Command::new(program);
-        command
-            .args(["--host", "127.0.0.1", "--port"])
-            .arg(address.port().to_string())
-            .stderr(Stdio::null());
-        let server = Server {
-            child: spawn(&mut command)?,
-            address,
-        };
-        for _ in 0..STARTING_TRIES {
-            if tokio::net::TcpStream::connect(address).await.is_ok() {
-                return Ok(server);
-            }
-            tokio::time::sleep(STARTING_PAUSE).await;
-        }
-        anyhow::bail!("{} does not listen", program.display())
     }
 
     /// Processor time used so far, user and system (proc(5), `stat`, fields 14 and 15).
