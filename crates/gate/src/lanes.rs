@@ -2,8 +2,8 @@
 //!
 //! A connection stays on one thread from its first byte to its last. So what a
 //! request touches stays near one processor, no thread wakes another to go on
-//! with it, and none looks for work in another's queue: a sixth of the
-//! processor time of a call (docs/decisions/0006-lanes.md).
+//! with it, and none looks for work in another's queue
+//! (docs/decisions/0006-lanes.md tells what that saves).
 //!
 //! Absent by design: moving a connection to another lane. A handler that
 //! calculates for long holds up the connections of its own lane, so slow work
