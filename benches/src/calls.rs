@@ -162,7 +162,7 @@ pub(crate) async fn making(address: SocketAddr) -> Result<[Arc<[u8]>; 2]> {
     let key = ask(address, &root(), "CreateKey", &json!({})).await?;
     let grant = json!({
         "KeyId": key["KeyMetadata"]["KeyId"],
-        "GranteePrincipal": "arn:aws:iam::123456789012:user/bench",
+        "GranteePrincipal": "arn:aws:iam::123456789012:root",
         "Operations": ["Decrypt"],
     });
     Ok([
@@ -188,7 +188,7 @@ pub(crate) async fn timed_pairs(address: SocketAddr, count: u32) -> Result<std::
 }
 
 /// Runs futures side by side on this task.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut open: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
     std::future::poll_fn(|task| {
         let mut pending = false;
