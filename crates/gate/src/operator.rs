@@ -26,7 +26,7 @@ use wire::sigv4::{Claim, Manner};
 use crate::access::{Access, AuthorizeError};
 use crate::authenticate::{Authenticated, Refused, authenticate};
 use crate::batch;
-use crate::cx::Cx;
+use crate::cx::{Cx, Said};
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
 use crate::generate;
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
@@ -332,7 +332,7 @@ pub(crate) async fn enter(
         operation,
         &authenticated,
         peer,
-        headers,
+        &Said::in_headers(headers),
         request_id,
         now,
     ))

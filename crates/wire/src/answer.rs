@@ -64,6 +64,25 @@ pub fn encode(operation: &OperationShape, output: &dyn Structure, request_id: &s
     answer
 }
 
+/// As [`encode`] of a JSON service, but without headers: of an answer that
+/// stands in a greater one.
+///
+/// # Panics
+///
+/// If the service speaks no JSON.
+pub fn encode_body(operation: &OperationShape, output: &dyn Structure) -> Answer {
+    let protocol = operation.service.protocol;
+    assert!(
+        matches!(protocol, Protocol::Json10 | Protocol::Json11),
+        "only JSON stands in JSON"
+    );
+    let mut answer = Answer::new(StatusCode::from_u16(operation.status).unwrap_or(StatusCode::OK));
+    if !answers_nothing(operation) {
+        answer.body = json::write::body(output).into();
+    }
+    answer
+}
+
 /// Spells an operation's output in rpcv2Cbor.
 pub fn encode_cbor(operation: &OperationShape, output: &dyn Structure, request_id: &str) -> Answer {
     let service = operation.service;

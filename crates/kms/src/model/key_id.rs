@@ -58,14 +58,13 @@ impl KeyId {
         let fits = match text.strip_prefix(MULTI_REGION) {
             Some(digits) => digits.len() == 2 * KeyId::BYTES && digits.bytes().all(is_digit),
             None => {
-                text.len() == 2 * KeyId::BYTES + HYPHENS.len()
-                    && text.bytes().enumerate().all(|(at, byte)| {
-                        if HYPHENS.contains(&at) {
-                            byte == b'-'
-                        } else {
-                            is_digit(byte)
-                        }
-                    })
+                let bytes: Option<&[u8; 2 * KeyId::BYTES + HYPHENS.len()]> = text.as_bytes().try_into().ok();
+                bytes.is_some_and(|bytes| {
+                    let hyphens = HYPHENS.iter().all(|at| bytes[*at] == b'-');
+                    // Hyphens and digits alone, with hyphens where they belong: none stands elsewhere.
+                    let others = bytes.iter().filter(|byte| !is_digit(**byte)).count();
+                    hyphens && others == HYPHENS.len()
+                })
             }
         };
         fits.then(|| KeyId(text.to_owned()))
