@@ -12,13 +12,14 @@
 //! Absent by design: a record of the batch as such. The records of its calls
 //! say everything.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
 use ground::id;
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde::Deserialize;
@@ -76,14 +77,19 @@ pub(crate) async fn answer(
         Ok(authenticated) => authenticated,
         Err(answer) => return answer,
     };
-    let sent: Sent<'_> = match serde_json::from_slice(body) {
+    let not_a_batch = |error: &dyn fmt::Display| {
+        let message =
+            format!("the body must be {{\"calls\": [{{\"operation\": NAME, \"input\": {{…}}}}]}}: {error}");
+        problem(StatusCode::BAD_REQUEST, "ValidationException", &message)
+    };
+    // Looked at as text once, and not once per call.
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        Err(error) => return not_a_batch(&error),
+    };
+    let sent: Sent<'_> = match serde_json::from_str(text) {
         Ok(sent) => sent,
-        Err(error) => {
-            let message = format!(
-                "the body must be {{\"calls\": [{{\"operation\": NAME, \"input\": {{…}}}}]}}: {error}"
-            );
-            return problem(StatusCode::BAD_REQUEST, "ValidationException", &message);
-        }
+        Err(error) => return not_a_batch(&error),
     };
     if sent.calls.is_empty() || sent.calls.len() > BATCH_CALLS_MAX {
         let message = format!(
@@ -92,26 +98,12 @@ pub(crate) async fn answer(
         );
         return problem(StatusCode::BAD_REQUEST, "ValidationException", &message);
     }
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-amz-json-1.1"),
-    );
-    if service.protocol == Protocol::Json10 {
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-amz-json-1.0"),
-        );
-    }
-    if let Some(agent) = head.headers.get(USER_AGENT) {
-        headers.insert(USER_AGENT, agent.clone());
-    }
     let batch = Batch {
         door,
         service,
         authenticated: &authenticated,
-        headers: &headers,
-        said: Said::in_headers(&headers),
+        headers: HeaderMap::new(),
+        said: Said::of_agent(&head.headers),
         peer,
     };
     let mut response = Response::new(Full::new(batch.answers(&sent.calls).await.into()));
@@ -125,7 +117,7 @@ struct Batch<'a> {
     door: &'a Arc<Door>,
     service: &'static ServiceShape,
     authenticated: &'a Authenticated,
-    headers: &'a HeaderMap,
+    headers: HeaderMap,
     said: Said,
     peer: &'a Arc<Peer>,
 }
@@ -133,7 +125,8 @@ struct Batch<'a> {
 /// A call, its id and where it stands: what did not run has its answer already.
 enum Begun<'a> {
     Refused(Answer),
-    Ran(Ran<'a>),
+    /// In a box, because it changes hands several times.
+    Ran(Box<Ran<'a>>),
 }
 
 /// Bytes of most answers: id, status, and a ciphertext in base64.
@@ -178,7 +171,7 @@ impl Batch<'_> {
     }
 
     async fn begin<'b>(&'b self, call: &'b Call<'_>, request_id: &'b str) -> Begun<'b> {
-        let (door, headers) = (self.door, self.headers);
+        let door = self.door;
         let operation = match operation_of(self.service, call.operation) {
             Ok(operation) => operation,
             Err((operation, fault)) => {
@@ -192,7 +185,8 @@ impl Batch<'_> {
             method: operation.method,
             path: "/",
             query: "",
-            headers,
+            // What they say is said already, and what is in them is JSON.
+            headers: &self.headers,
         };
         let asked = AskedToRun {
             operation,
@@ -204,7 +198,7 @@ impl Batch<'_> {
             request_id,
             spelled: Spelled::AmongOthers,
         };
-        Begun::Ran(door.perform(&asked).await)
+        Begun::Ran(Box::new(door.perform(&asked).await))
     }
 }
 

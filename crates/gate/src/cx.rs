@@ -82,6 +82,15 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    /// What these headers say of the program that calls, and nothing else.
+    pub(crate) fn of_agent(headers: &HeaderMap) -> Said {
+        Said {
+            referer: None,
+            host: None,
+            ..Said::in_headers(headers)
+        }
+    }
+
     /// What these headers say.
     pub(crate) fn in_headers(headers: &HeaderMap) -> Said {
         let said = |header| headers.get(header).and_then(|value| value.to_str().ok());

@@ -1,7 +1,6 @@
 //! The walk of a request: bound, route, authenticate, dispatch, record, answer.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,7 +112,8 @@ pub type Reset = Box<dyn Fn() -> BoxFuture<'static, Result<(), JobError>> + Send
 pub struct Door {
     pub(crate) parts: Parts,
     router: Router,
-    rows: HashMap<usize, (usize, usize, CallMetrics)>,
+    /// By the addresses of their operations, in order.
+    rows: Vec<(usize, (usize, usize, CallMetrics))>,
     pub(crate) decisions: DecisionLog,
     pub(crate) metrics: Metrics,
     pub(crate) intents: Intents,
@@ -152,13 +152,14 @@ impl Door {
     pub async fn open_among(parts: Parts, sharing: Option<Sharing>) -> Result<Arc<Door>, OpenError> {
         let shapes: Vec<&'static ServiceShape> = parts.services.iter().map(Service::shape).collect();
         let metrics = Metrics::new();
-        let mut rows = HashMap::new();
+        let mut rows = Vec::new();
         for (at, service) in parts.services.iter().enumerate() {
             for (row_at, row) in service.rows.iter().enumerate() {
                 let counters = metrics.of(service.shape.name, row.operation.name);
-                rows.insert(key_of(row.operation), (at, row_at, counters));
+                rows.push((key_of(row.operation), (at, row_at, counters)));
             }
         }
+        rows.sort_unstable_by_key(|(key, _)| *key);
         // A node that is alone is its own successor, and has its jobs at once.
         let holder = match &sharing {
             None => parts.node.clone(),
@@ -257,7 +258,9 @@ impl Door {
     }
 
     fn route(&self, operation: &'static OperationShape) -> Option<Route<'_>> {
-        let (service, row, metrics) = self.rows.get(&key_of(operation))?;
+        let key = key_of(operation);
+        let found = self.rows.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        let (service, row, metrics) = &self.rows[found].1;
         let service = &self.parts.services[*service];
         Some(Route {
             service,
@@ -527,14 +530,14 @@ impl Door {
 
     /// As [`Door::finish`] of several calls of one caller, whose records are written
     /// together. Of refusals no header tells why.
-    pub(crate) async fn finish_all(&self, all: Vec<Ran<'_>>) -> Vec<Answer> {
-        let faults: Vec<_> = all.iter().map(Ran::fault).collect();
+    pub(crate) async fn finish_all(&self, all: Vec<Box<Ran<'_>>>) -> Vec<Answer> {
+        let faults: Vec<_> = all.iter().map(|ran| ran.fault()).collect();
         let records = all.iter().zip(&faults);
         let records = records.map(|(ran, fault)| self.record(&ran.cx, told(fault.as_ref()), ran.elements()));
         let recorded = join_all(records).await;
         let finished = all.into_iter().zip(faults).zip(recorded);
         finished
-            .map(|((ran, fault), recorded)| self.let_go(ran, fault, recorded))
+            .map(|((ran, fault), recorded)| self.let_go(*ran, fault, recorded))
             .collect()
     }
 

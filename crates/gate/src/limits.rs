@@ -113,13 +113,14 @@ pub(crate) const RECORD_USER_AGENT_BYTES_MAX: usize = 1 << 10;
 
 /// The room that a handler may take while it runs, in bytes. Ours: it is moved into a
 /// box at every call, and once took longer to move than the rest of the call.
-pub(crate) const HANDLER_BYTES_MAX: usize = 8 << 10;
+pub(crate) const HANDLER_BYTES_MAX: usize = 16 << 10;
 
 /// Calls that one batch carries.
 pub(crate) const BATCH_CALLS_MAX: usize = 1000;
 
-/// Calls of a batch that run at a time: enough to share the writing of their records.
-pub(crate) const BATCH_CALLS_AT_ONCE: usize = 64;
+/// Calls of a batch that run at a time: enough to share the writing of their records, and as
+/// many as `futures_util`'s `join_all` waits for in one piece of memory.
+pub(crate) const BATCH_CALLS_AT_ONCE: usize = 30;
 
 /// Settled intents that one commit takes away.
 pub(crate) const INTENTS_PER_COMMIT_MAX: usize = 32;

@@ -20,6 +20,17 @@ pub struct KeyId(String);
 /// Source: KMS Developer Guide, "Multi-Region keys in AWS KMS".
 const MULTI_REGION: &str = "mrk-";
 
+/// One for every hexadecimal digit in lower case, zero for all other bytes.
+static IS_DIGIT: [u8; 256] = {
+    let mut is_digit = [0; 256];
+    let mut at = 0;
+    while at < 16 {
+        is_digit[b"0123456789abcdef"[at] as usize] = 1;
+        at += 1;
+    }
+    is_digit
+};
+
 /// Where the hyphens of a UUID stand.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
@@ -54,7 +65,7 @@ impl KeyId {
     /// Reads a UUID in lower case, of any version, or the id of a multi-Region
     /// key; `None` for anything else.
     pub fn parse(text: &str) -> Option<KeyId> {
-        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_digit = |byte: u8| IS_DIGIT[usize::from(byte)] == 1;
         let fits = match text.strip_prefix(MULTI_REGION) {
             Some(digits) => digits.len() == 2 * KeyId::BYTES && digits.bytes().all(is_digit),
             None => {
@@ -62,8 +73,8 @@ impl KeyId {
                 bytes.is_some_and(|bytes| {
                     let hyphens = HYPHENS.iter().all(|at| bytes[*at] == b'-');
                     // Hyphens and digits alone, with hyphens where they belong: none stands elsewhere.
-                    let others = bytes.iter().filter(|byte| !is_digit(**byte)).count();
-                    hyphens && others == HYPHENS.len()
+                    let digits: u8 = bytes.iter().map(|byte| IS_DIGIT[usize::from(*byte)]).sum();
+                    hyphens && usize::from(digits) == 2 * KeyId::BYTES
                 })
             }
         };
