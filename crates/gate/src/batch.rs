@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use ground::id;
+use ground::{Timestamp, id};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
@@ -105,6 +105,7 @@ pub(crate) async fn answer(
         headers: HeaderMap::new(),
         said: Said::of_agent(&head.headers),
         peer,
+        now: door.now(),
     };
     let mut response = Response::new(Full::new(batch.answers(&sent.calls).await.into()));
     let json = HeaderValue::from_static("application/json");
@@ -120,6 +121,7 @@ struct Batch<'a> {
     headers: HeaderMap,
     said: Said,
     peer: &'a Arc<Peer>,
+    now: Timestamp,
 }
 
 /// A call, its id and where it stands: what did not run has its answer already.
@@ -178,7 +180,7 @@ impl Batch<'_> {
                 return Begun::Refused(tell(operation, &wire_fault(&fault, operation), request_id));
             }
         };
-        if let Err(fault) = door.admit(door.now()).await {
+        if let Err(fault) = door.admit(self.now).await {
             return Begun::Refused(tell(operation, &wire_fault(&fault, operation), request_id));
         }
         let head = RequestHead {
