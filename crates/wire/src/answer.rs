@@ -27,9 +27,10 @@ impl Answer {
     }
 
     pub(crate) fn body(&mut self, media_type: &'static str, body: Vec<u8>) {
-        self.headers
-            .entry(http::header::CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static(media_type));
+        if !self.headers.contains_key(http::header::CONTENT_TYPE) {
+            self.headers
+                .insert(http::header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        }
         self.body = Bytes::from(body);
     }
 }

@@ -29,10 +29,10 @@ async fn what_was_allowed_before_is_refused_once_anything_it_rests_on_says_so() 
     let arguments = [
         "dev",
         "--listen=127.0.0.1:0",
-        "--credential=AKIAOBEYEDOBEYEDOBE1:a secret of the root:111122223333",
+        "--credential=AKIAOBEYEDOBEYEDOBE1:a-secret-of-the-root:111122223333",
     ];
     let server = &launch.serve(&arguments, &directory.path().join("log"));
-    let root = Signer::new("AKIAOBEYEDOBEYEDOBE1", "a secret of the root");
+    let root = Signer::new("AKIAOBEYEDOBEYEDOBE1", "a-secret-of-the-root");
     // Control policies do not bind the management account, so all this is about another.
     let member = member_account(server, server, &root).await;
     let bob = user(server, &member, "bob").await;
@@ -163,10 +163,10 @@ async fn what_was_allowed_for_one_request_is_not_for_another() {
     let arguments = [
         "dev",
         "--listen=127.0.0.1:0",
-        "--credential=AKIAOBEYEDOBEYEDOBE1:a secret of the root:111122223333",
+        "--credential=AKIAOBEYEDOBEYEDOBE1:a-secret-of-the-root:111122223333",
     ];
     let server = &launch.serve(&arguments, &directory.path().join("log"));
-    let root = &Signer::new("AKIAOBEYEDOBEYEDOBE1", "a secret of the root");
+    let root = &Signer::new("AKIAOBEYEDOBEYEDOBE1", "a-secret-of-the-root");
     let create = async || leaf(&ok(server, root, "kms:CreateKey", json!({})).await, "KeyId");
     let (one, other) = (create().await, create().await);
     let alias = |key: &str| json!({"AliasName": "alias/it", "TargetKeyId": key});
