@@ -29,9 +29,6 @@ use ground::Secret;
 /// Bytes in every derived key.
 pub const DERIVED_KEY_BYTES: usize = 32;
 
-/// Bytes of input that are joined before they are hashed: a label, and a nonce.
-const SHORT_BYTES: usize = 64;
-
 /// A key that only ever derives other keys.
 pub struct DerivationKey(hmac::Key);
 
@@ -58,32 +55,13 @@ impl DerivationKey {
 /// cut to length.
 fn counter_mode(key: &hmac::Key, fixed: &[&[u8]], output: &mut [u8]) {
     for (counter, chunk) in (1u32..).zip(output.chunks_mut(32)) {
-        let counter = counter.to_be_bytes();
-        let tag = match joined(&counter, fixed) {
-            Some((joined, length)) => hmac::sign(key, &joined[..length]),
-            None => {
-                let mut context = hmac::Context::with_key(key);
-                context.update(&counter);
-                for part in fixed {
-                    context.update(part);
-                }
-                context.sign()
-            }
-        };
-        chunk.copy_from_slice(&tag.as_ref()[..chunk.len()]);
+        let mut context = hmac::Context::with_key(key);
+        context.update(&counter.to_be_bytes());
+        for part in fixed {
+            context.update(part);
+        }
+        chunk.copy_from_slice(&context.sign().as_ref()[..chunk.len()]);
     }
-}
-
-/// Counter and parts as one, if they are short, which they are for every message: the
-/// provider is called once for them. Nothing of them is secret.
-fn joined(counter: &[u8], fixed: &[&[u8]]) -> Option<([u8; SHORT_BYTES], usize)> {
-    let mut joined = [0; SHORT_BYTES];
-    let mut length = 0;
-    for part in std::iter::once(&counter).chain(fixed) {
-        joined.get_mut(length..length + part.len())?.copy_from_slice(part);
-        length += part.len();
-    }
-    Some((joined, length))
 }
 
 #[cfg(test)]

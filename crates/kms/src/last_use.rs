@@ -84,10 +84,12 @@ struct EndOfArn(u64);
 
 impl Hasher for EndOfArn {
     fn write(&mut self, bytes: &[u8]) {
-        // What is shorter is the mark that ends a text.
-        if let Some(end) = bytes.last_chunk() {
-            self.0 ^= u64::from_le_bytes(*end).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        }
+        let end = match bytes.last_chunk() {
+            Some(end) => u64::from_le_bytes(*end),
+            // No ARN is as short, but the mark that ends a text.
+            None => bytes.iter().fold(0, |end, byte| end << 8 | u64::from(*byte)),
+        };
+        self.0 = (self.0.rotate_left(5) ^ end).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 
     fn finish(&self) -> u64 {
