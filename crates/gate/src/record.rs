@@ -66,8 +66,8 @@ pub(crate) struct Line {
     phrases: [Phrase; PHRASES],
 }
 
-/// Caller, call, parameters, resources, kind and transport, decision.
-const PHRASES: usize = 6;
+/// Caller, call, parameters, answer and notes, resources, kind and transport, decision.
+const PHRASES: usize = 7;
 
 impl<'a> From<&'a Line> for journal::Record<'a> {
     fn from(line: &'a Line) -> journal::Record<'a> {
@@ -113,10 +113,12 @@ impl Record<'_> {
         }
         let start = out.len();
         json_member(&mut out, "requestParameters", parameters.unwrap_or("null"));
+        let parameters = phrase(&out, start);
+        let start = out.len();
         json_member(&mut out, "responseElements", elements.unwrap_or("null"));
         self.add_notes(&mut out);
         out.push_str(",\"requestID\":\"");
-        let parameters = phrase(&out, start);
+        let answer = phrase(&out, start);
         out.push_str(self.request_id);
         out.push('"');
         text_member(&mut out, "eventID", self.event_id);
@@ -153,7 +155,7 @@ impl Record<'_> {
         let decision = phrase(&out, start);
         Line {
             json: out,
-            phrases: [caller, call, parameters, resources, kind, decision],
+            phrases: [caller, call, parameters, answer, resources, kind, decision],
         }
     }
 

@@ -138,7 +138,9 @@ impl Current {
         if !parted {
             return Ok(Some(payload));
         }
-        let record = self.before.expand(&mut self.source, self.offset, sequence, &payload)?;
+        let record = self
+            .before
+            .expand(&mut self.source, self.offset, sequence, &payload)?;
         Ok(Some(record))
     }
 

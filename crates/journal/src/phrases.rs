@@ -27,7 +27,9 @@ use foldhash::fast::RandomState;
 
 use crate::error::{Fault, JournalError};
 use crate::frame::{self, CHAIN, FRAME_HEAD, HEADER, Piece};
-use crate::limits::{BLOCK_BYTES, PHRASE_BYTES_MAX, PHRASE_BYTES_MIN, PHRASE_SLOTS, PHRASES_MAX, RECORD_BYTES_MAX};
+use crate::limits::{
+    BLOCK_BYTES, PHRASE_BYTES_MAX, PHRASE_BYTES_MIN, PHRASE_SLOTS, PHRASES_MAX, RECORD_BYTES_MAX,
+};
 use crate::segment::Source;
 
 /// A run of a record's bytes that other records are likely to hold as well.
@@ -61,6 +63,7 @@ impl<'a, T: AsRef<[u8]> + ?Sized> From<&'a T> for Record<'a> {
 /// Where the phrases of the newest block stand.
 ///
 /// As many as there are slots; a phrase takes the slot of its hash from the one before.
+#[derive(Default)]
 pub(crate) struct Book {
     slots: Vec<Slot>,
     hashes: RandomState,
@@ -72,15 +75,6 @@ struct Slot {
     /// Offset in the segment; zero, where the header is, if there is none.
     at: u64,
     bytes: Vec<u8>,
-}
-
-impl Default for Book {
-    fn default() -> Book {
-        Book {
-            slots: Vec::new(),
-            hashes: RandomState::default(),
-        }
-    }
 }
 
 /// A phrase of the record being written.
@@ -105,7 +99,12 @@ impl Book {
     /// segment. Returns whether it is parted; it is no longer than the record.
     pub(crate) fn append(&mut self, buffer: &mut Vec<u8>, frame_at: u64, record: &Record<'_>) -> bool {
         let bytes = record.bytes;
-        let mut met = [Met { start: 0, end: 0, hash: 0, at: None }; PHRASES_MAX];
+        let mut met = [Met {
+            start: 0,
+            end: 0,
+            hash: 0,
+            at: None,
+        }; PHRASES_MAX];
         let mut count = 0;
         let mut parted = false;
         let mut free_from = 0;
@@ -113,7 +112,9 @@ impl Book {
             let (start, end) = (phrase.start as usize, phrase.end as usize);
             let is_one = start >= free_from
                 && end <= bytes.len()
-                && end.checked_sub(start).is_some_and(|size| (PHRASE_BYTES_MIN..=PHRASE_BYTES_MAX).contains(&size));
+                && end
+                    .checked_sub(start)
+                    .is_some_and(|size| (PHRASE_BYTES_MIN..=PHRASE_BYTES_MAX).contains(&size));
             if !is_one || count == PHRASES_MAX {
                 continue;
             }
@@ -152,7 +153,12 @@ impl Book {
                     self.remember(new.hash, at, &bytes[new.start..new.end]);
                 }
             }
-            let Some(Met { end, at: Some(at), .. }) = pointer else { break };
+            let Some(Met {
+                end, at: Some(at), ..
+            }) = pointer
+            else {
+                break;
+            };
             push_number(buffer, at - block);
             push_number(buffer, (*end - to) as u64);
             spelled = *end;
@@ -163,7 +169,8 @@ impl Book {
 
     fn find(&self, hash: u64, phrase: &[u8], frame_at: u64) -> Option<u64> {
         let slot = self.slots.get(slot_of(hash))?;
-        let found = slot.hash == hash && slot.at != 0 && slot.at >= block_of(frame_at) && slot.bytes == phrase;
+        let found =
+            slot.hash == hash && slot.at != 0 && slot.at >= block_of(frame_at) && slot.bytes == phrase;
         found.then_some(slot.at)
     }
 

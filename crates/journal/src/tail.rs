@@ -29,8 +29,8 @@ use crate::disk;
 use crate::error::JournalError;
 use crate::frame::{self, CHAIN, Chain, FOOTER, FRAME_OVERHEAD, Footer, HEADER, Header};
 use crate::journal::Inner;
-use crate::phrases::{Book, Record};
 use crate::limits::{ALLOCATION_STEP_BYTES, RECORD_BYTES_MAX, RUN_BYTES_MAX};
+use crate::phrases::{Book, Record};
 use crate::segment;
 
 /// Takes so many from the front.

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use journal::{Config, Damage, Durability, Journal, JournalError, Phrase, Position, Record, VerifyError, verify};
+use journal::{
+    Config, Damage, Durability, Journal, JournalError, Phrase, Position, Record, VerifyError, verify,
+};
 
 use crate::{config, open, read_all, record, runtime, segment_files};
 
@@ -132,7 +134,7 @@ fn a_changed_phrase_is_noticed_in_every_record_that_points_at_it() {
 fn every_changed_byte_of_a_journal_with_phrases_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(directory.path());
-    for number in 0..6 {
+    for number in 0..4 {
         Spoken::usual(number).append(&journal);
     }
     drop(journal);
@@ -157,7 +159,10 @@ fn phrases_that_are_none_are_spelled_out() {
         Phrase { start: 20, end: 120 },
         Phrase { start: 100, end: 200 },
         Phrase { start: 300, end: 401 },
-        Phrase { start: u32::MAX, end: u32::MAX },
+        Phrase {
+            start: u32::MAX,
+            end: u32::MAX,
+        },
     ];
     for _ in 0..3 {
         let record = Record {
@@ -170,7 +175,8 @@ fn phrases_that_are_none_are_spelled_out() {
 }
 
 fn parts() -> impl Strategy<Value = Vec<(Vec<u8>, bool)>> {
-    let known = (0..6u64, 20..260usize).prop_map(|(number, size)| (record(number, size / 80 * 80 + 30), true));
+    let known =
+        (0..6u64, 20..260usize).prop_map(|(number, size)| (record(number, size / 80 * 80 + 30), true));
     let new = proptest::collection::vec(any::<u8>(), 0..60).prop_map(|bytes| (bytes, false));
     proptest::collection::vec(prop_oneof![known, new], 0..20)
 }
@@ -197,9 +203,9 @@ proptest! {
         }
         prop_assert!(read_all(&journal) == told);
         prop_assert!(backwards(&journal) == told);
-        for after in 0..told.len() {
+        for (after, next) in told.iter().enumerate() {
             let mut reader = journal.reader(Position(after as u64)).unwrap();
-            prop_assert!(reader.next_entry().unwrap().unwrap().record == told[after]);
+            prop_assert!(&reader.next_entry().unwrap().unwrap().record == next);
         }
         drop(journal);
         let report = verify(directory.path(), None, |_| {}).unwrap();
