@@ -321,12 +321,12 @@ where
         Box::pin(async move {
             let output = run.await?;
             let response_elements = (!O::SHAPE.read_only).then(|| record::elements(&output)).flatten();
-            let encode = match head.speaks_cbor() {
-                true => wire::encode_cbor,
-                false => wire::encode,
-            };
+            let output: &dyn Structure = &output;
             Ok(Done {
-                answer: encode(O::SHAPE, &output as &dyn Structure, cx.request_id()),
+                answer: match head.speaks_cbor() {
+                    true => wire::encode_cbor(O::SHAPE, output),
+                    false => wire::encode(O::SHAPE, output, cx.request_id()),
+                },
                 response_elements,
             })
         })
