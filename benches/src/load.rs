@@ -77,6 +77,14 @@ async fn talk(
     Ok(())
 }
 
+/// Sends a request over a connection of its own; the answer must be a 200.
+pub(crate) async fn once(address: SocketAddr, request: &[u8]) -> Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    stream.write_all(request).await?;
+    answer(&mut stream, &mut Vec::with_capacity(4 << 10)).await
+}
+
 /// Reads one answer: head, then as many bytes as it announces.
 async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
     loop {

@@ -13,6 +13,7 @@
 mod calls;
 mod kms;
 mod load;
+mod moto;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +55,9 @@ struct Arguments {
     /// Also measures Sign against the provider's signature alone.
     #[arg(long)]
     sign: bool,
+    /// Measures Encrypt against moto's server and nothing else; this is its program, `moto_server`.
+    #[arg(long, value_name = "PROGRAM")]
+    moto: Option<PathBuf>,
     /// Also measures Encrypt and the start among this many keys with five grants each, which are made first.
     #[arg(long, value_name = "KEYS")]
     stored: Option<u64>,
@@ -100,6 +104,9 @@ fn main() -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the benchmark prints its table")]
 async fn run(arguments: Arguments, binaries: &Path) -> Result<()> {
     let palisade = binaries.join("palisade");
+    if let Some(program) = &arguments.moto {
+        return moto::compare(&palisade, program, Duration::from_secs(arguments.seconds)).await;
+    }
     println!(
         "| call | audit | connections | ours µs | hyper µs, same rate | ratio | hyper µs, driven | ratio | \
          ours req/s | hyper req/s |"

@@ -56,6 +56,17 @@ impl Server {
         })
     }
 
+    /// Starts moto's server, which does not tell when it listens.
+    pub(crate) fn moto(binary: &Path) -> Result<Server> {
+        // It takes no port 0: one that is free now, and will most likely be in a moment.
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new(binary);
+        command.args(["-H", "127.0.0.1", "-p", &address.port().to_string()]);
+        // It tells of every request there.
+        let child = spawn(command.stderr(Stdio::null()))?;
+        Ok(Server { child, address })
+    }
+
     /// Processor time used so far, user and system (proc(5), `stat`, fields 14 and 15).
     pub(crate) fn processor_time(&self) -> Result<Duration> {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;

@@ -56,7 +56,7 @@ fn decode<O: Operation>(key: &str, request: &TextRequest<'_>) {
                 "id",
                 false,
             );
-            let answer = xks::respell(&answer, "id");
+            let answer = xks::respell(&answer);
             assert!(answer.status.is_client_error());
             let told: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
             assert!(told["errorName"].is_string() && told["errorMessage"].is_string());

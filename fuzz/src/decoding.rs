@@ -131,7 +131,7 @@ pub fn decode_cbor(data: &[u8]) {
     match wire::decode(operation, &head, body, &mut *input) {
         Ok(()) => {
             // What was understood is understood again when it is spelled anew.
-            let spelled = wire::encode_cbor(&as_output(operation), &*input, "id").body;
+            let spelled = wire::encode_cbor(&as_output(operation), &*input).body;
             let mut again = make();
             wire::decode(operation, &head, &spelled, &mut *again).expect("what we spell can be read");
             assert_eq!(Shown(&*input).to_string(), Shown(&*again).to_string());

@@ -1,19 +1,29 @@
-//! Accepting connections: within bounds, until the order to stop, and then until
-//! what is under way has ended.
+//! Accepting connections and serving them: within bounds, until the order to
+//! stop, and then until what is under way has ended.
 //!
-//! Absent by design: what is said on a connection, TLS, and where a connection
-//! runs, which differ.
+//! Absent by design: what is answered, TLS, and where a connection runs, which
+//! differ.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::quiet::Quiet;
 
 /// How long to wait when no connection can be accepted: out of file
 /// descriptors, most likely, of which some may come back.
@@ -28,24 +38,32 @@ pub struct Bounds {
     pub streams: u32,
     /// Bytes of a request's head.
     pub head_bytes: usize,
-    /// For a head, and between the pings of HTTP/2.
+    /// For a connection's first head, and for each after the answer before it;
+    /// also between the pings of HTTP/2.
     pub header_time: Duration,
     /// How long open requests may go on after the order to stop.
     pub shutdown_time: Duration,
 }
 
-/// A connection within the bounds, and what its requests are served with.
+/// A connection within the bounds.
 pub struct Accepted {
     /// The connection.
     pub stream: TcpStream,
     /// Whose it is.
     pub address: SocketAddr,
+    /// How its requests are to be served.
+    pub talk: Talk,
+}
+
+/// The way to serve an accepted connection, which keeps its place among those that
+/// may be open.
+pub struct Talk {
     /// HTTP/1.1 and HTTP/2 as the bounds have them.
-    pub http: Arc<Builder<TokioExecutor>>,
-    /// Lets the requests under way end when the order to stop has come.
-    pub watcher: Watcher,
-    /// Its place among those that may be open, to be kept until it ends.
-    pub place: OwnedSemaphorePermit,
+    http: Arc<Builder<TokioExecutor>>,
+    header_time: Duration,
+    /// Changes when requests under way shall end and no other begin.
+    stop: watch::Receiver<()>,
+    place: OwnedSemaphorePermit,
 }
 
 /// Has `start` begin to serve every connection until `stop` completes, then lets
@@ -56,19 +74,8 @@ pub async fn accept(
     stop: impl Future<Output = ()>,
     start: impl Fn(Accepted),
 ) {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_time)
-        .max_buf_size(bounds.head_bytes)
-        .half_close(true);
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(bounds.streams)
-        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX))
-        .keep_alive_interval(Some(bounds.header_time));
-    let http = Arc::new(http);
-    let graceful = GracefulShutdown::new();
+    let http = Arc::new(builder(bounds));
+    let (order, _) = watch::channel(());
     let places = Arc::new(Semaphore::new(bounds.connections));
     tokio::pin!(stop);
     loop {
@@ -88,19 +95,96 @@ pub async fn accept(
             tracing::warn!(%address, "connection refused: {} are open", bounds.connections);
             continue;
         };
+        let talk = Talk {
+            http: Arc::clone(&http),
+            header_time: bounds.header_time,
+            stop: order.subscribe(),
+            place,
+        };
         start(Accepted {
             stream,
             address,
-            http: Arc::clone(&http),
-            watcher: graceful.watcher(),
-            place,
+            talk,
         });
     }
     drop(listener);
-    if tokio::time::timeout(bounds.shutdown_time, graceful.shutdown())
+    // That nobody is there to hear it is as good.
+    let _ = order.send(());
+    if tokio::time::timeout(bounds.shutdown_time, order.closed())
         .await
         .is_err()
     {
         tracing::warn!("some requests did not finish in time and were cut off");
+    }
+}
+
+fn builder(bounds: Bounds) -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    // The time for a head is kept by `Quiet`: hyper would set a timer for each request.
+    http.http1()
+        .header_read_timeout(None)
+        .max_buf_size(bounds.head_bytes)
+        .half_close(true)
+        // Answers are small: to copy one behind its head costs less than a list of buffers.
+        .writev(false);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(bounds.streams)
+        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(Some(bounds.header_time));
+    http
+}
+
+impl Talk {
+    /// Answers the requests of a connection to its end: of one side's accord, by
+    /// the order to stop, or because it has asked nothing for too long.
+    pub async fn serve<IO, Run>(self, stream: IO, answer: impl Fn(Request<Incoming>) -> Run)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        Run: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    {
+        let quiet = Quiet::new(self.header_time);
+        let service = service_fn(|request| {
+            let (answer, running) = (answer(request), quiet.run());
+            async move {
+                let answer = answer.await;
+                drop(running);
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let mut clock = pin!(quiet.clock());
+        let mut stop = self.stop.clone();
+        let mut stopped = pin!(stop.changed());
+        let mut is_told = false;
+        // Clock and order wake this task. It asks them once, and then only if they have
+        // something to tell: to ask means to take locks that other threads take too.
+        let mut woken: Option<Waker> = None;
+        poll_fn(|cx| {
+            let is_known = woken.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if !is_known {
+                woken = Some(cx.waker().clone());
+            }
+            if !is_told
+                && (!is_known || self.stop.has_changed().unwrap_or(true))
+                && stopped.as_mut().poll(cx).is_ready()
+            {
+                is_told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended badly");
+                }
+                return Poll::Ready(());
+            }
+            if (!is_known || clock.is_elapsed()) && quiet.poll_too_long(clock.as_mut(), cx).is_ready() {
+                tracing::debug!("closed a connection that asked nothing");
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        })
+        .await;
+        drop(self.place);
     }
 }

@@ -4,7 +4,6 @@
 //! The door sits below every service, so it cannot name one; this trait is
 //! the one thing it needs of identity.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -111,6 +110,31 @@ pub struct Use<'a> {
     pub at: Timestamp,
 }
 
+impl Use<'_> {
+    /// Another number for another minute, service, action or region. What services
+    /// and actions are called is in the program's tables, so where it stands there
+    /// tells them apart.
+    fn digest(&self) -> u64 {
+        /// An odd number without a pattern, from the golden ratio.
+        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mix = |sum: u64, next: u64| {
+            let product = (sum ^ next).wrapping_mul(MIX);
+            product ^ (product >> 29)
+        };
+        let text = |text: &'static str| text.as_ptr().addr() as u64;
+        let minute = self.at.seconds() / 60;
+        let mut digest = mix(MIX, minute.cast_unsigned());
+        digest = mix(digest, text(self.service));
+        digest = mix(digest, self.action.map_or(0, text));
+        for piece in self.region.as_str().as_bytes().chunks(8) {
+            let mut eight = [0; 8];
+            eight[..piece.len()].copy_from_slice(piece);
+            digest = mix(digest, u64::from_le_bytes(eight));
+        }
+        digest
+    }
+}
+
 /// An account to be made for an organisation.
 #[derive(Clone, Copy)]
 pub struct NewAccount<'a> {
@@ -185,10 +209,8 @@ impl Credential {
     /// Whether this use is another than those asked about last: of another
     /// minute, action or region. Two calls at once may both be told that it is.
     pub(crate) fn is_news(&self, at: &Use<'_>) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (at.at.seconds() / 60, at.service, at.action, at.region.as_str()).hash(&mut hasher);
         // Zero stands for none.
-        let digest = hasher.finish() | 1;
+        let digest = at.digest() | 1;
         let place = &self.told[usize::from(digest.to_le_bytes()[1]) % USES_TOLD];
         if place.load(Ordering::Relaxed) == digest {
             return false;

@@ -11,7 +11,7 @@ use crypto::{DomainKey, Random};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use ground::{AccountId, Clock, Region, Timestamp, id};
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use journal::Space;
@@ -282,31 +282,36 @@ impl Door {
             Ok(body) => body,
             Err(fault) => {
                 self.metrics.refuse(Refusal::Body);
-                return respond(wire::encode_fault(
-                    None,
-                    Protocol::Json11,
-                    &fault,
-                    &request_id,
-                    false,
-                ));
+                let answer = wire::encode_fault(None, Protocol::Json11, &fault, &request_id, false);
+                return respond(answer, request_id, head.headers);
             }
         };
         // HTTP/2 carries the host in `:authority`; signatures are over `host`.
-        if !head.headers.contains_key(http::header::HOST)
-            && let Some(authority) = head.uri.authority()
+        if let Some(authority) = head.uri.authority()
+            && !head.headers.contains_key(http::header::HOST)
             && let Ok(host) = HeaderValue::from_str(authority.as_str())
         {
             head.headers.insert(http::header::HOST, host);
         }
         if operator::is_operators(head.uri.path()) {
-            return operator::answer(self, &head, &body, peer, &request_id).await;
+            return Box::pin(operator::answer(self, &head, &body, peer, &request_id)).await;
         }
         if let Some(credentials) = &self.parts.xks
             && wire::xks::is_meant(head.uri.path())
         {
-            return xks_proxy::answer(self, credentials, &head, &body, peer, &request_id).await;
+            return Box::pin(xks_proxy::answer(
+                self,
+                credentials,
+                &head,
+                &body,
+                peer,
+                &request_id,
+            ))
+            .await;
         }
-        let answer = self.call(&head, &body, peer, &request_id).await;
+        // In a box, like those above: until the body is read the server moves what
+        // waits here about, which is little so.
+        let answer = Box::pin(self.call(&head, &body, peer, &request_id)).await;
         let asked = request_parts(&head);
         let asked = RequestHead {
             method: asked.method,
@@ -314,10 +319,11 @@ impl Door {
             query: asked.query,
             headers: asked.headers,
         };
-        respond(match asked.speaks_cbor() {
+        let answer = match asked.speaks_cbor() {
             true => wire::as_cbor(answer),
             false => answer,
-        })
+        };
+        respond(answer, request_id, head.headers)
     }
 
     async fn call(
@@ -734,12 +740,10 @@ pub(crate) fn request_parts(head: &http::request::Parts) -> RequestParts<'_> {
     }
 }
 
-/// The answer as hyper sends it.
-pub(crate) fn respond(answer: Answer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(answer.body));
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers;
-    response
+/// The answer as hyper sends it, to the request with this id. Its headers take the
+/// room of the request's.
+pub(crate) fn respond(answer: Answer, request_id: String, room: HeaderMap) -> Response<Full<Bytes>> {
+    answer.into_response(request_id, room).map(Full::new)
 }
 
 fn ending(outcome: &Result<Done, Fault>) -> Ending {

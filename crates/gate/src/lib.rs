@@ -31,7 +31,6 @@ mod directory;
 mod door;
 mod encoded;
 mod fault;
-mod first_bytes;
 mod generate;
 mod guardrails;
 mod inquiry;
@@ -61,7 +60,7 @@ mod what_if;
 mod within;
 mod xks_proxy;
 
-pub use accept::{Accepted, Bounds, accept};
+pub use accept::{Accepted, Bounds, Talk, accept};
 pub use access::{Access, AuthorizeError, Denied, Permit};
 pub use at_hand::AtHand;
 pub use cx::{Cx, OnBehalf};

@@ -1,32 +1,22 @@
 //! The listener: sockets, TLS, HTTP/1.1 and HTTP/2, limits and the orderly end.
 //!
-//! Every wait for a stranger ends: for the handshake, for the first bytes that
-//! tell the version, for a head, for a body, and at shutdown for the answer.
+//! Every wait for a stranger ends: for the handshake, for a head, for a body,
+//! and at shutdown for the answer.
 //!
 //! Absent by design: waiting for who keeps a connection and asks nothing,
 //! also if it answers HTTP/2's pings ([`crate::quiet`]).
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::Version;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::Watcher;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::accept::{Accepted, Bounds, accept};
+use crate::accept::{Accepted, Bounds, Talk, accept};
 use crate::door::{Door, Peer};
-use crate::first_bytes::FirstBytes;
 use crate::lanes::Lanes;
 use crate::limits::{HEAD_BYTES_MAX, Limits, STREAMS_MAX};
-use crate::quiet::Quiet;
 use crate::tls::Tls;
 
 /// Serves `door` on `listener` within the default [`Limits`]; see [`serve_within`].
@@ -68,9 +58,7 @@ pub async fn serve_within(
         let Accepted {
             stream,
             address,
-            http,
-            watcher,
-            place,
+            talk,
         } = accepted;
         let (door, tls) = (Arc::clone(&door), tls.clone());
         // The listener's own runtime lets go of it; the lane's takes it up.
@@ -79,17 +67,10 @@ pub async fn serve_within(
             Err(error) => return tracing::debug!(%address, %error, "connection lost"),
         };
         lanes.serve(async move {
-            let talk = Talk {
-                door,
-                http: &http,
-                watcher,
-                limits,
-            };
             match TcpStream::from_std(stream) {
-                Ok(stream) => connection(talk, tls.as_ref(), stream, address).await,
+                Ok(stream) => connection(door, talk, limits, tls.as_ref(), stream, address).await,
                 Err(error) => tracing::debug!(%address, %error, "connection lost"),
             }
-            drop(place);
         });
     })
     .await;
@@ -133,66 +114,40 @@ pub fn allow_open_files(limits: &Limits) -> io::Result<usize> {
     Ok(usize::try_from(connections).unwrap_or(usize::MAX))
 }
 
-/// What a connection's requests are answered with.
-struct Talk<'a> {
-    door: Arc<Door>,
-    http: &'a Builder<TokioExecutor>,
-    watcher: Watcher,
-    limits: Limits,
-}
-
 /// Serves one connection to its end.
-async fn connection(talk: Talk<'_>, tls: Option<&Tls>, stream: TcpStream, address: SocketAddr) {
+async fn connection(
+    door: Arc<Door>,
+    talk: Talk,
+    limits: Limits,
+    tls: Option<&Tls>,
+    stream: TcpStream,
+    address: SocketAddr,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let Some(tls) = tls else {
-        return talk.with(stream, Peer::new(address, None)).await;
+    let answer = |peer| {
+        // What its requests share is of this connection alone: to count who holds it
+        // disturbs no other lane.
+        let shared = Arc::new((door, Arc::new(peer)));
+        move |request| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let (door, peer) = &*shared;
+                door.answer(request, peer, limits.body_time).await
+            }
+        }
     };
-    match tokio::time::timeout(talk.limits.handshake_time, tls.acceptor().accept(stream)).await {
+    let Some(tls) = tls else {
+        return talk.serve(stream, answer(Peer::new(address, None))).await;
+    };
+    match tokio::time::timeout(limits.handshake_time, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             let peer = Peer::new(address, Some(tls_details(stream.get_ref().1)));
-            talk.with(stream, peer).await;
+            talk.serve(stream, answer(peer)).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
-    }
-}
-
-impl Talk<'_> {
-    /// Answers the requests of one connection.
-    async fn with<IO>(self, stream: IO, peer: Peer)
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let Talk {
-            door,
-            http,
-            watcher,
-            limits,
-        } = self;
-        let peer = Arc::new(peer);
-        let quiet = Quiet::new(limits.header_time);
-        let stream = FirstBytes::of(stream, limits.header_time, Arc::clone(&quiet));
-        let heard = Arc::clone(&quiet);
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let (door, peer) = (Arc::clone(&door), Arc::clone(&peer));
-            // HTTP/1.1 has its own clock for the next head.
-            let running = (request.version() == Version::HTTP_2).then(|| heard.run());
-            async move {
-                let answer = door.answer(request, &peer, limits.body_time).await;
-                drop(running);
-                Ok::<_, Infallible>(answer)
-            }
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        tokio::select! {
-            biased;
-            ended = watcher.watch(connection) => if let Err(error) = ended {
-                tracing::debug!(%error, "connection ended badly");
-            },
-            () = quiet.too_long() => tracing::debug!("closed a connection that asked nothing"),
-        }
     }
 }
 

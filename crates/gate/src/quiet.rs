@@ -1,29 +1,29 @@
-//! An end to HTTP/2 connections that ask nothing.
+//! An end to connections that ask nothing.
 //!
-//! Under HTTP/1.1 the time for the next head is running whenever no request
-//! is. An HTTP/2 connection is kept by its pings, also when nobody asks
-//! anything any more; so who asks nothing is counted here.
+//! One clock a connection: from its beginning, and from the end of each
+//! request, the head of the next must be complete in time. So who sends no first
+//! bytes, who sends half a head and waits, and who keeps an HTTP/2 connection by
+//! its pings alone are all closed by the same rule.
+//!
+//! The clock is set once and looks, when it rings, how long it has been quiet:
+//! a request moves no timer, it notes when it ended.
 
-use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// How long it has been quiet on one connection.
 pub(crate) struct Quiet {
-    /// Set once the connection is known to speak HTTP/2.
-    counts: AtomicBool,
-    heard: Mutex<Heard>,
+    begun: Instant,
     time_max: Duration,
-}
-
-struct Heard {
-    running: usize,
-    /// When the connection began, or its last request ended.
-    last: Instant,
+    /// Requests that are being answered.
+    running: AtomicUsize,
+    /// When the last of them ended, in nanoseconds from the beginning.
+    heard: AtomicU64,
 }
 
 /// A request that is being answered.
@@ -33,64 +33,63 @@ impl Quiet {
     /// On a connection that begins now.
     pub(crate) fn new(time_max: Duration) -> Arc<Quiet> {
         Arc::new(Quiet {
-            counts: AtomicBool::new(false),
-            heard: Mutex::new(Heard {
-                running: 0,
-                last: Instant::now(),
-            }),
+            begun: Instant::now(),
             time_max,
+            running: AtomicUsize::new(0),
+            heard: AtomicU64::new(0),
         })
-    }
-
-    /// The connection speaks HTTP/2.
-    pub(crate) fn count(&self) {
-        self.counts.store(true, Ordering::Relaxed);
     }
 
     /// A request begins, and runs until the answer is dropped.
     pub(crate) fn run(self: &Arc<Quiet>) -> Running {
-        self.heard().running += 1;
+        self.running.fetch_add(1, Ordering::Relaxed);
         Running(Arc::clone(self))
     }
 
-    /// Completes when it has been quiet for too long. To be polled by the task
-    /// that serves the connection, after it: nothing else wakes this one.
-    pub(crate) async fn too_long(&self) {
-        poll_fn(|_| match self.counts.load(Ordering::Relaxed) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        })
-        .await;
-        loop {
-            let now = Instant::now();
-            let until = {
-                let heard = self.heard();
-                // While a request runs, quiet begins at its end at the earliest.
-                let last = if heard.running == 0 { heard.last } else { now };
-                last + self.time_max
-            };
-            if until <= now {
-                return;
-            }
-            tokio::time::sleep_until(until).await;
-        }
+    /// The connection's clock, for [`Quiet::poll_too_long`].
+    pub(crate) fn clock(&self) -> Sleep {
+        tokio::time::sleep_until(self.begun + self.time_max)
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Completes when it has been quiet for too long. `clock` is this connection's
+    /// [`Quiet::clock`].
+    pub(crate) fn poll_too_long(&self, mut clock: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(clock.as_mut().poll(cx));
+            let now = Instant::now();
+            let until = match self.running.load(Ordering::Acquire) {
+                0 => self.begun + Duration::from_nanos(self.heard.load(Ordering::Relaxed)) + self.time_max,
+                // Quiet begins at the end of what runs, at the earliest.
+                _ => now + self.time_max,
+            };
+            if until <= now {
+                return Poll::Ready(());
+            }
+            clock.as_mut().reset(until);
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut heard = self.0.heard();
-        heard.running -= 1;
-        heard.last = Instant::now();
+        let Quiet {
+            begun,
+            running,
+            heard,
+            ..
+        } = &*self.0;
+        let now = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        heard.store(now, Ordering::Relaxed);
+        // Whoever sees that nothing runs sees since when.
+        running.fetch_sub(1, Ordering::Release);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(60);
@@ -99,10 +98,14 @@ mod tests {
         Duration::from_secs(count)
     }
 
+    async fn too_long(quiet: &Quiet) {
+        let mut clock = pin!(quiet.clock());
+        poll_fn(|cx| quiet.poll_too_long(clock.as_mut(), cx)).await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn quiet_begins_with_the_end_of_the_last_request() {
         let quiet = Quiet::new(LIMIT);
-        quiet.count();
         let first = quiet.run();
         let second = quiet.run();
         let begun = Instant::now();
@@ -112,23 +115,28 @@ mod tests {
             tokio::time::sleep(seconds(100)).await;
             drop(second);
         };
-        tokio::join!(ends, quiet.too_long());
-        assert!(begun.elapsed() >= seconds(260), "{:?}", begun.elapsed());
+        tokio::join!(ends, too_long(&quiet));
+        // Looked at each minute, and once more when the last minute is over.
+        assert!((seconds(260)..seconds(321)).contains(&begun.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_between_two_looks_begins_the_time_anew() {
+        let quiet = Quiet::new(LIMIT);
+        let begun = Instant::now();
+        let asks = async {
+            tokio::time::sleep(seconds(50)).await;
+            drop(quiet.run());
+        };
+        tokio::join!(asks, too_long(&quiet));
+        assert!((seconds(110)..seconds(111)).contains(&begun.elapsed()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_nothing_at_all_is_quiet_from_the_beginning() {
         let quiet = Quiet::new(LIMIT);
-        quiet.count();
         let begun = Instant::now();
-        quiet.too_long().await;
+        too_long(&quiet).await;
         assert!((seconds(60)..seconds(61)).contains(&begun.elapsed()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn http_1_is_not_counted() {
-        let quiet = Quiet::new(LIMIT);
-        let waited = tokio::time::timeout(seconds(1000), quiet.too_long()).await;
-        assert!(waited.is_err());
     }
 }

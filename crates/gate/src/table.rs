@@ -353,7 +353,7 @@ where
             let output: &dyn Structure = &output;
             let answer = match spelled {
                 Spelled::AmongOthers => wire::encode_body(O::SHAPE, output),
-                Spelled::ForOne if head.speaks_cbor() => wire::encode_cbor(O::SHAPE, output, cx.request_id()),
+                Spelled::ForOne if head.speaks_cbor() => wire::encode_cbor(O::SHAPE, output),
                 Spelled::ForOne => wire::encode(O::SHAPE, output, cx.request_id()),
             };
             Ok(Done {

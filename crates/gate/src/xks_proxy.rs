@@ -196,17 +196,17 @@ pub(crate) async fn answer(
 ) -> Response<Full<Bytes>> {
     let answer = match call(door, credentials, head, body, peer, request_id).await {
         Ok(answer) if answer.status.is_success() => answer,
-        Ok(answer) => xks::respell(&answer, request_id),
+        Ok(answer) => xks::respell(&answer),
         Err(turned) => {
             door.metrics.refuse(match turned.status {
                 StatusCode::UNAUTHORIZED => Refusal::Authentication,
                 StatusCode::INTERNAL_SERVER_ERROR => Refusal::NoRecord,
                 _ => Refusal::Route,
             });
-            xks::refusal(turned.status, turned.name, &turned.message, request_id)
+            xks::refusal(turned.status, turned.name, &turned.message)
         }
     };
-    let mut response = respond(answer);
+    let mut response = respond(answer, request_id.to_owned(), HeaderMap::new());
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let post = HeaderValue::from_static("POST");
         response.headers_mut().insert(http::header::ALLOW, post);
@@ -259,7 +259,7 @@ async fn call(
     })?;
     caller.access_key_id.clone_from(&credential.access_key_id);
     let (name, key_id) = match asked.call {
-        Call::GetHealthStatus => return Ok(health(door, request_id)),
+        Call::GetHealthStatus => return Ok(health(door)),
         Call::Decrypt(key) => ("Decrypt", key),
         Call::Encrypt(key) => ("Encrypt", key),
         Call::GetKeyMetadata(key) => ("GetKeyMetadata", key),
@@ -344,7 +344,7 @@ fn operation(door: &Door, name: &str) -> Option<&'static OperationShape> {
 
 /// How it is. To come this far the record had to have room, the store to be
 /// read, and the principal to exist; what is left to try is the cipher.
-fn health(door: &Door, request_id: &str) -> Answer {
+fn health(door: &Door) -> Answer {
     let model = format!("Palisade {}", env!("CARGO_PKG_VERSION"));
     let key = crypto::key::SymmetricKey::generate(door.random());
     let works = crypto::xks::Parts::seal(&key, [0; 3], b"health", b"", b"health", door.random())
@@ -361,7 +361,7 @@ fn health(door: &Door, request_id: &str) -> Answer {
             "healthStatus": if works { "ACTIVE" } else { "UNAVAILABLE" },
         }],
     });
-    xks::told(&told, request_id)
+    xks::told(&told)
 }
 
 #[cfg(test)]

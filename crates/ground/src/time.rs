@@ -107,23 +107,32 @@ impl Timestamp {
         if !shape_ok {
             return Err(bad(text));
         }
-        let number = |range: std::ops::Range<usize>| {
-            text[range]
-                .bytes()
-                .fold(0i16, |sum, digit| sum * 10 + i16::from(digit - b'0'))
+        let two = |at: usize| i64::from(bytes[at] - b'0') * 10 + i64::from(bytes[at + 1] - b'0');
+        let (year, month, day) = (two(0) * 100 + two(2), two(4), two(6));
+        let (hour, minute, second) = (two(9), two(11), two(13));
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days = match month {
+            2 => 28 + i64::from(is_leap),
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => 0,
         };
-        let small = |range| i8::try_from(number(range)).map_err(|_| bad(text));
-        let civil = jiff::civil::DateTime::new(
-            number(0..4),
-            small(4..6)?,
-            small(6..8)?,
-            small(9..11)?,
-            small(11..13)?,
-            small(13..15)?,
-            0,
-        )
-        .map_err(|_| bad(text))?;
-        Timestamp::of_civil(civil).ok_or_else(|| bad(text))
+        if !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+            return Err(bad(text));
+        }
+        // Years are counted from March, so that a leap day is the last of its year.
+        let (year, month) = match month {
+            1 | 2 => (year - 1, month + 9),
+            _ => (year, month - 3),
+        };
+        let day_of_year = (153 * month + 2) / 5 + day - 1;
+        let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+        /// From March 1st of the year 0 to the epoch.
+        const EPOCH_DAYS: i64 = 719_468;
+        let day = year * 365 + leap_days + day_of_year - EPOCH_DAYS;
+        Ok(Timestamp::from_seconds(
+            ((day * 24 + hour) * 60 + minute) * 60 + second,
+        ))
     }
 
     /// Reads an ISO 8601 moment with offset, or a bare date or date-time taken as UTC.
@@ -224,6 +233,25 @@ mod tests {
             Timestamp::parse_iso8601("2026-01-02").unwrap().iso8601(),
             "2026-01-02T00:00:00Z"
         );
+    }
+
+    /// Beginnings and ends of months in the years that four digits can spell, but for the
+    /// last, which the calendar library does not know whole; and what lies beside them.
+    #[test]
+    fn an_amz_date_is_what_the_calendar_says() {
+        for year in (0..=9998).filter(|year| year % 7 == 0 || year % 100 == 0 || year % 4 == 0) {
+            for month in 0..=13 {
+                for day in [0, 1, 28, 29, 30, 31, 32] {
+                    let text = format!("{year:04}{month:02}{day:02}T235958Z");
+                    let civil = jiff::civil::DateTime::new(year, month, day, 23, 59, 58, 0);
+                    let expected = civil.ok().and_then(Timestamp::of_civil);
+                    assert_eq!(Timestamp::parse_amz_date(&text).ok(), expected, "{text}");
+                }
+            }
+        }
+        for text in ["20260102T240000Z", "20260102T236000Z", "20260102T235960Z"] {
+            assert!(Timestamp::parse_amz_date(text).is_err(), "{text}");
+        }
     }
 
     #[test]

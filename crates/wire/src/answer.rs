@@ -1,6 +1,7 @@
 //! What goes back: status, headers, body.
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shape::{OperationShape, Protocol, ServiceShape, Structure, StructureShape};
 
@@ -11,27 +12,77 @@ use crate::{cbor, json, query, rest};
 pub struct Answer {
     /// HTTP status.
     pub status: StatusCode,
-    /// Headers, the request's id among them.
+    /// What the body is, if nothing among the headers says so.
+    pub media_type: Option<&'static str>,
+    /// Headers beside the media type and the request's id.
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    id_under: IdUnder,
 }
+
+/// Where clients of a protocol look for the request's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IdUnder {
+    /// `x-amzn-requestid`
+    RequestId,
+    /// `x-amz-request-id` and `x-amz-id-2`
+    S3,
+}
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+static S3_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+static S3_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+
+/// Headers for which a request's map has room enough to be kept for the next:
+/// who sends many must not keep much.
+const ROOM_KEPT: usize = 64;
 
 impl Answer {
     pub(crate) fn new(status: StatusCode) -> Answer {
         Answer {
             status,
+            media_type: None,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            id_under: IdUnder::RequestId,
         }
     }
 
     pub(crate) fn body(&mut self, media_type: &'static str, body: Vec<u8>) {
-        if !self.headers.contains_key(http::header::CONTENT_TYPE) {
-            self.headers
-                .insert(http::header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        }
+        self.media_type = Some(media_type);
         self.body = Bytes::from(body);
+    }
+
+    /// The answer to the request with this id. Its headers are put in the place of
+    /// those in `room`: mostly the request's own, which nobody needs any more.
+    pub fn into_response(self, request_id: String, mut room: HeaderMap) -> http::Response<Bytes> {
+        if room.capacity() > ROOM_KEPT {
+            room = HeaderMap::new();
+        }
+        room.clear();
+        if let Some(media_type) = self.media_type {
+            room.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        }
+        if !self.headers.is_empty() {
+            room.extend(self.headers);
+        }
+        // No copy is made of the text.
+        if let Ok(id) = HeaderValue::from_maybe_shared(Bytes::from(request_id)) {
+            match self.id_under {
+                IdUnder::RequestId => {
+                    room.insert(&REQUEST_ID, id);
+                }
+                IdUnder::S3 => {
+                    room.insert(&S3_ID, id.clone());
+                    room.insert(&S3_REQUEST_ID, id);
+                }
+            }
+        }
+        let mut response = http::Response::new(self.body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = room;
+        response
     }
 }
 
@@ -61,7 +112,7 @@ pub fn encode(operation: &OperationShape, output: &dyn Structure, request_id: &s
         ),
         Protocol::RestJson | Protocol::RestXml => rest::write::answer(operation, output, &mut answer),
     }
-    mark(&mut answer.headers, Some(service), service.protocol, request_id);
+    answer.mark(Some(service), service.protocol);
     answer
 }
 
@@ -84,14 +135,14 @@ pub fn encode_body(operation: &OperationShape, output: &dyn Structure) -> Answer
     answer
 }
 
-/// Spells an operation's output in rpcv2Cbor.
-pub fn encode_cbor(operation: &OperationShape, output: &dyn Structure, request_id: &str) -> Answer {
+/// Spells an operation's output in rpcv2Cbor, whose bodies do not tell the request's id.
+pub fn encode_cbor(operation: &OperationShape, output: &dyn Structure) -> Answer {
     let service = operation.service;
     let mut answer = Answer::new(StatusCode::from_u16(operation.status).unwrap_or(StatusCode::OK));
     if !answers_nothing(operation) {
         answer.body(cbor::MEDIA_TYPE, cbor::write::body(output));
     }
-    mark(&mut answer.headers, Some(service), service.protocol, request_id);
+    answer.mark(Some(service), service.protocol);
     answer
 }
 
@@ -100,21 +151,10 @@ pub(crate) fn answers_nothing(operation: &OperationShape) -> bool {
     operation.output.members.is_empty() && operation.output.name == StructureShape::EMPTY.name
 }
 
-/// Puts the request's id where clients of the protocol look for it.
-pub(crate) fn mark(
-    headers: &mut HeaderMap,
-    service: Option<&ServiceShape>,
-    protocol: Protocol,
-    request_id: &str,
-) {
-    let Ok(id) = HeaderValue::from_str(request_id) else {
-        return;
-    };
-    let s3 = protocol == Protocol::RestXml && service.is_none_or(|service| service.name == "s3");
-    if s3 {
-        headers.insert(HeaderName::from_static("x-amz-id-2"), id.clone());
-        headers.insert(HeaderName::from_static("x-amz-request-id"), id);
-    } else {
-        headers.insert(HeaderName::from_static("x-amzn-requestid"), id);
+impl Answer {
+    /// Says where clients of the protocol look for the request's id.
+    pub(crate) fn mark(&mut self, service: Option<&ServiceShape>, protocol: Protocol) {
+        let s3 = protocol == Protocol::RestXml && service.is_none_or(|service| service.name == "s3");
+        self.id_under = if s3 { IdUnder::S3 } else { IdUnder::RequestId };
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value as Json;
 use shape::{Protocol, ServiceShape};
 
-use crate::answer::{Answer, mark};
+use crate::answer::Answer;
 use crate::json;
 use crate::xml::write::Writer;
 
@@ -83,7 +83,7 @@ pub fn encode_fault(
     if !head_only {
         answer.body(media_type, body);
     }
-    mark(&mut answer.headers, service, protocol, request_id);
+    answer.mark(service, protocol);
     answer
 }
 

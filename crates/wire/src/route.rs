@@ -81,8 +81,11 @@ impl Router {
         scope_service: Option<&str>,
         body: &[u8],
     ) -> Result<&'static OperationShape, RouteFault> {
-        if head.headers.contains_key(&TARGET) {
-            return self.by_target(head, scope_service);
+        let mut targets = head.headers.get_all(&TARGET).iter();
+        if let Some(target) = targets.next() {
+            let only = targets.next().is_none();
+            let target = std::str::from_utf8(target.as_bytes()).ok().filter(|_| only);
+            return self.by_target(head, target.unwrap_or(""), scope_service);
         }
         if cbor::spoken(head.headers) {
             return self.by_cbor_path(head, scope_service);
@@ -122,9 +125,9 @@ impl Router {
     fn by_target(
         &self,
         head: &RequestHead<'_>,
+        target: &str,
         scope_service: Option<&str>,
     ) -> Result<&'static OperationShape, RouteFault> {
-        let target = head.header(&TARGET).unwrap_or("");
         if let Some(&operation) = self.targets.get(target)
             && head.method == "POST"
             && is_root(head.path)

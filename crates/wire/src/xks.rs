@@ -9,7 +9,7 @@
 //! Source: AWS KMS External Key Store Proxy API Specification, "API
 //! operations" and "Error codes".
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 
 use crate::answer::Answer;
@@ -101,23 +101,18 @@ fn is_key_id(text: &str) -> bool {
 }
 
 /// An answer of JSON.
-pub fn told(value: &serde_json::Value, request_id: &str) -> Answer {
-    with_status(StatusCode::OK, value, request_id)
+pub fn told(value: &serde_json::Value) -> Answer {
+    with_status(StatusCode::OK, value)
 }
 
-fn with_status(status: StatusCode, value: &serde_json::Value, request_id: &str) -> Answer {
+fn with_status(status: StatusCode, value: &serde_json::Value) -> Answer {
     let mut answer = Answer::new(status);
     answer.body("application/json", value.to_string().into_bytes());
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        answer
-            .headers
-            .insert(HeaderName::from_static("x-amzn-requestid"), id);
-    }
     answer
 }
 
 /// A refusal. Of the message at most 511 characters of printable ASCII are told.
-pub fn refusal(status: StatusCode, name: &str, message: &str, request_id: &str) -> Answer {
+pub fn refusal(status: StatusCode, name: &str, message: &str) -> Answer {
     let printable = |character: char| match character {
         ' '..='~' => character,
         _ => '?',
@@ -128,12 +123,12 @@ pub fn refusal(status: StatusCode, name: &str, message: &str, request_id: &str) 
         .map(printable)
         .collect();
     let body = json!({"errorName": name, "errorMessage": message});
-    with_status(status, &body, request_id)
+    with_status(status, &body)
 }
 
 /// A refusal in REST with JSON as the API spells it. Names and statuses that it
 /// does not have become the nearest it has.
-pub fn respell(answer: &Answer, request_id: &str) -> Answer {
+pub fn respell(answer: &Answer) -> Answer {
     let name = answer.headers.get("x-amzn-errortype");
     let name = name.and_then(|name| name.to_str().ok()).unwrap_or_default();
     let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -144,7 +139,7 @@ pub fn respell(answer: &Answer, request_id: &str) -> Answer {
         false => ("InternalException", 500),
     });
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    refusal(status, name, message, request_id)
+    refusal(status, name, message)
 }
 
 /// The errors of the API and their statuses.
@@ -166,6 +161,8 @@ pub const ERRORS: &[(&str, u16)] = &[
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use http::HeaderValue;
 
     use super::*;
 
@@ -242,7 +239,7 @@ mod tests {
 
         #[test]
         fn a_message_is_short_and_printable(message in ".{0,600}") {
-            let answer = refusal(StatusCode::BAD_REQUEST, "ValidationException", &message, "id");
+            let answer = refusal(StatusCode::BAD_REQUEST, "ValidationException", &message);
             let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
             let told = told["errorMessage"].as_str().unwrap();
             prop_assert!(told.len() < 512 && told.bytes().all(|byte| (0x20..=0x7e).contains(&byte)));
@@ -256,7 +253,7 @@ mod tests {
             let name = HeaderValue::from_static(name);
             answer.headers.insert("x-amzn-errortype", name);
             answer.body("application/json", br#"{"message":"why"}"#.to_vec());
-            let answer = respell(&answer, "id");
+            let answer = respell(&answer);
             (
                 answer.status.as_u16(),
                 String::from_utf8(answer.body.to_vec()).unwrap(),

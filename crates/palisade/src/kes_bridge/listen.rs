@@ -1,6 +1,5 @@
 //! The bridge's listener: every wait for a stranger ends.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +12,6 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -53,9 +50,7 @@ async fn connection(bridge: Arc<Bridge>, tls: TlsAcceptor, accepted: Accepted) {
     let Accepted {
         stream,
         address,
-        http,
-        watcher,
-        place,
+        talk,
     } = accepted;
     let stream = match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
         Ok(Ok(stream)) => stream,
@@ -65,15 +60,11 @@ async fn connection(bridge: Arc<Bridge>, tls: TlsAcceptor, accepted: Accepted) {
     let shown = stream.get_ref().1.peer_certificates();
     let identity = shown.and_then(|shown| certificate::identity(shown.first()?));
     let identity: Arc<str> = identity.unwrap_or_default().into();
-    let service = service_fn(move |request| {
+    talk.serve(stream, move |request| {
         let (bridge, identity) = (Arc::clone(&bridge), Arc::clone(&identity));
-        async move { Ok::<_, Infallible>(answer(&bridge, &identity, request).await) }
-    });
-    let connection = http.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "connection ended badly");
-    }
-    drop(place);
+        async move { answer(&bridge, &identity, request).await }
+    })
+    .await;
 }
 
 async fn answer(bridge: &Bridge, identity: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {

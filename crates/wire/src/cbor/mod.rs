@@ -15,7 +15,6 @@
 pub(crate) mod read;
 pub(crate) mod write;
 
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::answer::Answer;
@@ -39,9 +38,8 @@ pub(crate) fn spoken(headers: &HeaderMap) -> bool {
 /// An answer as it goes to who speaks rpcv2Cbor: a fault, which is told in
 /// awsJson up to here, is spelled anew.
 pub fn as_cbor(mut answer: Answer) -> Answer {
-    let spelled = answer.headers.get(CONTENT_TYPE) == Some(&HeaderValue::from_static(MEDIA_TYPE));
+    let spelled = answer.media_type == Some(MEDIA_TYPE);
     if !spelled && let Ok(fault) = serde_json::from_slice(&answer.body) {
-        answer.headers.remove(CONTENT_TYPE);
         answer.body(MEDIA_TYPE, write::document(&fault));
     }
     let spoken = HeaderValue::from_static(RPC_V2_CBOR);

@@ -1,9 +1,8 @@
 //! What a request says of its body, and how the body is held to it.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::limits;
-use super::{Algorithm, SignatureFault};
+use super::{Algorithm, SignatureFault, limits};
 
 /// The header in which S3 clients declare their payload.
 pub const CONTENT_SHA256: &str = "x-amz-content-sha256";
@@ -143,12 +142,7 @@ pub(crate) fn declared(headers: &HeaderMap) -> Result<Option<&str>, SignatureFau
 pub(crate) mod names {
     use http::HeaderName;
 
-    pub(crate) static AUTHORIZATION: HeaderName = http::header::AUTHORIZATION;
     pub(crate) static CONTENT_SHA256: HeaderName = HeaderName::from_static(super::CONTENT_SHA256);
-    pub(crate) static DATE: HeaderName = http::header::DATE;
-    pub(crate) static REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
-    pub(crate) static SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-    pub(crate) static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 }
 
 /// The only value of a header, as text; repeated headers are refused, because
@@ -157,14 +151,77 @@ pub(crate) fn single_header<'a>(
     headers: &'a HeaderMap,
     name: &'static HeaderName,
 ) -> Result<Option<&'a str>, SignatureFault> {
-    let what = name.as_str();
     let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
+    let only = Only {
+        first: values.next(),
+        is_repeated: values.next().is_some(),
     };
-    if values.next().is_some() {
-        return Err(SignatureFault::Repeated { what });
+    only.text(name.as_str())
+}
+
+/// The values of a header that may be there once.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Only<'a> {
+    first: Option<&'a HeaderValue>,
+    is_repeated: bool,
+}
+
+impl<'a> Only<'a> {
+    fn note(&mut self, value: &'a HeaderValue) {
+        self.is_repeated |= self.first.is_some();
+        self.first = self.first.or(Some(value));
     }
+
+    /// As [`single_header`], of the header called `what`.
+    pub(crate) fn text(self, what: &'static str) -> Result<Option<&'a str>, SignatureFault> {
+        let Some(value) = self.first else {
+            return Ok(None);
+        };
+        if self.is_repeated {
+            return Err(SignatureFault::Repeated { what });
+        }
+        checked(value, what).map(Some)
+    }
+}
+
+/// The headers that a claim is made in, found in one pass: to look for each by
+/// itself costs more than all else that is done to read a claim.
+#[derive(Default)]
+pub(crate) struct Known<'a> {
+    pub(crate) authorization: Only<'a>,
+    pub(crate) amz_date: Only<'a>,
+    pub(crate) date: Only<'a>,
+    pub(crate) region_set: Only<'a>,
+    pub(crate) security_token: Only<'a>,
+    /// Different headers whose names begin with `x-amz-`.
+    pub(crate) amz_names: usize,
+}
+
+impl<'a> Known<'a> {
+    pub(crate) fn among(headers: &'a HeaderMap) -> Known<'a> {
+        let mut known = Known::default();
+        let mut last = "";
+        for (name, value) in headers {
+            let name = name.as_str();
+            // The values of one name follow one another.
+            known.amz_names += usize::from(name.starts_with("x-amz-") && name != last);
+            last = name;
+            let only = match name {
+                "authorization" => &mut known.authorization,
+                "date" => &mut known.date,
+                "x-amz-date" => &mut known.amz_date,
+                "x-amz-region-set" => &mut known.region_set,
+                "x-amz-security-token" => &mut known.security_token,
+                _ => continue,
+            };
+            only.note(value);
+        }
+        known
+    }
+}
+
+/// A header's value as text within its bound.
+fn checked<'a>(value: &'a HeaderValue, what: &'static str) -> Result<&'a str, SignatureFault> {
     if value.len() > limits::SESSION_TOKEN_BYTES_MAX {
         return Err(SignatureFault::TooLarge {
             what,
@@ -172,7 +229,7 @@ pub(crate) fn single_header<'a>(
         });
     }
     match value.to_str() {
-        Ok(text) => Ok(Some(trimmed(text))),
+        Ok(text) => Ok(trimmed(text)),
         Err(_) => Err(SignatureFault::Malformed { what }),
     }
 }

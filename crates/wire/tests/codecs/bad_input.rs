@@ -145,8 +145,11 @@ fn answer(router: &Router, request: &str) -> String {
 
 fn spelled(answer: &Answer) -> String {
     let mut spelled = answer.status.as_u16().to_string();
-    let mut headers: Vec<String> = answer
-        .headers
+    let sent = answer
+        .clone()
+        .into_response(REQUEST_ID.to_owned(), HeaderMap::new());
+    let mut headers: Vec<String> = sent
+        .headers()
         .iter()
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
         .collect();

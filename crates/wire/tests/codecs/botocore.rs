@@ -121,7 +121,7 @@ fn write(row: &Row, line: &Json) -> Json {
     let spoken = line["service"].as_str().unwrap();
     let answer = match tongue(spoken) {
         (_, Tongue::Own) => wire::encode(row.shape, &*output, REQUEST_ID),
-        (_, Tongue::Cbor) => wire::as_cbor(wire::encode_cbor(row.shape, &*output, REQUEST_ID)),
+        (_, Tongue::Cbor) => wire::as_cbor(wire::encode_cbor(row.shape, &*output)),
     };
     // Required lists that the line leaves out are there in a typed output, and empty.
     let mut said = says(&*output);
@@ -185,8 +185,11 @@ fn spoken() -> impl Iterator<Item = (String, &'static ServiceShape)> {
 }
 
 fn answered(kind: &str, row: &Row, spoken: &str, says: &Json, answer: &Answer) -> Json {
-    let headers: Vec<(&str, &str)> = answer
-        .headers
+    let sent = answer
+        .clone()
+        .into_response(REQUEST_ID.to_owned(), HeaderMap::new());
+    let headers: Vec<(&str, &str)> = sent
+        .headers()
         .iter()
         .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
         .collect();
