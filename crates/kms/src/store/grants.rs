@@ -212,14 +212,7 @@ pub(crate) async fn insert(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) 
         return Err(Error::TooManyGrants { arn: key.arn() });
     }
     tx.cross_account_put(&scope, &COUNTS, &key.id, &(count + 1));
-    tx.cross_account_put(&scope, &GRANTS, &(key.id.clone(), grant.id.clone()), grant);
-    tx.cross_account_put(&scope, &BY_GRANTEE, &by_grantee(&key.id, grant), &grant.terms);
-    if let Some((scope, row)) = by_retirer(key, grant) {
-        tx.cross_account_put(&scope, &BY_RETIRER, &row, &());
-    }
-    if let Some(said) = said(grant) {
-        tx.cross_account_put(&scope, &BY_NAME, &(key.id.clone(), said), &grant.id);
-    }
+    write(tx, key, grant);
     if !key.granted {
         let after = Key {
             granted: true,
@@ -228,6 +221,39 @@ pub(crate) async fn insert(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) 
         tx.cross_account_put(&scope, &KEYS, &key.id, &after);
     }
     Ok(())
+}
+
+/// Writes all rows of a grant but the count.
+fn write(tx: &WriteTx, key: &Key, grant: &Grant) {
+    let scope = scope_of(key);
+    tx.cross_account_put(&scope, &GRANTS, &(key.id.clone(), grant.id.clone()), grant);
+    tx.cross_account_put(&scope, &BY_GRANTEE, &by_grantee(&key.id, grant), &grant.terms);
+    if let Some((scope, row)) = by_retirer(key, grant) {
+        tx.cross_account_put(&scope, &BY_RETIRER, &row, &());
+    }
+    if let Some(said) = said(grant) {
+        tx.cross_account_put(&scope, &BY_NAME, &(key.id.clone(), said), &grant.id);
+    }
+}
+
+/// Writes the first grants of a key that is being made, of which it knows by being
+/// `granted`. No permit: nobody asks, and only [`crate::stock`] calls it.
+///
+/// # Panics
+///
+/// If the key does not say that it has grants.
+pub(crate) fn insert_first(tx: &WriteTx, key: &Key, grants: &[Grant]) {
+    assert_eq!(
+        key.granted,
+        !grants.is_empty(),
+        "a key knows whether it has grants"
+    );
+    for grant in grants {
+        write(tx, key, grant);
+    }
+    if key.granted {
+        tx.cross_account_put(&scope_of(key), &COUNTS, &key.id, &(grants.len() as u64));
+    }
 }
 
 /// Removes a grant from `key`. The permit proves that the caller may.
