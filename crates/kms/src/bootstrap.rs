@@ -134,7 +134,14 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
     let key = Key {
         description: wanted.description.to_owned(),
         sealed: Some(sealed.map_err(Error::Crypto)?),
-        ..fresh_key(wanted.account, wanted.region, id.clone(), purpose, material_id, cx.now())
+        ..fresh_key(
+            wanted.account,
+            wanted.region,
+            id.clone(),
+            purpose,
+            material_id,
+            cx.now(),
+        )
     };
     let event = Event {
         source: "kms.amazonaws.com",

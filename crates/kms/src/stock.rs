@@ -40,7 +40,12 @@ pub struct Stock<'a> {
 /// # Errors
 ///
 /// Whatever the provider and the store report; what was written before stays.
-pub async fn stock(store: &Store, root_key: &RootKey, random: &Random, wanted: &Stock<'_>) -> Result<(), Error> {
+pub async fn stock(
+    store: &Store,
+    root_key: &RootKey,
+    random: &Random,
+    wanted: &Stock<'_>,
+) -> Result<(), Error> {
     // A grant has two rows, and a key one, with another that counts its grants.
     let rows_of_a_key = 2 + 2 * wanted.grants_of_each;
     let keys_at_once = (STOCKED_ROWS_PER_COMMIT / rows_of_a_key).max(1);

@@ -132,6 +132,8 @@ fn attempt(database: &Database, batch: &[Queued]) -> Attempt {
     if let Err(error) = transaction.set_durability(Durability::Immediate) {
         return early(failed(error));
     }
+    // So that opening after a crash need not walk the file, however long it is.
+    transaction.set_quick_repair(true);
     let (version, outcomes) = match write_batch(&transaction, batch) {
         Ok(written) => written,
         Err(error) => return early(error),
