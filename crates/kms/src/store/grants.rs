@@ -202,16 +202,20 @@ pub(crate) async fn retirable(
 
 /// Writes a new grant on `key`. The permit proves that the caller may make it.
 ///
+/// The limit is looked at and not held on to, so that the makers of many grants
+/// on one key need not wait for each other: it may be passed by as many as are
+/// being made at the same moment.
+///
 /// # Errors
 ///
 /// [`Error::TooManyGrants`] beyond [`GRANTS_PER_KEY_MAX`].
 pub(crate) async fn insert(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) -> Result<(), Error> {
     let scope = scope_of(key);
-    let count = count(tx, &scope, &key.id).await?;
-    if count >= GRANTS_PER_KEY_MAX {
+    let count = tx.view().cross_account_peek(&scope, &COUNTS, &key.id).await?;
+    if count.is_some_and(|count| *count >= GRANTS_PER_KEY_MAX) {
         return Err(Error::TooManyGrants { arn: key.arn() });
     }
-    tx.cross_account_put(&scope, &COUNTS, &key.id, &(count + 1));
+    tx.cross_account_add(&scope, &COUNTS, &key.id, 1);
     write(tx, key, grant);
     if !key.granted {
         let after = Key {
@@ -256,22 +260,11 @@ pub(crate) fn insert_first(tx: &WriteTx, key: &Key, grants: &[Grant]) {
     }
 }
 
-/// Removes a grant from `key`. The permit proves that the caller may.
-///
-/// # Errors
-///
-/// Whatever the store reports.
-pub(crate) async fn remove(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) -> Result<(), StoreError> {
-    let scope = scope_of(key);
-    let count = count(tx, &scope, &key.id).await?;
+/// Removes a grant from `key`, which the transaction has read. The permit proves
+/// that the caller may.
+pub(crate) fn remove(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) {
     forget(tx, key, grant);
-    tx.cross_account_put(&scope, &COUNTS, &key.id, &count.saturating_sub(1));
-    Ok(())
-}
-
-async fn count(tx: &WriteTx, scope: &Scope, key: &KeyId) -> Result<u64, StoreError> {
-    let count = tx.cross_account_get(scope, &COUNTS, key).await?;
-    Ok(count.map_or(0, |count| *count))
+    tx.cross_account_add(&scope_of(key), &COUNTS, &key.id, -1);
 }
 
 fn by_grantee(key: &KeyId, grant: &Grant) -> (KeyId, String, GrantId) {
