@@ -191,11 +191,11 @@ pub(crate) async fn list_keys(address: SocketAddr) -> Result<(Vec<String>, Vec<D
     }
 }
 
-/// A CreateGrant on this key.
+/// A CreateGrant on this key for the user that [`user`] makes.
 pub(crate) fn create_grant(address: SocketAddr, key: &str) -> Arc<[u8]> {
     let grant = json!({
         "KeyId": key,
-        "GranteePrincipal": "arn:aws:iam::123456789012:root",
+        "GranteePrincipal": "arn:aws:iam::123456789012:user/bench",
         "Operations": ["Decrypt"],
     });
     signed(address, "CreateGrant", &grant)

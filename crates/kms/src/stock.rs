@@ -101,3 +101,47 @@ fn key_with_grants(
     let grants = grants.collect::<Result<Vec<Grant>, Error>>()?;
     Ok((key, grants))
 }
+
+#[cfg(test)]
+mod tests {
+    use store::Prefix;
+
+    use super::*;
+    use crate::store::KEYS;
+
+    /// More than one commit's worth, each key whole: its material opens, and its
+    /// grants are where they are sought and counted.
+    #[tokio::test]
+    async fn what_is_stocked_is_whole() {
+        let store = Store::open(store::Config::memory()).await.unwrap();
+        let random = Random::system();
+        let root_key = RootKey::generate(&random);
+        let account = AccountId::parse("111122223333").unwrap();
+        let region = Region::us_east_1();
+        let wanted = Stock {
+            account,
+            region: &region,
+            keys: 900,
+            grants_of_each: 2,
+            now: Timestamp::from_seconds(1_800_000_000),
+        };
+        stock(&store, &root_key, &random, &wanted).await.unwrap();
+        let view = store.view(Scope::regional(account, &region));
+        let page = view.scan(&KEYS, &Prefix::all(), None, 1_000).await.unwrap();
+        assert_eq!(page.items.len(), 900);
+        assert!(
+            page.items
+                .is_sorted_by(|(_, one), (_, next)| one.created < next.created)
+        );
+        assert!(page.items.iter().all(|(_, key)| key.created < wanted.now));
+        for (id, key) in page.items.iter().step_by(90) {
+            let material = key.sealed.as_ref().unwrap();
+            let domain = || root_key.domain(account, &region, MATERIAL_PURPOSE);
+            material
+                .open(id, &key.material, key.purpose.spec(), domain)
+                .unwrap();
+            assert!(key.granted);
+            assert_eq!(grants::counted(&store, key).await, (2, 2, 2));
+        }
+    }
+}

@@ -325,3 +325,20 @@ pub(crate) async fn remove_all(cx: &JobCx, key: &Key, is_due: impl Fn(&Key) -> b
         cx.store().commit(tx).await?;
     }
 }
+
+/// How many grants a key has, by its rows, by the index of their grantees and by
+/// the count.
+#[cfg(test)]
+pub(crate) async fn counted(store: &store::Store, key: &Key) -> (usize, usize, u64) {
+    let view = store.view(scope_of(key));
+    let rows = Prefix::<(KeyId, GrantId)>::first(&key.id);
+    let rows = view.scan(&GRANTS, &rows, None, 1_000).await.unwrap();
+    let index = Prefix::<(KeyId, String, GrantId)>::first(&key.id);
+    let index = view.scan(&BY_GRANTEE, &index, None, 1_000).await.unwrap();
+    let count = view.get(&COUNTS, &key.id).await.unwrap();
+    (
+        rows.items.len(),
+        index.items.len(),
+        count.map_or(0, |count| *count),
+    )
+}
