@@ -53,10 +53,10 @@ pub const CHANGE_LOG_VERSIONS: u64 = 100_000;
 pub const CHANGE_LOG_TRIM_EVERY: u64 = 1_000;
 
 /// Default weight of the cache of decoded records, in bytes.
-pub const CACHE_BYTES_DEFAULT: u64 = 32 * 1024 * 1024;
+pub const CACHE_BYTES_DEFAULT: u64 = 8 * 1024 * 1024;
 
 /// Default page cache of the embedded engine, in bytes.
-pub const PAGE_CACHE_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
+pub const PAGE_CACHE_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
 
 /// Longest page of a scan, in rows, that the cache keeps.
 pub const CACHED_PAGE_ROWS_MAX: usize = 128;
