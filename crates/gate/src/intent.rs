@@ -51,9 +51,9 @@ impl Intent {
         let of_owners = copies.owners.into_iter();
         Intent {
             copies: of_owners
-                .map(|(event_id, record)| Intent::of_event(&event_id, time, after, record))
+                .map(|(event_id, record)| Intent::of_event(&event_id, time, after, record.json))
                 .collect(),
-            ..Intent::of_event(event_id, time, after, copies.own)
+            ..Intent::of_event(event_id, time, after, copies.own.json)
         }
     }
 
