@@ -2,13 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use testkit::client::{Signer, json_call, post, query_call, send, signed_bytes};
 
+use crate::load::Requests;
+
 /// The root credential of the measured server, as `dev --credential` takes it.
 pub(crate) const CREDENTIAL: &str = "AKIABENCHBENCHBENCH1:benchmarksecret:123456789012";
+
+/// The account of that credential.
+pub(crate) const ACCOUNT: &str = "123456789012";
 
 /// A call ready to be sent.
 pub(crate) struct Call {
@@ -125,19 +131,6 @@ pub(crate) async fn create_keys(address: SocketAddr, count: u32) -> Result<()> {
     Ok(())
 }
 
-/// An Encrypt of a new key, signed by the root user: what every server of the KMS API answers.
-pub(crate) async fn encrypt(address: SocketAddr) -> Result<Call> {
-    let key = ask(address, &root(), "CreateKey", &json!({})).await?;
-    let body = json!({"KeyId": key["KeyMetadata"]["KeyId"], "Plaintext": PLAINTEXT});
-    let answer_bytes = ask(address, &root(), "Encrypt", &body).await?.to_string().len();
-    let request = signed(address, "Encrypt", &body);
-    Ok(Call {
-        name: "Encrypt",
-        request,
-        answer_bytes,
-    })
-}
-
 /// A batch of so many Encrypts of a new key.
 pub(crate) async fn batch(address: SocketAddr, calls: usize) -> Result<Call> {
     let key = ask(address, &root(), "CreateKey", &json!({})).await?;
@@ -156,19 +149,56 @@ pub(crate) async fn batch(address: SocketAddr, calls: usize) -> Result<Call> {
     })
 }
 
-/// A CreateKey, and a CreateGrant on a new key, to be repeated for as long as a
-/// signature is good: each makes another.
-pub(crate) async fn making(address: SocketAddr) -> Result<[Arc<[u8]>; 2]> {
-    let key = ask(address, &root(), "CreateKey", &json!({})).await?;
+/// The same small Encrypt of each of these keys, signed by the root user.
+pub(crate) fn encrypts(address: SocketAddr, keys: &[String]) -> Requests {
+    let request = |key: &String| {
+        let body = json!({"KeyId": key, "Plaintext": PLAINTEXT});
+        signed(address, "Encrypt", &body)
+    };
+    keys.iter().map(request).collect()
+}
+
+/// A change of each of these keys, which makes their rows no longer.
+pub(crate) fn changes(address: SocketAddr, keys: &[String]) -> Requests {
+    let request = |key: &String| {
+        let body = json!({"KeyId": key, "Description": "changed"});
+        signed(address, "UpdateKeyDescription", &body)
+    };
+    keys.iter().map(request).collect()
+}
+
+/// The ids of all keys, and how long each page of the list took.
+pub(crate) async fn list_keys(address: SocketAddr) -> Result<(Vec<String>, Vec<Duration>)> {
+    const PAGE: usize = 1_000;
+    let (mut ids, mut took, mut marker) = (Vec::new(), Vec::new(), Value::Null);
+    loop {
+        let mut body = json!({"Limit": PAGE});
+        if marker.is_string() {
+            body["Marker"] = marker;
+        }
+        let started = Instant::now();
+        let page = ask(address, &root(), "ListKeys", &body).await?;
+        took.push(started.elapsed());
+        let keys = page["Keys"].as_array().context("a list has keys")?;
+        ids.extend(
+            keys.iter()
+                .filter_map(|key| Some(key["KeyId"].as_str()?.to_owned())),
+        );
+        if page["Truncated"] != json!(true) {
+            return Ok((ids, took));
+        }
+        marker = page["NextMarker"].clone();
+    }
+}
+
+/// A CreateGrant on this key for the user that [`user`] makes.
+pub(crate) fn create_grant(address: SocketAddr, key: &str) -> Arc<[u8]> {
     let grant = json!({
-        "KeyId": key["KeyMetadata"]["KeyId"],
-        "GranteePrincipal": "arn:aws:iam::123456789012:root",
+        "KeyId": key,
+        "GranteePrincipal": "arn:aws:iam::123456789012:user/bench",
         "Operations": ["Decrypt"],
     });
-    Ok([
-        signed(address, "CreateKey", &json!({})),
-        signed(address, "CreateGrant", &grant),
-    ])
+    signed(address, "CreateGrant", &grant)
 }
 
 fn signed(address: SocketAddr, operation: &str, body: &Value) -> Arc<[u8]> {
@@ -177,10 +207,10 @@ fn signed(address: SocketAddr, operation: &str, body: &Value) -> Arc<[u8]> {
 }
 
 /// How long so many RSA_2048 data key pairs take, one after the other.
-pub(crate) async fn timed_pairs(address: SocketAddr, count: u32) -> Result<std::time::Duration> {
+pub(crate) async fn timed_pairs(address: SocketAddr, count: u32) -> Result<Duration> {
     let key = ask(address, &root(), "CreateKey", &json!({})).await?;
     let wish = json!({"KeyId": key["KeyMetadata"]["KeyId"], "KeyPairSpec": "RSA_2048"});
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     for _ in 0..count {
         ask(address, &root(), "GenerateDataKeyPair", &wish).await?;
     }

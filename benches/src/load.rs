@@ -1,5 +1,6 @@
-//! The load: the same signed bytes over kept-alive connections. A signature
-//! is good for five minutes and may be repeated, so the client costs little.
+//! The load: the same signed bytes, or the same few thousand, over kept-alive
+//! connections. A signature is good for five minutes and may be repeated, so the
+//! client costs little.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,13 +17,16 @@ pub(crate) struct Done {
     pub(crate) took: Duration,
 }
 
-/// Sends `request` again and again over `connections` for `time`, as fast as
-/// it is answered or at `rate` requests a second in all; every answer must be
+/// Requests that are sent in turn, each connection beginning at a place of its own.
+pub(crate) type Requests = Arc<[Arc<[u8]>]>;
+
+/// Sends `requests` again and again over `connections` for `time`, as fast as
+/// they are answered or at `rate` requests a second in all; every answer must be
 /// a 200.
 #[expect(clippy::disallowed_methods, reason = "a load is many tasks")]
 pub(crate) async fn run(
     address: SocketAddr,
-    request: Arc<[u8]>,
+    requests: Requests,
     connections: usize,
     time: Duration,
     rate: Option<f64>,
@@ -32,10 +36,11 @@ pub(crate) async fn run(
     let started = Instant::now();
     let pause = rate.map(|rate| Duration::from_secs_f64(connections as f64 / rate));
     let tasks: Vec<_> = (0..connections)
-        .map(|_| {
+        .map(|connection| {
             tokio::spawn(talk(
                 address,
-                Arc::clone(&request),
+                Arc::clone(&requests),
+                connection * requests.len() / connections,
                 Arc::clone(&stop),
                 Arc::clone(&count),
                 pause,
@@ -55,7 +60,8 @@ pub(crate) async fn run(
 
 async fn talk(
     address: SocketAddr,
-    request: Arc<[u8]>,
+    requests: Requests,
+    from: usize,
     stop: Arc<AtomicBool>,
     count: Arc<AtomicU64>,
     pause: Option<Duration>,
@@ -64,12 +70,16 @@ async fn talk(
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(16 << 10);
     let mut next = tokio::time::Instant::now();
+    let mut turns = requests.iter().cycle().skip(from);
     while !stop.load(Ordering::Relaxed) {
         if let Some(pause) = pause {
             next += pause;
             tokio::time::sleep_until(next).await;
         }
-        stream.write_all(&request).await?;
+        let Some(request) = turns.next() else {
+            bail!("there is nothing to send");
+        };
+        stream.write_all(request).await?;
         buffer.clear();
         answer(&mut stream, &mut buffer).await?;
         count.fetch_add(1, Ordering::Relaxed);

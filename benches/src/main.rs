@@ -15,9 +15,11 @@ mod kms;
 mod load;
 mod moto;
 mod server;
+mod stored;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -58,9 +60,9 @@ struct Arguments {
     /// Measures Encrypt against moto's server and nothing else; this is its program, `moto_server`.
     #[arg(long, value_name = "PROGRAM")]
     moto: Option<PathBuf>,
-    /// Also measures Encrypt and the start among this many keys with five grants each, which are made first.
+    /// Also measures Encrypt, lists and the start among this many keys with five grants each.
     #[arg(long, value_name = "KEYS")]
-    stored: Option<u64>,
+    stored: Option<usize>,
 }
 
 /// When a record must be on the disk.
@@ -164,7 +166,7 @@ async fn run(arguments: Arguments, binaries: &Path) -> Result<()> {
         kms::sign(&palisade, time).await?;
     }
     if let Some(keys) = arguments.stored {
-        kms::stored(&palisade, keys, time).await?;
+        stored::stored(&palisade, keys, time).await?;
     }
     Ok(())
 }
@@ -176,16 +178,22 @@ pub(crate) async fn measure(
     time: Duration,
     rate: Option<f64>,
 ) -> Result<Figure> {
-    load::run(
-        server.address,
-        call.request.clone(),
-        connections,
-        Duration::from_millis(300),
-        rate,
-    )
-    .await?;
+    let requests = [Arc::clone(&call.request)].into();
+    measure_all(server, &requests, connections, time, rate).await
+}
+
+/// As [`measure`], of many requests in turn.
+pub(crate) async fn measure_all(
+    server: &Server,
+    requests: &load::Requests,
+    connections: usize,
+    time: Duration,
+    rate: Option<f64>,
+) -> Result<Figure> {
+    let run = |time| load::run(server.address, Arc::clone(requests), connections, time, rate);
+    run(Duration::from_millis(300)).await?;
     let before = server.processor_time()?;
-    let done = load::run(server.address, call.request.clone(), connections, time, rate).await?;
+    let done = run(time).await?;
     let used = server.processor_time()?.saturating_sub(before);
     ensure!(
         done.requests > 0 && !used.is_zero(),
@@ -267,7 +275,7 @@ async fn data_key_pairs(palisade: &Path) -> Result<()> {
 }
 
 /// Processor time and wall time of so many CreateKeys.
-async fn timed_create_keys(ours: &Server, count: u32) -> Result<(Duration, Duration)> {
+pub(crate) async fn timed_create_keys(ours: &Server, count: u32) -> Result<(Duration, Duration)> {
     let before = ours.processor_time()?;
     let started = std::time::Instant::now();
     calls::create_keys(ours.address, count).await?;

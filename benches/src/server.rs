@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-/// A running server; killed when dropped.
+/// A running server; killed as by `kill -9` when dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -65,6 +65,17 @@ impl Server {
         // It tells of every request there.
         let child = spawn(command.stderr(Stdio::null()))?;
         Ok(Server { child, address })
+    }
+
+    /// Asks it to end and waits until it has.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()?;
+        ensure!(asked.success(), "the server could not be asked to end");
+        let ended = self.child.wait()?;
+        ensure!(ended.success(), "the server ended badly: {ended}");
+        Ok(())
     }
 
     /// Processor time used so far, user and system (proc(5), `stat`, fields 14 and 15).

@@ -515,10 +515,9 @@ impl Cx {
         let mut tx = self.view.begin();
         self.door.fence(&tx, self.ring).await?;
         let value = change(&mut tx).await?;
-        let intent = Intent::new(&self.event_id, self.now, self.records(None, None));
-        self.door
-            .intents
-            .add_to(&mut tx, &intent, self.door.parts.journal.synced());
+        let synced = self.door.parts.journal.synced();
+        let intent = Intent::new(&self.event_id, self.now, synced, self.records(None, None));
+        self.door.intents.add_to(&mut tx, &intent, synced);
         self.door.parts.store.commit(tx).await?;
         self.gather(|gathered| gathered.intent = Some(intent));
         Ok(value)

@@ -31,6 +31,10 @@ const INTENTS: Table<(String, String), Row> = Table::new("gate/intent", 1);
 struct Row {
     time: Timestamp,
     record: String,
+    /// Where the node's journal was when the intent was made: the record lies
+    /// behind it. `None` in rows of releases that did not say.
+    #[serde(default)]
+    after: Option<Position>,
 }
 
 /// The intent of one call.
@@ -42,21 +46,26 @@ pub(crate) struct Intent {
 }
 
 impl Intent {
-    pub(crate) fn new(event_id: &str, time: Timestamp, copies: Copies) -> Intent {
+    /// The intent to write these records behind `after`.
+    pub(crate) fn new(event_id: &str, time: Timestamp, after: Position, copies: Copies) -> Intent {
         let of_owners = copies.owners.into_iter();
         Intent {
             copies: of_owners
-                .map(|(event_id, record)| Intent::of_event(&event_id, time, record.json))
+                .map(|(event_id, record)| Intent::of_event(&event_id, time, after, record.json))
                 .collect(),
-            ..Intent::of_event(event_id, time, copies.own.json)
+            ..Intent::of_event(event_id, time, after, copies.own.json)
         }
     }
 
     /// The intent to record what a service did by itself.
-    pub(crate) fn of_event(event_id: &str, time: Timestamp, record: String) -> Intent {
+    pub(crate) fn of_event(event_id: &str, time: Timestamp, after: Position, record: String) -> Intent {
         Intent {
             event_id: event_id.to_owned(),
-            row: Row { time, record },
+            row: Row {
+                time,
+                record,
+                after: Some(after),
+            },
             copies: Vec::new(),
         }
     }
@@ -243,20 +252,27 @@ struct Known {
     event_time: String,
 }
 
-/// Takes from `missing` what the journal has, reading back to before the oldest of them.
+/// Takes from `missing` what the journal has, reading back to before the oldest of
+/// them: no further than the journal was then, so that a start after a crash does
+/// not read the minutes of a busy server.
 fn forget_recorded(parts: &Parts, missing: &mut HashMap<&str, &Row>) -> Result<(), OpenError> {
     let oldest = missing.values().map(|row| row.time).min().unwrap_or_default();
+    let after = missing.values().map(|row| row.after).min().flatten();
     for entry in parts.journal.newest_first(RECOVERY_JOURNAL_BYTES_MAX)? {
         if missing.is_empty() {
             break;
         }
-        let Ok(known) = serde_json::from_slice::<Known>(&entry?.record) else {
+        let entry = entry?;
+        if after.is_some_and(|after| entry.position <= after) {
+            break;
+        }
+        let Ok(known) = serde_json::from_slice::<Known>(&entry.record) else {
             continue;
         };
         missing.remove(known.event_id.as_str());
-        // Records of one moment may stand in any order; a minute apart they do not.
+        // Where nobody said: records of one moment may stand in any order; a minute apart they do not.
         let time = Timestamp::parse_iso8601(&known.event_time).unwrap_or_default();
-        if oldest.since(time).as_secs() > 60 {
+        if after.is_none() && oldest.since(time).as_secs() > 60 {
             break;
         }
     }

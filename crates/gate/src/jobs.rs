@@ -142,13 +142,12 @@ impl JobCx {
             event_id: &event_id,
         }
         .to_json();
-        let intent = Intent::of_event(&event_id, self.now, record);
+        let synced = self.door.parts.journal.synced();
+        let intent = Intent::of_event(&event_id, self.now, synced, record);
         let mut tx = self.store().view(scope).begin();
         self.door.fence(&tx, self.ring).await?;
         change(&mut tx).await?;
-        self.door
-            .intents
-            .add_to(&mut tx, &intent, self.door.parts.journal.synced());
+        self.door.intents.add_to(&mut tx, &intent, synced);
         self.store().commit(tx).await?;
         let position = self
             .door

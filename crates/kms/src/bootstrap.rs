@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::key::{BackingKey, KeySpec};
 use gate::{Event, JobCx, JobError, Touched};
-use ground::{AccountId, Region, Secret};
+use ground::{AccountId, Region, Secret, Timestamp};
 use store::{Scope, StoreError};
 
 use crate::access::KEY_TYPE;
@@ -132,28 +132,16 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
     let domain = cx.domain_key(wanted.account, wanted.region, MATERIAL_PURPOSE);
     let sealed = Material::seal(&id, &material_id, &backing, &domain, cx.random(), cx.now());
     let key = Key {
-        id: id.clone(),
-        account: wanted.account,
-        region: wanted.region.clone(),
-        purpose,
-        created: cx.now(),
         description: wanted.description.to_owned(),
-        state: KeyState::Enabled,
-        policy: KeyPolicy::delegating_to(wanted.account),
-        manager: Manager::Customer,
-        tags: Tags::default(),
-        aliases: BTreeSet::new(),
-        granted: false,
-        multi_region: None,
-        origin: Origin::AwsKms,
-        custody: None,
-        pending: None,
-        generations: Vec::new(),
-        schedule: None,
-        material: material_id,
         sealed: Some(sealed.map_err(Error::Crypto)?),
-        derived: Derived::default(),
-        in_store: None,
+        ..fresh_key(
+            wanted.account,
+            wanted.region,
+            id.clone(),
+            purpose,
+            material_id,
+            cx.now(),
+        )
     };
     let event = Event {
         source: "kms.amazonaws.com",
@@ -181,6 +169,42 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
     .await
     .map_err(BootstrapError::Write)?;
     Ok(Bootstrapped::Made)
+}
+
+/// A key as `CreateKey` makes it for who says nothing but what it is for: enabled,
+/// its account's to give away. Its material is for the caller to put in.
+pub(crate) fn fresh_key(
+    account: AccountId,
+    region: &Region,
+    id: KeyId,
+    purpose: Purpose,
+    material: MaterialId,
+    now: Timestamp,
+) -> Key {
+    Key {
+        id,
+        account,
+        region: region.clone(),
+        purpose,
+        created: now,
+        description: String::new(),
+        state: KeyState::Enabled,
+        policy: KeyPolicy::delegating_to(account),
+        manager: Manager::Customer,
+        tags: Tags::default(),
+        aliases: BTreeSet::new(),
+        granted: false,
+        multi_region: None,
+        origin: Origin::AwsKms,
+        custody: None,
+        pending: None,
+        generations: Vec::new(),
+        schedule: None,
+        material,
+        sealed: None,
+        derived: Derived::default(),
+        in_store: None,
+    }
 }
 
 /// Whether a key policy is the one that keys of `account` are made with.

@@ -29,6 +29,7 @@ mod quotas;
 mod recipient;
 mod rsa_pool;
 mod sealed;
+mod stock;
 pub mod store;
 mod usage;
 pub mod xks;
@@ -41,6 +42,7 @@ use tokio::sync::Semaphore;
 pub use bootstrap::{BootstrapError, Bootstrapped, FixedKey, bootstrap_key, is_default_policy};
 pub use error::Error;
 pub use sealed::sealed;
+pub use stock::{Stock, stock};
 
 use crate::custodians::Custodians;
 use crate::last_use::LastUses;

@@ -99,6 +99,10 @@ pub const GRANTS_SOUGHT_AT_A_TIME: usize = 100;
 /// each has up to four rows, and a commit takes 4,096.
 pub const GRANTS_DELETED_AT_ONCE: usize = 500;
 
+/// Rows that are written in one commit when a store is stocked. Ours: as many as
+/// a commit takes.
+pub const STOCKED_ROWS_PER_COMMIT: usize = store::limits::COMMIT_ROWS_MAX;
+
 /// A page of `ListResourceTags`. Source: KMS API Reference, `ListResourceTags`, `Limit`.
 pub const TAGS_PAGE: PageLimit = PageLimit { default: 50, max: 50 };
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 use crate::limits::{COMMIT_BYTES_MAX, COMMIT_ROWS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::tally::Addition;
 
 /// The place of a commit in the one order of all commits of a store.
 ///
@@ -133,13 +134,15 @@ impl Append {
 pub(crate) struct Commit {
     pub(crate) preconditions: Vec<Precondition>,
     pub(crate) writes: BTreeMap<Arc<[u8]>, Write>,
+    /// Made after the writes.
+    pub(crate) additions: BTreeMap<Arc<[u8]>, Addition>,
     pub(crate) appends: Vec<Append>,
 }
 
 impl Commit {
     /// Whether the commit writes nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.appends.is_empty()
+        self.writes.is_empty() && self.additions.is_empty() && self.appends.is_empty()
     }
 
     /// Bytes to be written, keys and values.
@@ -155,21 +158,24 @@ impl Commit {
             .appends
             .iter()
             .map(|append| append.prefix.len() + 10 + append.value.len());
-        writes.chain(appends).sum()
+        let additions = self
+            .additions
+            .keys()
+            .map(|key| key.len() + Addition::RECORD_BYTES_MAX);
+        writes.chain(appends).chain(additions).sum()
     }
 
-    /// The rows this commit writes once it has its version, in key order.
-    pub(crate) fn rows(&self, version: Version) -> impl Iterator<Item = (Arc<[u8]>, Option<&[u8]>)> {
-        let mut rows: BTreeMap<Arc<[u8]>, Option<&[u8]>> = self
-            .writes
-            .iter()
-            .map(|(key, write)| match write {
-                Write::Put(value) => (Arc::clone(key), Some(value.as_slice())),
-                Write::Delete => (Arc::clone(key), None),
-            })
-            .collect();
+    /// The rows this commit changes once it has its version, in key order, and
+    /// whether they are there afterwards.
+    pub(crate) fn rows(&self, version: Version) -> impl Iterator<Item = (Arc<[u8]>, bool)> {
+        let writes = self.writes.iter().map(|(key, write)| match write {
+            Write::Put(_) => (Arc::clone(key), true),
+            Write::Delete => (Arc::clone(key), false),
+        });
+        let mut rows: BTreeMap<Arc<[u8]>, bool> = writes.collect();
+        rows.extend(self.additions.keys().map(|key| (Arc::clone(key), true)));
         for (place, append) in self.appends.iter().enumerate() {
-            rows.insert(append.key(version, place).into(), Some(append.value.as_slice()));
+            rows.insert(append.key(version, place).into(), true);
         }
         rows.into_iter()
     }
@@ -184,7 +190,15 @@ impl Commit {
         };
         limit("the number of rows written", self.writes.len(), COMMIT_ROWS_MAX)?;
         limit("the number of rows appended", self.appends.len(), COMMIT_ROWS_MAX)?;
+        limit(
+            "the number of rows added to",
+            self.additions.len(),
+            COMMIT_ROWS_MAX,
+        )?;
         limit("the commit", self.bytes(), COMMIT_BYTES_MAX)?;
+        for key in self.additions.keys() {
+            limit("the key", key.len(), KEY_BYTES_MAX)?;
+        }
         for (key, write) in &self.writes {
             limit("the key", key.len(), KEY_BYTES_MAX)?;
             if let Write::Put(value) = write {

@@ -57,10 +57,10 @@ impl Upkeep {
                 continue;
             };
             newest = newest.max(version);
-            for (key, value) in queued.commit.rows(version) {
+            for (key, is_there) in queued.commit.rows(version) {
                 self.cache.changed(&key);
                 if publish {
-                    let kind = if value.is_some() {
+                    let kind = if is_there {
                         ChangeKind::Put
                     } else {
                         ChangeKind::Delete
@@ -94,7 +94,8 @@ impl Upkeep {
         if matches!(error, StoreError::Unsure) {
             // Part of what is cached may be overtaken by a commit nobody was told of.
             for queued in &batch {
-                for key in queued.commit.writes.keys() {
+                let added_to = queued.commit.additions.keys();
+                for key in queued.commit.writes.keys().chain(added_to) {
                     self.cache.changed(key);
                 }
                 for append in &queued.commit.appends {

@@ -39,6 +39,7 @@ mod scopes;
 mod snapshot;
 mod stats;
 mod table;
+mod tally;
 mod view;
 mod witness;
 mod write;

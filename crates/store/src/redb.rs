@@ -1,7 +1,9 @@
 //! The embedded engine: one file (or memory), one writer thread, readers that
 //! never wait.
 //!
-//! A batch is one redb transaction. After a failed write redb refuses to go on
+//! A batch is one redb transaction, which keeps the state of redb's allocator with
+//! it: so whatever ends the process, the next opens the file without walking it
+//! (`docs/decisions/0007-start-after-a-crash.md`). After a failed write redb refuses to go on
 //! until the file is opened again; this engine does so by itself and then looks
 //! whether the batch was kept, so that its callers learn the truth. A nearly
 //! full disk is noticed before redb is asked to write, so that reads go on.
@@ -72,6 +74,7 @@ impl RedbEngine {
     fn open_database(&self) -> Result<Database, StoreError> {
         let mut builder = Builder::new();
         builder.set_cache_size(self.page_cache_bytes);
+        builder.set_repair_callback(self.on_repair());
         let opened = match &self.place {
             Place::File { path, durable } => {
                 let storage = FileStorage {
@@ -91,6 +94,24 @@ impl RedbEngine {
         let database = opened?;
         prepare(&database)?;
         Ok(database)
+    }
+
+    /// What is done when the file must be walked before it can be used: it was
+    /// last written by a release that did not spare the next one that, and then
+    /// its process died.
+    fn on_repair(&self) -> impl Fn(&mut redb::RepairSession) + 'static {
+        let told = std::cell::Cell::new(false);
+        #[cfg(test)]
+        let faults = std::sync::Arc::clone(&self.faults);
+        move |_| {
+            if !told.replace(true) {
+                tracing::warn!(
+                    "the store's file is walked to repair it, which takes seconds for every gigabyte"
+                );
+            }
+            #[cfg(test)]
+            faults.walked();
+        }
     }
 
     /// Runs `work` on the open database, opening it again if a write had failed.

@@ -76,6 +76,11 @@ impl<K: Key, V: Record> Table<K, V> {
         self.name
     }
 
+    /// The version of the records it writes.
+    pub(crate) const fn version(&self) -> u8 {
+        self.version
+    }
+
     /// The scope and key of a change, if the change is in this table.
     pub fn key_of(&self, change: &Change) -> Option<(Scope, K)> {
         let (scope, rest) = Scope::split(&change.key)?;

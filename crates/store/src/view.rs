@@ -159,6 +159,20 @@ impl View {
         self.read(table, &self.0.scope, key, false).await
     }
 
+    /// As [`View::peek`], of another scope.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::get`].
+    pub async fn cross_account_peek<K: Key, V: Record>(
+        &self,
+        scope: &Scope,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<Option<Arc<V>>, StoreError> {
+        self.read(table, scope, key, false).await
+    }
+
     /// As [`View::peek`], with the word that the row has not changed since.
     ///
     /// # Errors

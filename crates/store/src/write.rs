@@ -13,6 +13,7 @@ use crate::lease::Lease;
 use crate::outbox;
 use crate::scope::Scope;
 use crate::table::{Record, Table};
+use crate::tally::Addition;
 use crate::view::{Page, View, Wanted};
 
 /// A write in the making. It sees its own changes; nobody else does until
@@ -31,6 +32,7 @@ pub struct WriteTx {
 
 #[derive(Default)]
 struct Pending {
+    additions: BTreeMap<Arc<[u8]>, Addition>,
     appends: Vec<Append>,
     failure: Option<StoreError>,
     fences: Vec<Precondition>,
@@ -228,6 +230,29 @@ impl WriteTx {
         }
     }
 
+    /// Adds to a number without a look at it, so that those who only add never
+    /// conflict over it. A row that is absent counts as zero, and no number falls
+    /// below that. It is added after everything else of this write is done; until
+    /// then this transaction does not see it.
+    pub fn add<K: Key>(&self, table: &Table<K, u64>, key: &K, by: i64) {
+        self.cross_account_add(self.view.scope(), table, key, by);
+    }
+
+    /// As [`WriteTx::add`], in another scope.
+    pub fn cross_account_add<K: Key>(&self, scope: &Scope, table: &Table<K, u64>, key: &K, by: i64) {
+        let mut pending = self.pending();
+        match table.row(scope, key) {
+            Ok(row) => {
+                let addition = pending.additions.entry(row.into()).or_insert(Addition {
+                    by: 0,
+                    record_version: table.version(),
+                });
+                addition.by = addition.by.saturating_add(by);
+            }
+            Err(error) => pending.fail(error),
+        }
+    }
+
     /// Announces that something happened, to whoever reads the outbox.
     ///
     /// The announcement is kept with the commit and delivered at least once,
@@ -254,12 +279,13 @@ impl WriteTx {
     /// Whether nothing was written so far.
     pub fn is_empty(&self) -> bool {
         let pending = self.pending();
-        pending.writes.is_empty() && pending.appends.is_empty()
+        pending.writes.is_empty() && pending.additions.is_empty() && pending.appends.is_empty()
     }
 
     /// Takes what was written; other handles of this write hold nothing afterwards.
     pub(crate) fn into_commit(self) -> Result<Commit, StoreError> {
         let Pending {
+            additions,
             appends,
             failure,
             fences,
@@ -268,7 +294,7 @@ impl WriteTx {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        if writes.is_empty() && appends.is_empty() {
+        if writes.is_empty() && additions.is_empty() && appends.is_empty() {
             return Ok(Commit::default());
         }
         let mut preconditions = self.view.preconditions()?;
@@ -276,6 +302,7 @@ impl WriteTx {
         Ok(Commit {
             preconditions,
             writes,
+            additions,
             appends,
         })
     }

@@ -199,8 +199,11 @@ pub async fn retire_grant(_kms: &Kms, cx: &Cx, input: RetireGrantInput) -> Resul
     let grant = grant.ok_or(Error::GrantNotFound(id.into()))?;
     cx.note("grantId", grant.id.to_string());
     unless_dry_run(input.dry_run, ())?;
-    cx.write(async |tx| grants::remove(tx, &key, &grant).await)
-        .await?;
+    cx.write(async |tx| {
+        grants::remove(tx, &key, &grant);
+        Ok::<_, Error>(())
+    })
+    .await?;
     Ok(Unit)
 }
 
@@ -218,8 +221,11 @@ pub async fn revoke_grant(_kms: &Kms, cx: &Cx, input: RevokeGrantInput) -> Resul
     let grant = grant.ok_or(Error::GrantNotFound(id.into()))?;
     cx.note("grantId", grant.id.to_string());
     unless_dry_run(input.dry_run, ())?;
-    cx.write(async |tx| grants::remove(tx, &key, &grant).await)
-        .await?;
+    cx.write(async |tx| {
+        grants::remove(tx, &key, &grant);
+        Ok::<_, Error>(())
+    })
+    .await?;
     Ok(Unit)
 }
 

@@ -202,24 +202,21 @@ pub(crate) async fn retirable(
 
 /// Writes a new grant on `key`. The permit proves that the caller may make it.
 ///
+/// The limit is looked at and not held on to, so that the makers of many grants
+/// on one key need not wait for each other: it may be passed by as many as are
+/// being made at the same moment.
+///
 /// # Errors
 ///
 /// [`Error::TooManyGrants`] beyond [`GRANTS_PER_KEY_MAX`].
 pub(crate) async fn insert(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) -> Result<(), Error> {
     let scope = scope_of(key);
-    let count = count(tx, &scope, &key.id).await?;
-    if count >= GRANTS_PER_KEY_MAX {
+    let count = tx.view().cross_account_peek(&scope, &COUNTS, &key.id).await?;
+    if count.is_some_and(|count| *count >= GRANTS_PER_KEY_MAX) {
         return Err(Error::TooManyGrants { arn: key.arn() });
     }
-    tx.cross_account_put(&scope, &COUNTS, &key.id, &(count + 1));
-    tx.cross_account_put(&scope, &GRANTS, &(key.id.clone(), grant.id.clone()), grant);
-    tx.cross_account_put(&scope, &BY_GRANTEE, &by_grantee(&key.id, grant), &grant.terms);
-    if let Some((scope, row)) = by_retirer(key, grant) {
-        tx.cross_account_put(&scope, &BY_RETIRER, &row, &());
-    }
-    if let Some(said) = said(grant) {
-        tx.cross_account_put(&scope, &BY_NAME, &(key.id.clone(), said), &grant.id);
-    }
+    tx.cross_account_add(&scope, &COUNTS, &key.id, 1);
+    write(tx, key, grant);
     if !key.granted {
         let after = Key {
             granted: true,
@@ -230,22 +227,44 @@ pub(crate) async fn insert(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) 
     Ok(())
 }
 
-/// Removes a grant from `key`. The permit proves that the caller may.
-///
-/// # Errors
-///
-/// Whatever the store reports.
-pub(crate) async fn remove(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) -> Result<(), StoreError> {
+/// Writes all rows of a grant but the count.
+fn write(tx: &WriteTx, key: &Key, grant: &Grant) {
     let scope = scope_of(key);
-    let count = count(tx, &scope, &key.id).await?;
-    forget(tx, key, grant);
-    tx.cross_account_put(&scope, &COUNTS, &key.id, &count.saturating_sub(1));
-    Ok(())
+    tx.cross_account_put(&scope, &GRANTS, &(key.id.clone(), grant.id.clone()), grant);
+    tx.cross_account_put(&scope, &BY_GRANTEE, &by_grantee(&key.id, grant), &grant.terms);
+    if let Some((scope, row)) = by_retirer(key, grant) {
+        tx.cross_account_put(&scope, &BY_RETIRER, &row, &());
+    }
+    if let Some(said) = said(grant) {
+        tx.cross_account_put(&scope, &BY_NAME, &(key.id.clone(), said), &grant.id);
+    }
 }
 
-async fn count(tx: &WriteTx, scope: &Scope, key: &KeyId) -> Result<u64, StoreError> {
-    let count = tx.cross_account_get(scope, &COUNTS, key).await?;
-    Ok(count.map_or(0, |count| *count))
+/// Writes the first grants of a key that is being made, of which it knows by being
+/// `granted`. No permit: nobody asks, and only [`crate::stock`] calls it.
+///
+/// # Panics
+///
+/// If the key does not say that it has grants.
+pub(crate) fn insert_first(tx: &WriteTx, key: &Key, grants: &[Grant]) {
+    assert_eq!(
+        key.granted,
+        !grants.is_empty(),
+        "a key knows whether it has grants"
+    );
+    for grant in grants {
+        write(tx, key, grant);
+    }
+    if key.granted {
+        tx.cross_account_put(&scope_of(key), &COUNTS, &key.id, &(grants.len() as u64));
+    }
+}
+
+/// Removes a grant from `key`, which the transaction has read. The permit proves
+/// that the caller may.
+pub(crate) fn remove(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) {
+    forget(tx, key, grant);
+    tx.cross_account_add(&scope_of(key), &COUNTS, &key.id, -1);
 }
 
 fn by_grantee(key: &KeyId, grant: &Grant) -> (KeyId, String, GrantId) {
@@ -305,4 +324,21 @@ pub(crate) async fn remove_all(cx: &JobCx, key: &Key, is_due: impl Fn(&Key) -> b
         }
         cx.store().commit(tx).await?;
     }
+}
+
+/// How many grants a key has, by its rows, by the index of their grantees and by
+/// the count.
+#[cfg(test)]
+pub(crate) async fn counted(store: &store::Store, key: &Key) -> (usize, usize, u64) {
+    let view = store.view(scope_of(key));
+    let rows = Prefix::<(KeyId, GrantId)>::first(&key.id);
+    let rows = view.scan(&GRANTS, &rows, None, 1_000).await.unwrap();
+    let index = Prefix::<(KeyId, String, GrantId)>::first(&key.id);
+    let index = view.scan(&BY_GRANTEE, &index, None, 1_000).await.unwrap();
+    let count = view.get(&COUNTS, &key.id).await.unwrap();
+    (
+        rows.items.len(),
+        index.items.len(),
+        count.map_or(0, |count| *count),
+    )
 }

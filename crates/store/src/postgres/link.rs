@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use futures_util::future::{try_join, try_join4};
+use futures_util::future::{try_join, try_join4, try_join5};
 use tokio_postgres::{Client, Statement};
 
 use super::connect::{Target, connect};
@@ -27,6 +27,8 @@ const STATE: &str = "SELECT version, trimmed, (SELECT batch FROM palisade_node W
     FROM palisade_sequence";
 
 const VERSIONS: &str = "SELECT key, version FROM palisade_kv WHERE key = ANY($1)";
+
+const NUMBERS: &str = "SELECT key, value FROM palisade_kv WHERE key = ANY($1)";
 
 /// One row for each range: how many rows it holds, at most one more than
 /// expected, and the newest version among those.
@@ -61,6 +63,7 @@ pub(super) struct Link {
     advance: Statement,
     delete: Statement,
     log: Statement,
+    numbers: Statement,
     ranges: Statement,
     state: Statement,
     trim: Statement,
@@ -76,6 +79,7 @@ impl Link {
                 advance: client.prepare(ADVANCE).await?,
                 delete: client.prepare(DELETE).await?,
                 log: client.prepare(LOG).await?,
+                numbers: client.prepare(NUMBERS).await?,
                 ranges: client.prepare(RANGES).await?,
                 state: client.prepare(STATE).await?,
                 trim: client.prepare(TRIM).await?,
@@ -105,6 +109,10 @@ impl Link {
         }
         keys.sort_unstable();
         keys.dedup();
+        let additions = batch.iter().flat_map(|queued| queued.commit.additions.keys());
+        let mut added_to: Vec<&[u8]> = additions.map(|key| &**key).collect();
+        added_to.sort_unstable();
+        added_to.dedup();
         let versions = async {
             if keys.is_empty() {
                 return Ok(Vec::new());
@@ -117,12 +125,19 @@ impl Link {
             }
             self.client.query(&self.ranges, &[&firsts, &behinds, &most]).await
         };
+        let numbers = async {
+            if added_to.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.client.query(&self.numbers, &[&added_to]).await
+        };
         // Sent in this order on one connection, answered in this order.
-        let ((), state, versions, ranges) = try_join4(
+        let ((), state, versions, ranges, numbers) = try_join5(
             self.client.batch_execute(BEGIN),
             self.client.query_one(&self.state, &[&node]),
             versions,
             ranges,
+            numbers,
         )
         .await
         .map_err(Failure::of)?;
@@ -130,6 +145,7 @@ impl Link {
         for row in &versions {
             found.insert(column(row, 0)?, version_column(row, 1)?);
         }
+        let numbers = numbers.iter().map(|row| Ok((column(row, 0)?, column(row, 1)?)));
         let ranges = ranges.iter().map(|row| {
             let rows: i64 = column(row, 0)?;
             let newest: Option<i64> = column(row, 1)?;
@@ -143,6 +159,7 @@ impl Link {
             trimmed: version_column(&state, 1)?,
             kept: column(&state, 2)?,
             versions: found,
+            numbers: numbers.collect::<Result<_, StoreError>>()?,
             ranges: ranges.collect::<Result<_, StoreError>>()?,
         })
     }
@@ -166,7 +183,7 @@ impl Link {
             if let Some(value) = value {
                 put.0.push(&**key);
                 put.1.push(number(*version));
-                put.2.push(*value);
+                put.2.push(&**value);
             }
         }
         let mut log = (Vec::new(), Vec::new(), Vec::new());

@@ -1,6 +1,7 @@
 //! What of a batch stands: its commits weighed one after the other, against the
 //! state the database told and against the commits before them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -15,12 +16,14 @@ pub(super) struct State {
     /// The newest batch of this node that was kept.
     pub(super) kept: Option<i64>,
     pub(super) versions: HashMap<Vec<u8>, Version>,
+    /// The rows that the batch adds to.
+    pub(super) numbers: HashMap<Vec<u8>, Vec<u8>>,
     /// Rows and newest version of each range condition, in the order of the batch.
     pub(super) ranges: Vec<(u64, Option<Version>)>,
 }
 
 /// The last write to each key, `None` being a removal.
-type LastWrites<'a> = BTreeMap<Arc<[u8]>, (Version, Option<&'a [u8]>)>;
+type LastWrites<'a> = BTreeMap<Arc<[u8]>, (Version, Option<Cow<'a, [u8]>>)>;
 
 /// What a batch writes, after its commits were weighed.
 #[derive(Default)]
@@ -70,18 +73,34 @@ pub(super) fn weigh<'a>(batch: &'a [Queued], state: &State) -> Plan<'a> {
         plan.version = plan.version.next();
         for (key, write) in &queued.commit.writes {
             let value = match write {
-                Write::Put(value) => Some(value.as_slice()),
+                Write::Put(value) => Some(Cow::Borrowed(value.as_slice())),
                 Write::Delete => None,
             };
             plan.changes
                 .push((plan.version, Arc::clone(key), value.is_none()));
             plan.rows.insert(Arc::clone(key), (plan.version, value));
         }
+        for (key, addition) in &queued.commit.additions {
+            let before = match plan.rows.get(key) {
+                Some((_, value)) => value.as_deref(),
+                None => state.numbers.get(&**key).map(Vec::as_slice),
+            };
+            if let Some(record) = addition.to(before) {
+                // The log names a row once for each commit.
+                if queued.commit.writes.contains_key(key) {
+                    plan.changes
+                        .retain(|(version, changed, _)| (*version, changed) != (plan.version, key));
+                }
+                plan.changes.push((plan.version, Arc::clone(key), false));
+                plan.rows
+                    .insert(Arc::clone(key), (plan.version, Some(Cow::Owned(record))));
+            }
+        }
         for (place, append) in queued.commit.appends.iter().enumerate() {
             let key: Arc<[u8]> = append.key(plan.version, place).into();
             plan.changes.push((plan.version, Arc::clone(&key), false));
             plan.rows
-                .insert(key, (plan.version, Some(append.value.as_slice())));
+                .insert(key, (plan.version, Some(Cow::Borrowed(&append.value))));
         }
         plan.outcomes.push(Outcome::Applied(plan.version));
     }

@@ -10,7 +10,7 @@ use redb::{Database, Durability, ReadableTable as _, Table};
 use tokio::sync::mpsc;
 
 use super::error::failed;
-use super::layout::{META, META_VERSION, ROWS, read_version, version_of};
+use super::layout::{META, META_VERSION, ROWS, read_version, version_of, versioned};
 use super::{Place, RedbEngine};
 use crate::commit::{Commit, KeyRange, Outcome, Precondition, Write};
 use crate::committer::{Queued, Upkeep, gather};
@@ -132,6 +132,8 @@ fn attempt(database: &Database, batch: &[Queued]) -> Attempt {
     if let Err(error) = transaction.set_durability(Durability::Immediate) {
         return early(failed(error));
     }
+    // So that opening after a crash need not walk the file, however long it is.
+    transaction.set_quick_repair(true);
     let (version, outcomes) = match write_batch(&transaction, batch) {
         Ok(written) => written,
         Err(error) => return early(error),
@@ -221,19 +223,12 @@ fn write_commit(
     commit: &Commit,
     version: Version,
 ) -> Result<(), StoreError> {
-    let mut put = |key: &[u8], value: &[u8]| {
-        let mut reserved = rows.insert_reserve(key, 8 + value.len()).map_err(failed)?;
-        let (head, body) = reserved.as_mut().split_at_mut(8);
-        head.copy_from_slice(&version.0.to_be_bytes());
-        body.copy_from_slice(value);
-        Ok::<(), StoreError>(())
-    };
     for (place, append) in commit.appends.iter().enumerate() {
-        put(&append.key(version, place), &append.value)?;
+        put(rows, &append.key(version, place), &append.value, version)?;
     }
     for (key, write) in &commit.writes {
         if let Write::Put(value) = write {
-            put(key, value)?;
+            put(rows, key, value, version)?;
         }
     }
     for (key, write) in &commit.writes {
@@ -241,5 +236,26 @@ fn write_commit(
             rows.remove(&**key).map_err(failed)?;
         }
     }
+    for (key, addition) in &commit.additions {
+        let found = rows.get(&**key).map_err(failed)?;
+        let before = found.map(|stored| versioned(stored.value())).transpose()?;
+        if let Some(record) = addition.to(before.as_ref().map(|row| &*row.value)) {
+            put(rows, key, &record, version)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a row as the commit of that version leaves it.
+fn put(
+    rows: &mut Table<'_, &'static [u8], &'static [u8]>,
+    key: &[u8],
+    value: &[u8],
+    version: Version,
+) -> Result<(), StoreError> {
+    let mut reserved = rows.insert_reserve(key, 8 + value.len()).map_err(failed)?;
+    let (head, body) = reserved.as_mut().split_at_mut(8);
+    head.copy_from_slice(&version.0.to_be_bytes());
+    body.copy_from_slice(value);
     Ok(())
 }

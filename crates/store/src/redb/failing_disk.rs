@@ -17,6 +17,8 @@ pub(super) struct Faults {
     /// what has its place can be overwritten when there is room for nothing new.
     pages_left: std::sync::atomic::AtomicI64,
     reads_fail: std::sync::atomic::AtomicBool,
+    /// Whether the file was walked to repair it.
+    walked: std::sync::atomic::AtomicBool,
     written: std::sync::Mutex<std::collections::BTreeSet<u64>>,
 }
 
@@ -26,6 +28,7 @@ impl Default for Faults {
             free: (-1).into(),
             pages_left: i64::MAX.into(),
             reads_fail: false.into(),
+            walked: false.into(),
             written: std::sync::Mutex::default(),
         }
     }
@@ -51,6 +54,10 @@ impl Faults {
             return Err(std::io::Error::other("the disk does not answer"));
         }
         Ok(())
+    }
+
+    pub(super) fn walked(&self) {
+        self.walked.store(true, SeqCst);
     }
 
     pub(super) fn free(&self) -> Option<u64> {
@@ -173,4 +180,54 @@ fn a_nearly_full_disk_refuses_before_anything_breaks() {
     engine.faults.free.store(-1, SeqCst);
     engine.apply(&put("k", b"1")).unwrap();
     assert_eq!(engine.version().unwrap(), Version(1));
+}
+
+/// What lies on the disk after any commit, and after none, is opened without
+/// walking it: that is what makes the start after a crash quick.
+#[test]
+fn what_a_killed_process_leaves_is_not_walked() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(&directory);
+    let left = |name: &str| {
+        let killed = tempfile::tempdir_in(&directory).unwrap();
+        let file = directory.path().join("store.redb");
+        std::fs::copy(file, killed.path().join("store.redb")).unwrap();
+        let opened = self::engine(&killed);
+        assert!(!opened.faults.walked.load(SeqCst), "after {name}");
+        opened.scan(&KeyRange::everything(), 1_000).unwrap().len()
+    };
+    assert_eq!(left("nothing"), 0);
+    for round in 0..20 {
+        engine
+            .apply(&put(&format!("k{round:03}"), &vec![7; round * 3_000]))
+            .unwrap();
+        assert_eq!(left("a commit"), round + 1);
+    }
+    let mut refused = put("k000", b"never");
+    refused[0]
+        .commit
+        .preconditions
+        .push(crate::commit::Precondition::Key {
+            key: b"k000".as_slice().into(),
+            expected: None,
+        });
+    assert_eq!(engine.apply(&refused).unwrap(), [Outcome::Conflict]);
+    assert_eq!(left("a commit that conflicts"), 20);
+
+    // And it would be noticed, if a commit did not keep the allocator's state.
+    engine
+        .with(|database| {
+            let writing = database.begin_write().unwrap();
+            drop(writing.open_table(super::layout::ROWS).unwrap());
+            writing.commit().unwrap();
+            Ok(())
+        })
+        .unwrap();
+    let killed = tempfile::tempdir_in(&directory).unwrap();
+    std::fs::copy(
+        directory.path().join("store.redb"),
+        killed.path().join("store.redb"),
+    )
+    .unwrap();
+    assert!(self::engine(&killed).faults.walked.load(SeqCst));
 }

@@ -58,7 +58,8 @@ pub(super) fn prepare(database: &Database) -> Result<(), StoreError> {
         Some(LAYOUT) => Ok(()),
         Some(found) => Err(StoreError::NewerStore { found, known: LAYOUT }),
         None => {
-            let writing = database.begin_write().map_err(failed)?;
+            let mut writing = database.begin_write().map_err(failed)?;
+            writing.set_quick_repair(true);
             writing.open_table(ROWS).map_err(failed)?;
             writing
                 .open_table(META)

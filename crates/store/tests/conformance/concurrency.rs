@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use store::{Prefix, Store, StoreError};
+use store::{Event, Prefix, Store, StoreError};
 use tokio::task::JoinSet;
 
 use crate::bed::{Bed, NUMBERS, PAIRS, get, on_every_engine, put, scope};
@@ -59,6 +59,79 @@ async fn a_write_on_the_strength_of_what_changed_is_refused() {
         store.commit(first).await.unwrap();
         assert_eq!(get(&store, "a").await, Some(1));
         assert_eq!(store.stats().conflicts, 3);
+        store.close().await;
+    })
+    .await;
+}
+
+/// Those who only add never conflict, and nothing that was added is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_add_is_all_there_and_nobody_conflicts() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let (seen, unseen) = ("seen".to_owned(), "unseen".to_owned());
+        put(&store, "seen", 1_000).await;
+        let mut tasks = JoinSet::new();
+        for writer in 0..16u64 {
+            let (store, seen, unseen) = (store.clone(), seen.clone(), unseen.clone());
+            tasks.spawn(async move {
+                for step in 0..25 {
+                    let view = store.view(scope());
+                    view.peek(&NUMBERS, &seen).await.unwrap();
+                    let tx = view.begin();
+                    tx.add(&NUMBERS, &seen, 3);
+                    tx.add(&NUMBERS, &seen, -1);
+                    tx.add(&NUMBERS, &unseen, 1);
+                    tx.put(&NUMBERS, &format!("{writer}/{step}"), &1);
+                    store.commit(tx).await.unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        assert_eq!(get(&store, "seen").await, Some(1_000 + 2 * 16 * 25));
+        assert_eq!(get(&store, "unseen").await, Some(16 * 25));
+        assert_eq!(store.stats().conflicts, 0);
+        store.close().await;
+    })
+    .await;
+}
+
+/// Who read the number, or wrote it, is told of what others added.
+#[tokio::test]
+async fn an_addition_is_a_change_like_any_other() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let key = "n".to_owned();
+        put(&store, "n", 5).await;
+        let mut watch = store.watch(store.newest());
+        let reader = store.view(scope());
+        assert_eq!(reader.get(&NUMBERS, &key).await.unwrap().as_deref(), Some(&5));
+
+        let tx = store.view(scope()).begin();
+        tx.add(&NUMBERS, &key, -7);
+        assert!(!tx.is_empty());
+        store.commit(tx).await.unwrap();
+        assert_eq!(get(&store, "n").await, Some(0), "no tally falls below zero");
+        let Event::Change(change) = watch.next().await.unwrap() else {
+            panic!("nothing was missed");
+        };
+        assert_eq!(NUMBERS.key_of(&change), Some((scope(), key.clone())));
+
+        let tx = reader.begin();
+        tx.put(&NUMBERS, &"other".to_owned(), &1);
+        assert!(matches!(store.commit(tx).await, Err(StoreError::Conflict)));
+
+        // What one commit puts and removes comes before what it adds.
+        let tx = store.view(scope()).begin();
+        tx.add(&NUMBERS, &key, 2);
+        tx.put(&NUMBERS, &key, &40);
+        store.commit(tx).await.unwrap();
+        assert_eq!(get(&store, "n").await, Some(42));
+        let tx = store.view(scope()).begin();
+        tx.delete(&NUMBERS, &key);
+        tx.add(&NUMBERS, &key, 2);
+        store.commit(tx).await.unwrap();
+        assert_eq!(get(&store, "n").await, Some(2));
         store.close().await;
     })
     .await;
