@@ -19,6 +19,7 @@ mod kms;
 mod peer;
 mod pkcs11;
 mod tpm2;
+mod tpm_tools;
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
