@@ -76,7 +76,7 @@ pub use limits::Limits;
 pub use listen::{allow_open_files, serve, serve_within};
 pub use node::Sharing;
 pub use operator::SIGNING_NAME;
-pub use peer_slots::{PeerAsked, PeerSlotTold};
+pub use peer_slots::{PeerAsked, PeerQuoted, PeerSlotTold};
 pub use record::Touched;
 pub use ring::{KEPT_TABLES, RingFault, open_ring};
 pub use root_keys::{RootKeyFault, RootKeys};
