@@ -14,6 +14,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::attestation_key::AttestationKey;
+use super::tpm_tools::check;
 use super::{Key, Means};
 use crate::certificate::{self, OneServer};
 use crate::peer::proof::question;
@@ -35,7 +36,10 @@ pub(super) fn wrap(
     }
     let member = own_identity(means)?;
     let key = match pcrs {
-        Some(pcrs) => Some((AttestationKey::open(means)?, pcrs)),
+        Some(pcrs) => {
+            check(&pcrs)?;
+            Some((AttestationKey::open(means)?, pcrs))
+        }
         None => None,
     };
     let order = Order {
