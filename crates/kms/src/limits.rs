@@ -173,6 +173,11 @@ pub const CUSTOM_KEY_STORES_PAGE: PageLimit = PageLimit {
 /// run goes on. Ours: each may wait for the time that a proxy or cluster has.
 pub const CONNECTIONS_PER_RUN_MAX: usize = 16;
 
+/// How often connecting a store is begun without anybody being there to say what
+/// came of it: the server that did it was ended meanwhile. Ours: each may cost a
+/// wrong password, and clusters lock users out after five or so.
+pub const CONNECTION_TRIES_MAX: u32 = 3;
+
 /// Passwords that are remembered because a cluster refused them. Ours.
 pub const REFUSED_PASSWORDS_MAX: usize = 1_024;
 

@@ -15,7 +15,7 @@ use store::{Prefix, Scope, StoreError, Table, TextKey as _, WriteTx};
 use super::{KEYS, scope};
 use crate::error::Error;
 use crate::limits::CUSTOM_KEY_STORES_MAX;
-use crate::model::{Connection, Custody, CustomKeyStore, Key, KeyId, StoreId};
+use crate::model::{Custody, CustomKeyStore, Key, KeyId, StoreId};
 
 /// Custom key stores, in their owner's account and region.
 pub(crate) const STORES: Table<StoreId, CustomKeyStore> = Table::new("kms/custom-key-store", 1);
@@ -195,8 +195,9 @@ pub(crate) async fn of_job(
     view.get(&STORES, id).await
 }
 
-/// Says what the job has made of a store's connection, unless somebody wants
-/// something else of it meanwhile. No permit: it was given when the job was asked for.
+/// Writes what the job makes of a store, and gives it; `None` if somebody wants
+/// something else of its connection meanwhile, and then nothing is written. No
+/// permit: it was given when the job was asked for.
 ///
 /// # Errors
 ///
@@ -204,22 +205,20 @@ pub(crate) async fn of_job(
 pub(crate) async fn settle(
     cx: &JobCx,
     before: &CustomKeyStore,
-    connection: &Connection,
-) -> Result<(), StoreError> {
+    change: impl Fn(&mut CustomKeyStore),
+) -> Result<Option<CustomKeyStore>, StoreError> {
     let scope = Scope::regional(before.account, &before.region);
     cx.store()
         .transact(&scope, async |tx: WriteTx| {
-            match tx.get(&STORES, &before.id).await? {
-                Some(now) if now.connection == before.connection => {
-                    let after = CustomKeyStore {
-                        connection: connection.clone(),
-                        ..CustomKeyStore::clone(&now)
-                    };
-                    put(&tx, &after);
-                }
-                Some(_) | None => {}
-            }
-            Ok(())
+            let now = tx.get(&STORES, &before.id).await?;
+            let now = now.filter(|now| now.connection == before.connection);
+            let after = now.map(|now| {
+                let mut after = CustomKeyStore::clone(&now);
+                change(&mut after);
+                put(&tx, &after);
+                after
+            });
+            Ok(after)
         })
         .await
 }
