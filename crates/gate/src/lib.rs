@@ -24,6 +24,7 @@ mod at_hand;
 mod authenticate;
 mod batch;
 mod body;
+mod conditions;
 mod copies;
 mod cx;
 mod decision;
@@ -63,6 +64,7 @@ mod xks_proxy;
 pub use accept::{Accepted, Bounds, accept};
 pub use access::{Access, AuthorizeError, Denied, Permit};
 pub use at_hand::AtHand;
+pub use conditions::{Condition, Conditions};
 pub use cx::{Cx, OnBehalf};
 pub use directory::{
     Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,

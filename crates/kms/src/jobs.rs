@@ -4,8 +4,11 @@
 //! its time: custom key stores are connected and disconnected.
 
 mod connections;
+mod proxy_health;
 
 use std::sync::Arc;
+
+pub(crate) use proxy_health::{conditions, proxy_health};
 
 use crypto::key::BackingKey;
 use gate::{Event, Job, JobCx, JobError, Touched};
