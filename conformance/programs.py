@@ -41,10 +41,10 @@ def recorded(server, arn):
 
 
 def events(server):
-    """The server's record, the oldest first."""
+    """The server's record, the oldest first; what happened by itself begins with its region."""
     for segment in sorted((server.data / "journal").glob("*.segment")):
         text = segment.read_bytes().decode(errors="replace")
-        for begin in re.finditer(r'\{"eventVersion"', text):
+        for begin in re.finditer(r'\{"(eventVersion|awsRegion)"', text):
             with contextlib.suppress(ValueError):
                 event, _ = json.JSONDecoder().raw_decode(text, begin.start())
                 yield event

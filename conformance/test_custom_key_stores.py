@@ -1,12 +1,14 @@
 """Custom key stores: external ones before a real proxy, and what there is of clusters."""
 
 import base64
+import datetime
 import itertools
 import json
 import re
 import subprocess
 import time
 
+import botocore.auth
 import pytest
 
 from programs import events
@@ -727,11 +729,17 @@ def test_a_proxy_with_a_bad_certificate_is_not_believed(tmp_path, proxy, name):
 
 
 @pytest.fixture
-def timed(tmp_path, proxy):
-    """A server whose clock moves only when told."""
+def timed(tmp_path, proxy, monkeypatch):
+    """A server whose clock moves only when told; clients sign with its time, not the machine's."""
     settings = tmp_path / "key-stores.toml"
     settings.write_text(proxy.settings())
     server = Server(tmp_path / "timed", "--clock", "virtual", "--key-stores", str(settings))
+    machine_time = botocore.auth.get_current_datetime
+
+    def server_time(*arguments, **named):
+        return machine_time(*arguments, **named) + datetime.timedelta(seconds=server.ahead)
+
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", server_time)
     yield server
     server.stop()
 
