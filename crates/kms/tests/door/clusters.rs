@@ -32,6 +32,8 @@ pub(crate) struct Inside {
     pub(crate) logins: usize,
     pub(crate) inactive: bool,
     pub(crate) login_fails: Option<LoginError>,
+    /// Whether a login is never answered.
+    pub(crate) hangs: bool,
     /// The password of `kmsuser`, if it is not [`PASSWORD`] any more.
     pub(crate) password: Option<String>,
     /// Whether he is to get another at each connection.
@@ -119,6 +121,11 @@ impl Cluster for Module {
 
     fn log_in<'a>(&'a self, password: &'a Secret<String>) -> Answer<'a, Result<(), LoginError>> {
         Box::pin(async {
+            let hangs = self.inside.lock().unwrap().hangs;
+            if hangs {
+                self.inside.lock().unwrap().logins += 1;
+                std::future::pending::<()>().await;
+            }
             let mut inside = self.inside.lock().unwrap();
             inside.logins += 1;
             inside.logged_in = false;

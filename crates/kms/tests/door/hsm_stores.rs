@@ -378,6 +378,35 @@ async fn a_cluster_that_wants_it_gets_another_password_at_each_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_cut_off_again_and_again_is_given_up() {
+    let modules = Modules::new();
+    let world = world_with(&modules).await;
+    let module = modules.module(FIRST);
+    let made = world
+        .ok(ROOT, "CreateCustomKeyStore", wanted("store", FIRST))
+        .await;
+    let id = json!({"CustomKeyStoreId": made["CustomKeyStoreId"]});
+    module.inside.lock().unwrap().hangs = true;
+    world.ok(ROOT, "ConnectCustomKeyStore", id.clone()).await;
+    for tries in 1..=3 {
+        world.begin_jobs().await;
+        assert_eq!(module.inside.lock().unwrap().logins, tries);
+        assert_eq!(described(&world, &id).await["ConnectionState"], "CONNECTING");
+    }
+    world.advance(1).await;
+    let entry = described(&world, &id).await;
+    assert_eq!(
+        (&entry["ConnectionState"], &entry["ConnectionErrorCode"]),
+        (&json!("FAILED"), &json!("INTERNAL_ERROR"))
+    );
+    assert_eq!(module.inside.lock().unwrap().logins, 3);
+    // Its owner may ask again.
+    module.inside.lock().unwrap().hangs = false;
+    disconnect(&world, &id).await;
+    assert_eq!(connect(&world, &id).await["ConnectionState"], "CONNECTED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_moves_to_a_related_cluster_and_no_other() {
     let modules = Modules::new();
     let world = world_with(&modules).await;
