@@ -20,14 +20,14 @@ use policy::Who;
 
 use crate::decision::{self, Weighed};
 use crate::directory::Caller;
-use crate::record::{Record, Touched, text_member};
+use crate::record::{Line, Record, Touched, text_member};
 
 /// The record of one call, for all whom it concerns.
 pub(crate) struct Copies {
     /// The caller's.
-    pub(crate) own: String,
+    pub(crate) own: Line,
     /// The owners', each with its event id.
-    pub(crate) owners: Vec<(String, String)>,
+    pub(crate) owners: Vec<(String, Line)>,
 }
 
 impl Copies {
@@ -41,13 +41,13 @@ impl Copies {
         journal: &Journal,
         durability: Durability,
     ) -> Result<Position, JournalError> {
-        let own = journal.append(self.own.as_bytes(), durability);
+        let own = journal.append(&self.own, durability);
         if self.owners.is_empty() {
             return own.await;
         }
         // All are left with the journal before any is waited for: one sync covers them.
         let owners = self.owners.iter();
-        let owners = owners.map(|(_, copy)| journal.append(copy.as_bytes(), durability));
+        let owners = owners.map(|(_, copy)| journal.append(copy, durability));
         let (position, positions) = try_join(own, try_join_all(owners)).await?;
         Ok(positions.into_iter().fold(position, Position::max))
     }
@@ -73,7 +73,7 @@ pub(crate) fn of(
 ) -> Copies {
     let identity = || foreign_identity(caller, invoked_by);
     Copies {
-        own: own.to_json(),
+        own: own.spelled(),
         owners: owners
             .iter()
             .map(|owner| of_owner(own, &identity(), *owner, weighed))
@@ -81,7 +81,7 @@ pub(crate) fn of(
     }
 }
 
-fn of_owner(own: &Record<'_>, identity: &str, owner: AccountId, weighed: &[Weighed]) -> (String, String) {
+fn of_owner(own: &Record<'_>, identity: &str, owner: AccountId, weighed: &[Weighed]) -> (String, Line) {
     let event_id = event_id_of_owner(own.event_id, owner);
     let resources: Vec<Touched> = own
         .resources
@@ -98,8 +98,8 @@ fn of_owner(own: &Record<'_>, identity: &str, owner: AccountId, weighed: &[Weigh
         decision: decision.as_deref(),
         ..*own
     };
-    let text = copy.to_json();
-    (event_id, text)
+    let line = copy.spelled();
+    (event_id, line)
 }
 
 /// A caller as another account sees it.

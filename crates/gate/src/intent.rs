@@ -46,9 +46,9 @@ impl Intent {
         let of_owners = copies.owners.into_iter();
         Intent {
             copies: of_owners
-                .map(|(event_id, record)| Intent::of_event(&event_id, time, record))
+                .map(|(event_id, record)| Intent::of_event(&event_id, time, record.json))
                 .collect(),
-            ..Intent::of_event(event_id, time, copies.own)
+            ..Intent::of_event(event_id, time, copies.own.json)
         }
     }
 

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ground::{AccountId, Region, Timestamp};
+use journal::Phrase;
 use policy::{Principal, Who};
 use shape::{Kind, Shape, Structure, Value};
 
@@ -57,22 +58,44 @@ pub(crate) struct Record<'a> {
     pub(crate) decision: Option<&'a str>,
 }
 
+/// A record, spelled.
+pub(crate) struct Line {
+    /// One line of JSON, at most [`journal::limits::RECORD_BYTES_MAX`] bytes.
+    pub(crate) json: String,
+    /// What other records are likely to say as well.
+    phrases: [Phrase; PHRASES],
+}
+
+/// Caller, call, parameters, answer and notes, resources, kind and transport, decision.
+const PHRASES: usize = 7;
+
+impl<'a> From<&'a Line> for journal::Record<'a> {
+    fn from(line: &'a Line) -> journal::Record<'a> {
+        journal::Record {
+            bytes: line.json.as_bytes(),
+            phrases: &line.phrases,
+        }
+    }
+}
+
 impl Record<'_> {
-    /// The record as one line of JSON, at most [`journal::limits::RECORD_BYTES_MAX`] bytes.
-    pub(crate) fn to_json(self) -> String {
-        let text = self.spell(self.request_parameters, self.response_elements, self.decision);
-        if text.len() <= journal::limits::RECORD_BYTES_MAX {
-            return text;
+    /// The record as it is written.
+    pub(crate) fn spelled(self) -> Line {
+        let line = self.spell(self.request_parameters, self.response_elements, self.decision);
+        if line.json.len() <= journal::limits::RECORD_BYTES_MAX {
+            return line;
         }
         self.spell(Some(OMITTED), Some(OMITTED), None)
     }
 
-    fn spell(&self, parameters: Option<&str>, elements: Option<&str>, decision: Option<&str>) -> String {
+    fn spell(&self, parameters: Option<&str>, elements: Option<&str>, decision: Option<&str>) -> Line {
         let mut out = String::with_capacity(RECORD_BYTES_EXPECTED);
         out.push_str("{\"eventVersion\":\"1.11\",\"userIdentity\":");
         out.push_str(self.user_identity.unwrap_or("null"));
         out.push_str(",\"eventTime\":\"");
+        let caller = phrase(&out, 0);
         out.push_str(&self.time.iso8601_seconds());
+        let start = out.len();
         out.push('"');
         text_member(&mut out, "eventSource", self.event_source);
         text_member(&mut out, "eventName", self.event_name);
@@ -81,49 +104,33 @@ impl Record<'_> {
         if let Some(agent) = self.user_agent {
             text_member(&mut out, "userAgent", clip(agent, RECORD_USER_AGENT_BYTES_MAX));
         }
+        let call = phrase(&out, start);
         if let Some((code, message)) = self.error {
             text_member(&mut out, "errorCode", code);
             if let Some(message) = message {
                 text_member(&mut out, "errorMessage", clip(message, RECORD_MESSAGE_BYTES_MAX));
             }
         }
+        let start = out.len();
         json_member(&mut out, "requestParameters", parameters.unwrap_or("null"));
+        let parameters = phrase(&out, start);
+        let start = out.len();
         json_member(&mut out, "responseElements", elements.unwrap_or("null"));
-        if !self.additional.is_empty() {
-            out.push_str(",\"additionalEventData\":{");
-            for (at, (name, value)) in self.additional.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                json_text(&mut out, name);
-                out.push(':');
-                json_text(&mut out, value);
-            }
-            out.push('}');
-        }
-        text_member(&mut out, "requestID", self.request_id);
+        self.add_notes(&mut out);
+        out.push_str(",\"requestID\":\"");
+        let answer = phrase(&out, start);
+        out.push_str(self.request_id);
+        out.push('"');
         text_member(&mut out, "eventID", self.event_id);
+        let start = out.len();
         json_member(
             &mut out,
             "readOnly",
             if self.read_only { "true" } else { "false" },
         );
-        if !self.resources.is_empty() {
-            out.push_str(",\"resources\":[");
-            for (at, touched) in self.resources.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                out.push_str("{\"accountId\":\"");
-                out.push_str(&touched.account.digits());
-                out.push_str("\",\"type\":\"");
-                out.push_str(touched.kind);
-                out.push_str("\",\"ARN\":");
-                json_text(&mut out, &touched.arn);
-                out.push('}');
-            }
-            out.push(']');
-        }
+        self.add_resources(&mut out);
+        let resources = phrase(&out, start);
+        let start = out.len();
         out.push_str(",\"eventType\":\"AwsApiCall\",\"managementEvent\":true");
         if let Some(account) = self.account {
             out.push_str(",\"recipientAccountId\":\"");
@@ -137,11 +144,64 @@ impl Record<'_> {
         if let Some(tls) = self.tls {
             json_member(&mut out, "tlsDetails", tls);
         }
+        let kind = phrase(&out, start);
+        let mut start = out.len();
         if let Some(decision) = decision {
             json_member(&mut out, "palisade", decision);
+            // Before it stands the decision's id, which no other record has.
+            start = out.len() - decision.len() + decision.find(",\"decisions\":").unwrap_or(0);
         }
         out.push('}');
-        out
+        let decision = phrase(&out, start);
+        Line {
+            json: out,
+            phrases: [caller, call, parameters, answer, resources, kind, decision],
+        }
+    }
+
+    fn add_notes(&self, out: &mut String) {
+        if self.additional.is_empty() {
+            return;
+        }
+        out.push_str(",\"additionalEventData\":{");
+        for (at, (name, value)) in self.additional.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            json_text(out, name);
+            out.push(':');
+            json_text(out, value);
+        }
+        out.push('}');
+    }
+
+    fn add_resources(&self, out: &mut String) {
+        if self.resources.is_empty() {
+            return;
+        }
+        out.push_str(",\"resources\":[");
+        for (at, touched) in self.resources.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            out.push_str("{\"accountId\":\"");
+            out.push_str(&touched.account.digits());
+            out.push_str("\",\"type\":\"");
+            out.push_str(touched.kind);
+            out.push_str("\",\"ARN\":");
+            json_text(out, &touched.arn);
+            out.push('}');
+        }
+        out.push(']');
+    }
+}
+
+/// What `out` says from `start` on.
+fn phrase(out: &str, start: usize) -> Phrase {
+    let number = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+    Phrase {
+        start: number(start),
+        end: number(out.len()),
     }
 }
 
@@ -505,7 +565,7 @@ mod tests {
             tls: None,
             decision: Some("{\"x\":1}"),
         };
-        let read: serde_json::Value = serde_json::from_str(&record.to_json()).unwrap();
+        let read: serde_json::Value = serde_json::from_str(&record.spelled().json).unwrap();
         assert_eq!(read["eventTime"], "2026-01-02T03:04:05Z");
         assert_eq!(read["requestParameters"], serde_json::Value::Null);
         assert_eq!(

@@ -15,6 +15,8 @@ use tokio::sync::oneshot;
 
 use crate::error::JournalError;
 use crate::journal::Inner;
+use crate::limits::PHRASES_MAX;
+use crate::phrases::{Phrase, Record};
 
 /// What becomes of a record: its sequence number, or why it was refused.
 pub(crate) type Told = Result<u64, JournalError>;
@@ -23,6 +25,8 @@ pub(crate) type Told = Result<u64, JournalError>;
 pub(crate) struct Arrival {
     /// Bytes of the record.
     pub(crate) length: usize,
+    /// How many phrases it has.
+    pub(crate) phrases: usize,
     /// Whether it waits for the disk.
     pub(crate) waits: bool,
     pub(crate) done: oneshot::Sender<Told>,
@@ -32,6 +36,7 @@ pub(crate) struct Arrival {
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
+    pub(crate) phrases: Vec<Phrase>,
     pub(crate) arrivals: Vec<Arrival>,
 }
 
@@ -43,6 +48,7 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
+        self.phrases.clear();
         self.arrivals.clear();
     }
 }
@@ -68,14 +74,17 @@ impl Arrivals {
     /// Leaves a record. The receiver is told once it is written, or on the disk if it waits for that.
     pub(crate) fn leave<'a>(
         inner: &'a Inner,
-        record: &[u8],
+        record: &Record<'_>,
         waits: bool,
     ) -> (Arrived<'a>, oneshot::Receiver<Told>) {
         let (done, receiver) = oneshot::channel();
         let mut waiting = inner.arrivals.waiting();
-        waiting.bytes.extend_from_slice(record);
+        let phrases = &record.phrases[..record.phrases.len().min(PHRASES_MAX)];
+        waiting.bytes.extend_from_slice(record.bytes);
+        waiting.phrases.extend_from_slice(phrases);
         waiting.arrivals.push(Arrival {
-            length: record.len(),
+            length: record.bytes.len(),
+            phrases: phrases.len(),
             waits,
             done,
         });

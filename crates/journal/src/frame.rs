@@ -13,11 +13,13 @@
 //! The short CRC guards length and sequence alone: with it, a piece that the
 //! file ends inside of is told from a length that somebody changed.
 //!
-//! The length at the end lets a reader walk backwards.
+//! The length at the end lets a reader walk backwards. Its highest bit says
+//! that the payload is parted ([`crate::phrases`]); otherwise it is the record.
 
 use crate::checksum::crc32c;
 use crate::error::Fault;
 use crate::limits::RECORD_BYTES_MAX;
+use crate::phrases::{Book, Record};
 
 pub(crate) const CHAIN: usize = 32;
 pub(crate) const HEADER: usize = 96;
@@ -31,6 +33,8 @@ const MAGIC: &[u8; 8] = b"PLSDJRNL";
 const VERSION: u32 = 1;
 const FOOTER_PAYLOAD: usize = 48;
 const FOOTER_MARK: u32 = u32::MAX;
+/// In the length of a frame whose payload is parted.
+const PARTED: u32 = 1 << 31;
 
 /// The running hash over everything written so far.
 pub(crate) type Chain = [u8; CHAIN];
@@ -84,13 +88,26 @@ impl Header {
     }
 }
 
-/// Appends the frame of `record` to `buffer`, which ends with the chain that
-/// the frame continues. Returned is the chain at its end.
-pub(crate) fn append_record(buffer: &mut Vec<u8>, sequence: u64, record: &[u8]) -> Chain {
-    let length = u32::try_from(record.len()).expect("a record is at most RECORD_BYTES_MAX bytes");
+/// Appends the frame of `record`, which begins at `frame_at` of the segment, to
+/// `buffer`, which ends with the chain that the frame continues. Returned is the
+/// chain at its end.
+pub(crate) fn append_record(
+    buffer: &mut Vec<u8>,
+    book: &mut Book,
+    frame_at: u64,
+    sequence: u64,
+    record: &Record<'_>,
+) -> Chain {
     let begin = buffer.len() - CHAIN;
-    push_head(buffer, length, sequence);
-    buffer.extend_from_slice(record);
+    let head = buffer.len();
+    buffer.extend_from_slice(&[0; FRAME_HEAD]);
+    let parted = book.append(buffer, frame_at, record);
+    let payload = buffer.len() - head - FRAME_HEAD;
+    let mut length = u32::try_from(payload).expect("a record is at most RECORD_BYTES_MAX bytes");
+    if parted {
+        length |= PARTED;
+    }
+    buffer[head..head + FRAME_HEAD].copy_from_slice(&head_of(length, sequence));
     push_tail(buffer, begin, length)
 }
 
@@ -114,7 +131,7 @@ impl Footer {
     pub(crate) fn encode(&self, buffer: &mut Vec<u8>, previous: &Chain) -> Chain {
         buffer.clear();
         buffer.extend_from_slice(previous);
-        push_head(buffer, FOOTER_MARK, self.next);
+        buffer.extend_from_slice(&head_of(FOOTER_MARK, self.next));
         buffer.extend_from_slice(&self.count.to_le_bytes());
         buffer.extend_from_slice(&self.sealed_ms.to_le_bytes());
         buffer.extend_from_slice(&self.seal);
@@ -134,12 +151,13 @@ impl Footer {
     }
 }
 
-fn push_head(buffer: &mut Vec<u8>, length: u32, sequence: u64) {
-    let begin = buffer.len();
-    buffer.extend_from_slice(&length.to_le_bytes());
-    buffer.extend_from_slice(&sequence.to_le_bytes());
-    let check = crc32c(&buffer[begin..]);
-    buffer.extend_from_slice(&check.to_le_bytes());
+fn head_of(length: u32, sequence: u64) -> [u8; FRAME_HEAD] {
+    let mut head = [0; FRAME_HEAD];
+    head[..4].copy_from_slice(&length.to_le_bytes());
+    head[4..12].copy_from_slice(&sequence.to_le_bytes());
+    let check = crc32c(&head[..12]);
+    head[12..].copy_from_slice(&check.to_le_bytes());
+    head
 }
 
 /// Ends the piece whose preceding chain begins at `begin`.
@@ -154,7 +172,7 @@ fn push_tail(buffer: &mut Vec<u8>, begin: usize, length: u32) -> Chain {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// A record: the frame takes `size` bytes, its payload is `size - FRAME_OVERHEAD` bytes from `FRAME_HEAD`.
-    Record { size: usize, chain: Chain },
+    Record { size: usize, chain: Chain, parted: bool },
     /// The footer, which takes [`FOOTER`] bytes.
     Footer { footer: Footer, chain: Chain },
     /// The bytes end before the piece does, and agree with it so far.
@@ -182,7 +200,8 @@ pub(crate) fn parse(window: &[u8], sequence: u64) -> Piece {
         return Piece::Wrong(Fault::Altered);
     }
     if length != FOOTER_MARK {
-        return Piece::Record { size, chain };
+        let parted = length & PARTED != 0;
+        return Piece::Record { size, chain, parted };
     }
     let footer = Footer {
         next: sequence,
@@ -211,11 +230,11 @@ pub(crate) fn size_before(bytes: &[u8]) -> Option<usize> {
 }
 
 fn size_for(length: u32) -> Option<usize> {
-    match usize::try_from(length).ok()? {
-        _ if length == FOOTER_MARK => Some(FOOTER),
-        length if length <= RECORD_BYTES_MAX => Some(length + FRAME_OVERHEAD),
-        _ => None,
+    if length == FOOTER_MARK {
+        return Some(FOOTER);
     }
+    let payload = usize::try_from(length & !PARTED).ok()?;
+    (payload <= RECORD_BYTES_MAX).then_some(payload + FRAME_OVERHEAD)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -236,15 +255,20 @@ pub(crate) fn chain_at(bytes: &[u8], at: usize) -> Chain {
 mod tests {
     use super::*;
 
+    fn append(window: &mut Vec<u8>, record: &[u8]) -> Chain {
+        append_record(window, &mut Book::default(), HEADER as u64, 7, &record.into())
+    }
+
     #[test]
     fn a_frame_reads_back_and_every_shorter_one_is_incomplete() {
         let mut window = vec![9; CHAIN];
-        let chain = append_record(&mut window, 7, b"record");
+        let chain = append(&mut window, b"record");
         assert_eq!(
             parse(&window, 7),
             Piece::Record {
                 size: 6 + FRAME_OVERHEAD,
-                chain
+                chain,
+                parted: false
             }
         );
         assert_eq!(parse(&window, 8), Piece::Wrong(Fault::Altered));
@@ -256,7 +280,7 @@ mod tests {
     #[test]
     fn every_changed_bit_is_noticed() {
         let mut window = vec![9; CHAIN];
-        append_record(&mut window, 7, b"record");
+        append(&mut window, b"record");
         for bit in 0..window.len() * 8 {
             let mut changed = window.clone();
             changed[bit / 8] ^= 1 << (bit % 8);

@@ -13,6 +13,7 @@ use crate::config::{Config, Recovery};
 use crate::error::JournalError;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::newest_first::NewestFirst;
+use crate::phrases::Record;
 use crate::reader::Reader;
 use crate::recovery;
 use crate::syncer;
@@ -177,7 +178,8 @@ impl Journal {
         ))
     }
 
-    /// Adds a record and tells its position.
+    /// Adds a record and tells its position. Runs of bytes that it names as
+    /// phrases are written once in a megabyte.
     ///
     /// Callers that are ready at the same time share one write, which one of
     /// them does on its own thread; it takes microseconds. A future that is
@@ -190,9 +192,14 @@ impl Journal {
     /// [`JournalError::Closed`]; [`JournalError::Failed`] once the disk has
     /// failed: then the record may or may not be in the log, and the journal
     /// answers nothing else until it is opened again.
-    pub async fn append(&self, record: &[u8], durability: Durability) -> Result<Position, JournalError> {
-        check_size(record)?;
-        let (arrived, told) = Arrivals::leave(&self.inner, record, self.waits(durability));
+    pub async fn append<'a>(
+        &self,
+        record: impl Into<Record<'a>>,
+        durability: Durability,
+    ) -> Result<Position, JournalError> {
+        let record = record.into();
+        check_size(record.bytes)?;
+        let (arrived, told) = Arrivals::leave(&self.inner, &record, self.waits(durability));
         // Whoever is ready leaves their record as well before one of us writes.
         tokio::task::yield_now().await;
         drop(arrived);
@@ -208,9 +215,14 @@ impl Journal {
     /// # Panics
     ///
     /// Within an asynchronous task.
-    pub fn append_blocking(&self, record: &[u8], durability: Durability) -> Result<Position, JournalError> {
-        check_size(record)?;
-        let (arrived, told) = Arrivals::leave(&self.inner, record, self.waits(durability));
+    pub fn append_blocking<'a>(
+        &self,
+        record: impl Into<Record<'a>>,
+        durability: Durability,
+    ) -> Result<Position, JournalError> {
+        let record = record.into();
+        check_size(record.bytes)?;
+        let (arrived, told) = Arrivals::leave(&self.inner, &record, self.waits(durability));
         drop(arrived);
         self.position(told.blocking_recv())
     }
@@ -424,8 +436,10 @@ mod tests {
         let (done, receiver) = oneshot::channel();
         let mut batch = Batch {
             bytes: b"doubtful".to_vec(),
+            phrases: Vec::new(),
             arrivals: vec![Arrival {
                 length: 8,
+                phrases: 0,
                 waits: true,
                 done,
             }],

@@ -29,12 +29,25 @@ pub(crate) const CLAIMED_MAX: u64 = i64::MAX as u64 / 2;
 /// the call is paid once in about a thousand records.
 pub(crate) const ALLOCATION_STEP_BYTES: u64 = 1024 * 1024;
 
+/// Phrases of one record; more are spelled out.
+pub const PHRASES_MAX: usize = 16;
+
+/// Shortest phrase worth pointing at: a pointer takes up to eight bytes.
+pub const PHRASE_BYTES_MIN: usize = 24;
+
+/// Longest phrase that is remembered, so that all of them take 2 MiB at most.
+pub const PHRASE_BYTES_MAX: usize = 2048;
+
+/// Phrases that are remembered at a time.
+pub(crate) const PHRASE_SLOTS: usize = 1024;
+
 /// Records go to the file in writes of about this many bytes at most, so that
 /// the lock on the end of the log is held for a moment only.
 pub(crate) const RUN_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of a sealed segment that are compressed as one unit. Reading one
 /// record of a sealed segment costs the decompression of one or two blocks.
+/// What a record points at lies in the block where its frame begins.
 pub(crate) const BLOCK_BYTES: usize = 1024 * 1024;
 
 /// Blocks of one compressed segment: the largest segment, with the overrun

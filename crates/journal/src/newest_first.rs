@@ -6,6 +6,7 @@ use crate::Position;
 use crate::error::{Fault, JournalError};
 use crate::frame::{self, CHAIN, FOOTER, FRAME_HEAD, FRAME_TAIL, HEADER, Piece};
 use crate::limits::READ_BYTES;
+use crate::phrases::Before;
 use crate::reader::Entry;
 use crate::segment::{self, Source};
 use crate::tail::Place;
@@ -32,6 +33,8 @@ struct Current {
     /// Bytes of the file from `window_at`.
     window: Vec<u8>,
     window_at: u64,
+    /// What a record may point at.
+    before: Before,
 }
 
 impl NewestFirst {
@@ -100,6 +103,7 @@ impl Current {
             offset,
             window: Vec::new(),
             window_at: offset,
+            before: Before::default(),
         }
     }
 
@@ -121,15 +125,23 @@ impl Current {
         } else {
             sequence
         };
-        let record = match frame::parse(window, expected) {
-            Piece::Record { size, .. } => {
-                Some(window[CHAIN + FRAME_HEAD..CHAIN + size - FRAME_TAIL].to_vec())
+        let payload = || window[CHAIN + FRAME_HEAD..CHAIN + size - FRAME_TAIL].to_vec();
+        let (payload, parted) = match frame::parse(window, expected) {
+            Piece::Record { parted, .. } => (payload(), parted),
+            Piece::Footer { .. } => {
+                self.offset -= size as u64;
+                return Ok(None);
             }
-            Piece::Footer { .. } => None,
             Piece::Incomplete | Piece::Wrong(_) => return Err(wrong(self)),
         };
         self.offset -= size as u64;
-        Ok(record)
+        if !parted {
+            return Ok(Some(payload));
+        }
+        let record = self
+            .before
+            .expand(&mut self.source, self.offset, sequence, &payload)?;
+        Ok(Some(record))
     }
 
     /// The `count` bytes before `offset`.

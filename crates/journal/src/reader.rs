@@ -81,10 +81,10 @@ impl Reader {
         };
         let entry = loop {
             let fault = match walk.step()? {
-                Step::Record { payload } => {
+                Step::Record => {
                     break Entry {
                         position: Position(sequence),
-                        record: payload.to_vec(),
+                        record: walk.record()?,
                     };
                 }
                 Step::Footer { .. } => {

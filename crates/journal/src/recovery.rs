@@ -203,7 +203,7 @@ fn walk_from(config: &Config, head: &Head, segments: &[Listed]) -> Result<End, J
             .collect();
         let before = place_of(&walk, segment);
         let (place, sealed, torn) = match walk.step()? {
-            Step::Record { .. } => {
+            Step::Record => {
                 walked += 1;
                 continue;
             }

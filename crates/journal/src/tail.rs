@@ -30,7 +30,15 @@ use crate::error::JournalError;
 use crate::frame::{self, CHAIN, Chain, FOOTER, FRAME_OVERHEAD, Footer, HEADER, Header};
 use crate::journal::Inner;
 use crate::limits::{ALLOCATION_STEP_BYTES, RECORD_BYTES_MAX, RUN_BYTES_MAX};
+use crate::phrases::{Book, Record};
 use crate::segment;
+
+/// Takes so many from the front.
+fn take<'a, T>(rest: &mut &'a [T], count: usize) -> &'a [T] {
+    let (taken, after) = rest.split_at(count);
+    *rest = after;
+    taken
+}
 
 /// How much room the journal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -141,6 +149,8 @@ pub(crate) struct Tail {
     rotate_at: u64,
     /// Holds the frames of a run, behind the chain they continue.
     buffer: Vec<u8>,
+    /// The phrases that the segment spells out near its end.
+    book: Book,
     /// Since when there is something to sync.
     pub(crate) dirty_since: Option<Instant>,
     /// Sealed segments whose last bytes are not synced yet.
@@ -169,6 +179,7 @@ impl Tail {
             space: Space::Ample,
             rotate_at: 0,
             buffer: Vec::with_capacity(4096),
+            book: Book::default(),
             dirty_since: None,
             sealed: Vec::new(),
             names_changed: false,
@@ -186,11 +197,14 @@ impl Tail {
     pub(crate) fn append(&mut self, inner: &Inner, batch: &mut Batch) -> Answers {
         let mut answers = Answers(Vec::with_capacity(batch.arrivals.len()));
         let mut run = self.begin_run();
-        let mut bytes = batch.bytes.as_slice();
+        let (mut bytes, mut phrases) = (batch.bytes.as_slice(), batch.phrases.as_slice());
         for arrival in batch.arrivals.drain(..) {
-            let (record, rest) = bytes.split_at(arrival.length);
-            bytes = rest;
-            let size = (record.len() + FRAME_OVERHEAD) as u64;
+            let record = Record {
+                bytes: take(&mut bytes, arrival.length),
+                phrases: take(&mut phrases, arrival.phrases),
+            };
+            // With phrases it may take less, never more.
+            let size = (record.bytes.len() + FRAME_OVERHEAD) as u64;
             if !self.fits(inner, &run.end, size) || self.buffer.len() >= RUN_BYTES_MAX {
                 self.write_run(inner, run, &mut answers);
                 if let Err(error) = self.make_fit(inner, size) {
@@ -201,10 +215,12 @@ impl Tail {
                 run = self.begin_run();
             }
             let sequence = run.end.sequence + 1;
-            run.end.chain = frame::append_record(&mut self.buffer, sequence, record);
+            let begin = self.buffer.len();
+            let (buffer, book) = (&mut self.buffer, &mut self.book);
+            run.end.chain = frame::append_record(buffer, book, run.end.offset, sequence, &record);
             run.end.sequence = sequence;
-            run.end.offset += size;
-            run.record_bytes += record.len() as u64;
+            run.end.offset += (self.buffer.len() - begin) as u64;
+            run.record_bytes += record.bytes.len() as u64;
             let waiter = Waiter {
                 sequence,
                 done: arrival.done,
@@ -233,6 +249,7 @@ impl Tail {
             return;
         }
         if let Err(error) = self.file.write_all_at(&self.buffer[CHAIN..], self.place.offset) {
+            self.book.clear();
             for (waiter, _) in run.waiting {
                 let told = self.write_failed(inner, &error);
                 answers.0.push((waiter.done, Err(told)));
@@ -431,6 +448,7 @@ impl Tail {
         self.names_changed = true;
         self.dirty_since.get_or_insert_with(Instant::now);
         self.file = begun.file;
+        self.book = begun.book;
         self.place = begun.place;
         self.allocated = begun.allocated;
         self.preallocates = begun.preallocates;

@@ -194,7 +194,8 @@ impl Proof<'_> {
             let sequence = walk.sequence;
             let offset = walk.offset;
             let trouble = match walk.step()? {
-                Step::Record { .. } => {
+                Step::Record => {
+                    walk.record()?;
                     self.report.position = Position(sequence);
                     self.report.chain = walk.chain;
                     self.report.bytes = begun_bytes + walk.offset;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::error::{Fault, JournalError};
 use crate::frame::{self, CHAIN, Chain, FOOTER, FRAME_HEAD, FRAME_TAIL, Footer, HEADER, Piece};
 use crate::limits::READ_BYTES;
+use crate::phrases::Before;
 use crate::segment::Source;
 
 /// A place in a segment from which the pieces can be checked.
@@ -20,12 +21,24 @@ pub(crate) struct Walk {
     window: Vec<u8>,
     /// Where in `window` the bytes at `offset - CHAIN` are.
     start: usize,
+    /// The record met last.
+    last: Option<Last>,
+    /// What it may point at.
+    before: Before,
+}
+
+struct Last {
+    frame_at: u64,
+    sequence: u64,
+    /// Where its payload is in `window`.
+    payload: Range<usize>,
+    parted: bool,
 }
 
 /// What was met.
-pub(crate) enum Step<'a> {
-    /// A record.
-    Record { payload: &'a [u8] },
+pub(crate) enum Step {
+    /// A record; [`Walk::record`] has it.
+    Record,
     /// The segment is sealed and ends here; `previous` is the chain before the footer.
     Footer { footer: Footer, previous: Chain },
     /// The file ends after a whole piece.
@@ -51,6 +64,8 @@ impl Walk {
             chain,
             window: chain.to_vec(),
             start: 0,
+            last: None,
+            before: Before::default(),
         }
     }
 
@@ -59,16 +74,22 @@ impl Walk {
     /// # Errors
     ///
     /// When the file cannot be read or decompressed.
-    pub(crate) fn step(&mut self) -> Result<Step<'_>, JournalError> {
+    pub(crate) fn step(&mut self) -> Result<Step, JournalError> {
+        self.last = None;
         let mut ended = false;
         loop {
             match frame::parse(&self.window[self.start..], self.sequence) {
-                Piece::Record { size, chain } => {
+                Piece::Record { size, chain, parted } => {
+                    let (frame_at, sequence) = (self.offset, self.sequence);
                     let payload = self.advance(size, chain);
                     self.sequence += 1;
-                    return Ok(Step::Record {
-                        payload: &self.window[payload],
+                    self.last = Some(Last {
+                        frame_at,
+                        sequence,
+                        payload,
+                        parted,
                     });
+                    return Ok(Step::Record);
                 }
                 Piece::Footer { footer, chain } => {
                     let previous = self.chain;
@@ -87,6 +108,25 @@ impl Walk {
                 Piece::Wrong(fault) => return self.rest_of_zeros(fault),
             }
         }
+    }
+
+    /// The record that the last step met.
+    ///
+    /// # Errors
+    ///
+    /// When what it points at cannot be read or was changed.
+    ///
+    /// # Panics
+    ///
+    /// If the last step met none.
+    pub(crate) fn record(&mut self) -> Result<Vec<u8>, JournalError> {
+        let last = self.last.as_ref().expect("the last step met a record");
+        let payload = &self.window[last.payload.clone()];
+        if !last.parted {
+            return Ok(payload.to_vec());
+        }
+        self.before
+            .expand(&mut self.source, last.frame_at, last.sequence, payload)
     }
 
     /// Moves to the record `sequence` by the lengths alone. What is passed over is not checked.
@@ -146,7 +186,7 @@ impl Walk {
     }
 
     /// A file that a power cut left longer than its contents ends in zeros: that is torn, not altered.
-    fn rest_of_zeros(&mut self, fault: Fault) -> Result<Step<'_>, JournalError> {
+    fn rest_of_zeros(&mut self, fault: Fault) -> Result<Step, JournalError> {
         let mut bytes = 0u64;
         let mut chunk = vec![0; READ_BYTES];
         loop {

@@ -10,6 +10,7 @@
 mod crash;
 mod full_disk;
 mod keeping;
+mod phrases;
 mod tampering;
 
 use std::path::Path;
