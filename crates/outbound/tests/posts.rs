@@ -95,8 +95,8 @@ async fn an_answer_is_bounded_in_size_and_in_time() {
     assert_eq!(taken.load(Ordering::SeqCst), 1);
 }
 
-/// A server that takes those alone who show a certificate of `clients`, and counts
-/// how many asked it and showed one.
+/// A server that takes those alone who show a certificate of `clients`.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 async fn asking(certificates: &Certificates, clients: &Certificates) -> std::net::SocketAddr {
     let mut roots = rustls::RootCertStore::empty();
     roots
