@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use ground::AccountId;
-use policy::{Attached, Context, ResourcePolicyKind};
+use policy::{Attached, Context, KeyName, ResourcePolicyKind};
 
 use crate::record::Touched;
 
@@ -103,7 +103,7 @@ impl<T> Access<T> {
     #[must_use]
     pub fn key(
         mut self,
-        name: impl Into<Cow<'static, str>>,
+        name: impl Into<KeyName<'static>>,
         value: Option<impl Into<policy::Value<'static>>>,
     ) -> Access<T> {
         self.asked.keys.insert_if_known(name, value);

@@ -12,25 +12,28 @@
 //! Absent by design: a record of the batch as such. The records of its calls
 //! say everything.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::{StreamExt as _, stream};
-use ground::id;
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use ground::{Timestamp, id};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use shape::{OperationShape, Protocol, ServiceShape};
 use wire::{Answer, RequestHead};
 
 use crate::authenticate::Authenticated;
-use crate::door::{Door, Peer};
+use crate::cx::Said;
+use crate::door::{AskedToRun, Door, Peer, Ran};
 use crate::fault::Fault;
 use crate::limits::{BATCH_CALLS_AT_ONCE, BATCH_CALLS_MAX};
 use crate::operator::{self, problem};
+use crate::table::Spelled;
 use crate::tell::{tell, wire_fault};
 
 /// What is sent.
@@ -50,22 +53,6 @@ struct Call<'a> {
     /// As the body of the call alone would be.
     #[serde(borrow)]
     input: &'a RawValue,
-}
-
-/// What is answered, in the order of the calls.
-#[derive(Serialize)]
-struct Told {
-    answers: Vec<One>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct One {
-    request_id: String,
-    /// The HTTP status of the call alone.
-    status: u16,
-    /// Output or error, as the body of the call alone.
-    body: Box<RawValue>,
 }
 
 /// The service whose batches this path takes; `None` if it is no such path.
@@ -90,14 +77,19 @@ pub(crate) async fn answer(
         Ok(authenticated) => authenticated,
         Err(answer) => return answer,
     };
-    let sent: Sent<'_> = match serde_json::from_slice(body) {
+    let not_a_batch = |error: &dyn fmt::Display| {
+        let message =
+            format!("the body must be {{\"calls\": [{{\"operation\": NAME, \"input\": {{…}}}}]}}: {error}");
+        problem(StatusCode::BAD_REQUEST, "ValidationException", &message)
+    };
+    // Looked at as text once, and not once per call.
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        Err(error) => return not_a_batch(&error),
+    };
+    let sent: Sent<'_> = match serde_json::from_str(text) {
         Ok(sent) => sent,
-        Err(error) => {
-            let message = format!(
-                "the body must be {{\"calls\": [{{\"operation\": NAME, \"input\": {{…}}}}]}}: {error}"
-            );
-            return problem(StatusCode::BAD_REQUEST, "ValidationException", &message);
-        }
+        Err(error) => return not_a_batch(&error),
     };
     if sent.calls.is_empty() || sent.calls.len() > BATCH_CALLS_MAX {
         let message = format!(
@@ -106,87 +98,176 @@ pub(crate) async fn answer(
         );
         return problem(StatusCode::BAD_REQUEST, "ValidationException", &message);
     }
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-amz-json-1.1"),
-    );
-    if service.protocol == Protocol::Json10 {
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-amz-json-1.0"),
-        );
-    }
-    if let Some(agent) = head.headers.get(USER_AGENT) {
-        headers.insert(USER_AGENT, agent.clone());
-    }
-    let (authenticated, headers) = (&authenticated, &headers);
-    let mut calls: Vec<BoxFuture<'_, One>> = Vec::with_capacity(sent.calls.len());
-    for call in &sent.calls {
-        calls.push(Box::pin(one(door, service, call, authenticated, headers, peer)));
-    }
-    let answers = stream::iter(calls).buffered(BATCH_CALLS_AT_ONCE).collect().await;
-    match serde_json::to_vec(&Told { answers }) {
-        Ok(body) => {
-            let mut response = Response::new(Full::new(body.into()));
-            let json = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(CONTENT_TYPE, json);
-            response
-        }
-        Err(error) => {
-            tracing::error!(%error, "the answer to a batch cannot be written");
-            problem(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "InternalFailure",
-                "an internal error occurred",
-            )
-        }
-    }
-}
-
-async fn one(
-    door: &Arc<Door>,
-    service: &'static ServiceShape,
-    call: &Call<'_>,
-    authenticated: &Authenticated,
-    headers: &HeaderMap,
-    peer: &Arc<Peer>,
-) -> One {
-    let request_id = id::uuid(door.random().public_bytes());
-    let answer = match operation_of(service, call.operation) {
-        Ok(operation) => {
-            if let Err(fault) = door.admit(door.now()).await {
-                let answer = tell(operation, &wire_fault(&fault, operation), &request_id);
-                return One::of(request_id, &answer);
-            }
-            let head = RequestHead {
-                method: operation.method,
-                path: "/",
-                query: "",
-                headers,
-            };
-            let input = call.input.get().as_bytes();
-            door.run(operation, authenticated, peer, &head, input, &request_id)
-                .await
-        }
-        Err((operation, fault)) => tell(operation, &wire_fault(&fault, operation), &request_id),
+    let batch = Batch {
+        door,
+        service,
+        authenticated: &authenticated,
+        headers: HeaderMap::new(),
+        said: Said::of_agent(&head.headers),
+        peer,
+        now: door.now(),
     };
-    One::of(request_id, &answer)
+    let mut response = Response::new(Full::new(batch.answers(&sent.calls).await.into()));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
 }
 
-impl One {
-    fn of(request_id: String, answer: &Answer) -> One {
-        // The body is JSON, or nothing.
-        let text = std::str::from_utf8(&answer.body)
-            .ok()
-            .filter(|text| !text.is_empty());
-        let body = text.and_then(|text| RawValue::from_string(text.to_owned()).ok());
-        One {
-            request_id,
-            status: answer.status.as_u16(),
-            body: body.unwrap_or_else(|| RawValue::NULL.to_owned()),
+/// What the calls of one batch have in common.
+struct Batch<'a> {
+    door: &'a Arc<Door>,
+    service: &'static ServiceShape,
+    authenticated: &'a Authenticated,
+    headers: HeaderMap,
+    said: Said,
+    peer: &'a Arc<Peer>,
+    now: Timestamp,
+}
+
+/// A call, its id and where it stands: what did not run has its answer already.
+enum Begun<'a> {
+    Refused(Answer),
+    /// In a box, because it changes hands several times.
+    Ran(Box<Ran<'a>>),
+}
+
+/// Bytes of most answers: id, status, and a ciphertext in base64.
+const ANSWER_BYTES_EXPECTED: usize = 512;
+
+impl Batch<'_> {
+    /// The answers in the order of the calls, as JSON.
+    async fn answers(&self, calls: &[Call<'_>]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(calls.len() * ANSWER_BYTES_EXPECTED);
+        out.extend_from_slice(b"{\"answers\":[");
+        for (at, calls) in calls.chunks(BATCH_CALLS_AT_ONCE).enumerate() {
+            let ids: Vec<String> = calls
+                .iter()
+                .map(|_| id::uuid(self.door.random().public_bytes()))
+                .collect();
+            let begun = side_by_side(calls.iter().zip(&ids).map(|(call, id)| self.begin(call, id))).await;
+            // Those that ran are recorded together; the others stay where they are.
+            let mut ran = Vec::with_capacity(begun.len());
+            let refused: Vec<Option<Answer>> = begun
+                .into_iter()
+                .map(|begun| match begun {
+                    Begun::Refused(answer) => Some(answer),
+                    Begun::Ran(call) => {
+                        ran.push(call);
+                        None
+                    }
+                })
+                .collect();
+            let mut finished = self.door.finish_all(ran).await.into_iter();
+            for (place, (refused, id)) in refused.into_iter().zip(&ids).enumerate() {
+                if at + place > 0 {
+                    out.push(b',');
+                }
+                let answer = refused
+                    .or_else(|| finished.next())
+                    .expect("a call that ran is finished");
+                spell(&mut out, id, &answer);
+            }
         }
+        out.extend_from_slice(b"]}");
+        out
     }
+
+    async fn begin<'b>(&'b self, call: &'b Call<'_>, request_id: &'b str) -> Begun<'b> {
+        let door = self.door;
+        let operation = match operation_of(self.service, call.operation) {
+            Ok(operation) => operation,
+            Err((operation, fault)) => {
+                return Begun::Refused(tell(operation, &wire_fault(&fault, operation), request_id));
+            }
+        };
+        if let Err(fault) = door.admit(self.now).await {
+            return Begun::Refused(tell(operation, &wire_fault(&fault, operation), request_id));
+        }
+        let head = RequestHead {
+            method: operation.method,
+            path: "/",
+            query: "",
+            // What they say is said already, and what is in them is JSON.
+            headers: &self.headers,
+        };
+        let asked = AskedToRun {
+            operation,
+            authenticated: self.authenticated,
+            peer: self.peer,
+            head: &head,
+            said: &self.said,
+            body: call.input.get().as_bytes(),
+            request_id,
+            spelled: Spelled::AmongOthers,
+        };
+        Begun::Ran(Box::new(door.perform(&asked).await))
+    }
+}
+
+/// One answer: the id of its request, the HTTP status of the call alone, and output or
+/// error as the body of the call alone.
+fn spell(out: &mut Vec<u8>, request_id: &str, answer: &Answer) {
+    out.extend_from_slice(b"{\"requestId\":\"");
+    out.extend_from_slice(request_id.as_bytes());
+    out.extend_from_slice(b"\",\"status\":");
+    out.extend_from_slice(answer.status.as_str().as_bytes());
+    out.extend_from_slice(b",\"body\":");
+    // The body is JSON, or nothing.
+    match answer.body.is_empty() {
+        true => out.extend_from_slice(b"null"),
+        false => out.extend_from_slice(&answer.body),
+    }
+    out.push(b'}');
+}
+
+/// Runs futures side by side, and gives what they make in their order.
+///
+/// Nearly every call is done when it is first polled, so all of them begin in one place in
+/// memory; one that has to wait keeps it, and the next begins in another.
+async fn side_by_side<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut made: Vec<Option<F::Output>> = Vec::with_capacity(futures.size_hint().0);
+    let mut waiting: Vec<(usize, Pin<Box<Option<F>>>)> = Vec::new();
+    let mut futures = futures.enumerate().fuse();
+    let mut place: Pin<Box<Option<F>>> = Box::pin(None);
+    std::future::poll_fn(|task| {
+        waiting.retain_mut(|(at, future)| match poll(future, task) {
+            Poll::Ready(output) => {
+                made[*at] = Some(output);
+                false
+            }
+            Poll::Pending => true,
+        });
+        for (at, future) in futures.by_ref() {
+            place.set(Some(future));
+            match poll(&mut place, task) {
+                Poll::Ready(output) => made.push(Some(output)),
+                Poll::Pending => {
+                    made.push(None);
+                    waiting.push((at, std::mem::replace(&mut place, Box::pin(None))));
+                }
+            }
+        }
+        match waiting.is_empty() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+    made.into_iter()
+        .map(|output| output.expect("every future has been waited for"))
+        .collect()
+}
+
+/// Polls what is in a place; it is empty afterwards if that is done.
+fn poll<F: Future>(place: &mut Pin<Box<Option<F>>>, task: &mut std::task::Context<'_>) -> Poll<F::Output> {
+    let Some(future) = place.as_mut().as_pin_mut() else {
+        return Poll::Pending;
+    };
+    let polled = future.poll(task);
+    if polled.is_ready() {
+        place.set(None);
+    }
+    polled
 }
 
 /// The operation of that name, if it changes nothing; otherwise a refusal, and

@@ -14,7 +14,7 @@ use crypto::Random;
 use crypto::hierarchy::DomainKey;
 use ground::{AccountId, Region, Timestamp, id};
 use http::{HeaderMap, HeaderValue};
-use policy::{Context, Who};
+use policy::{Context, KeyName, Who};
 use shape::{OperationShape, Structure, Violations};
 use store::{Scope, StoreError, View, WriteTx};
 use wire::{DecodeFault, RequestHead};
@@ -33,6 +33,17 @@ use crate::record::{self, Record, Touched};
 
 pub use self::call::OnBehalf;
 use self::call::Via;
+
+/// Condition keys of every request. Constants, so that stating them takes no thought.
+const CURRENT_TIME: KeyName<'static> = KeyName::new("aws:currenttime");
+const EPOCH_TIME: KeyName<'static> = KeyName::new("aws:epochtime");
+const REFERER: KeyName<'static> = KeyName::new("aws:referer");
+const REQUESTED_REGION: KeyName<'static> = KeyName::new("aws:requestedregion");
+const RESOURCE_ACCOUNT: KeyName<'static> = KeyName::new("aws:resourceaccount");
+const SECURE_TRANSPORT: KeyName<'static> = KeyName::new("aws:securetransport");
+const SOURCE_IP: KeyName<'static> = KeyName::new("aws:sourceip");
+const USER_AGENT: KeyName<'static> = KeyName::new("aws:useragent");
+const VIA_AWS_SERVICE: KeyName<'static> = KeyName::new("aws:viaawsservice");
 
 /// The context of one call.
 pub struct Cx {
@@ -62,6 +73,35 @@ pub struct Cx {
     gathered: Mutex<Gathered>,
 }
 
+/// What headers say of the caller, shared by the calls of one request.
+#[derive(Default)]
+pub(crate) struct Said {
+    user_agent: Option<Arc<str>>,
+    referer: Option<Arc<str>>,
+    host: Option<HeaderValue>,
+}
+
+impl Said {
+    /// What these headers say of the program that calls, and nothing else.
+    pub(crate) fn of_agent(headers: &HeaderMap) -> Said {
+        Said {
+            referer: None,
+            host: None,
+            ..Said::in_headers(headers)
+        }
+    }
+
+    /// What these headers say.
+    pub(crate) fn in_headers(headers: &HeaderMap) -> Said {
+        let said = |header| headers.get(header).and_then(|value| value.to_str().ok());
+        Said {
+            user_agent: said(http::header::USER_AGENT).map(Arc::from),
+            referer: said(http::header::REFERER).map(Arc::from),
+            host: headers.get(http::header::HOST).cloned(),
+        }
+    }
+}
+
 /// What the record will say, gathered while the handler runs.
 #[derive(Default)]
 struct Gathered {
@@ -83,7 +123,7 @@ impl Cx {
         operation: &'static OperationShape,
         authenticated: &Authenticated,
         peer: &Arc<Peer>,
-        headers: &HeaderMap,
+        said: &Said,
         request_id: &str,
         now: Timestamp,
     ) -> Cx {
@@ -93,7 +133,6 @@ impl Cx {
         } else {
             Scope::regional(caller.account, &authenticated.region)
         };
-        let said = |header| headers.get(header).and_then(|value| value.to_str().ok());
         Cx {
             view: door.parts.store.view(scope),
             ring: door.parts.root_key.ring_generation(),
@@ -105,9 +144,9 @@ impl Cx {
             request_id: request_id.into(),
             event_id: id::uuid_at(now, door.parts.random.public_bytes()),
             peer: Arc::clone(peer),
-            user_agent: said(http::header::USER_AGENT).map(Arc::from),
-            referer: said(http::header::REFERER).map(Arc::from),
-            host: headers.get(http::header::HOST).cloned(),
+            user_agent: said.user_agent.clone(),
+            referer: said.referer.clone(),
+            host: said.host.clone(),
             authorized: AtomicBool::new(false),
             policies: OnceLock::new(),
             via: None,
@@ -428,20 +467,20 @@ impl Cx {
     /// global condition context keys"). Those that follow from the principal
     /// are the principal's own.
     fn global_keys(&self, keys: &mut Context<'static>, owner: Option<AccountId>) {
-        keys.insert("aws:currenttime", self.now);
-        keys.insert("aws:epochtime", self.now);
-        keys.insert("aws:requestedregion", self.region.clone());
-        keys.insert("aws:resourceaccount", owner.unwrap_or(self.account()));
+        keys.insert(CURRENT_TIME, self.now);
+        keys.insert(EPOCH_TIME, self.now);
+        keys.insert(REQUESTED_REGION, self.region.clone());
+        keys.insert(RESOURCE_ACCOUNT, owner.unwrap_or(self.account()));
         match &self.via {
             None => {
-                keys.insert("aws:securetransport", self.peer.tls.is_some());
-                keys.insert("aws:sourceip", self.peer.address.ip());
-                keys.insert("aws:viaawsservice", false);
+                keys.insert(SECURE_TRANSPORT, self.peer.tls.is_some());
+                keys.insert(SOURCE_IP, self.peer.address.ip());
+                keys.insert(VIA_AWS_SERVICE, false);
             }
             Some(via) => via.keys(keys),
         }
-        keys.insert_if_known("aws:useragent", self.user_agent.clone());
-        keys.insert_if_known("aws:referer", self.referer.clone());
+        keys.insert_if_known(USER_AGENT, self.user_agent.clone());
+        keys.insert_if_known(REFERER, self.referer.clone());
         self.mfa_keys(keys);
     }
 
@@ -594,7 +633,9 @@ impl Cx {
         };
         let arn = crate::operator::decision_arn(&self.region, self.account(), &self.request_id);
         let access = Access::to((), arn).doing(crate::operator::EXPLAIN);
-        self.would_allow(access).await.ok()?.then_some(summary)
+        // In a box, because calls that are allowed need no room for it.
+        let may_know = Box::pin(self.would_allow(access));
+        may_know.await.ok()?.then_some(summary)
     }
 
     /// Hands what was weighed to the door's memory, for `why`.

@@ -2,7 +2,7 @@
 //!
 //! A decision keeps the very policies it was made with, so the explanation is
 //! of that moment, whatever has been changed since. Memory keeps the last
-//! [`DECISIONS_KEPT`]; of older calls the journal keeps what decided, and of
+//! [`DECISIONS_KEPT`] of each thread; of older calls the journal keeps what decided, and of
 //! refusals the whole reasoning.
 //!
 //! A decision belongs to the caller's account. What the policies of a foreign
@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ground::{AccountId, Region};
@@ -21,6 +22,7 @@ use crate::encoded::Refused;
 use crate::guardrails::Standing;
 use crate::limits::DECISIONS_KEPT;
 use crate::record::json_text;
+use crate::settled::{self, Outcome};
 
 /// Bytes that the line takes which tells what decided, mostly.
 const BECAUSE_BYTES_EXPECTED: usize = 120;
@@ -37,7 +39,7 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    fn action(&self) -> &str {
+    pub(crate) fn action(&self) -> &str {
         self.asked.action.as_deref().unwrap_or(self.own_action)
     }
 
@@ -109,18 +111,28 @@ impl Question {
 /// A question and its answer.
 pub(crate) struct Weighed {
     question: Question,
-    /// One line that tells what decided.
-    because: String,
+    /// What decided, in words.
+    outcome: Outcome,
     /// The refusal in AWS's words; `None` if allowed.
     denied: Option<String>,
-    /// What a foreign owner of the resource is told, if its policies were asked.
-    told_to_owner: Option<String>,
 }
 
 impl Weighed {
-    /// Asks the policies. `hidden` refusals tell no reason: the resource is
-    /// another account's.
+    /// Asks the policies, unless the same was allowed before. `hidden` refusals
+    /// tell no reason: the resource is another account's.
     pub(crate) fn new(question: Question, hidden: bool) -> Weighed {
+        match settled::recall(&question) {
+            Some(outcome) => Weighed {
+                question,
+                outcome,
+                denied: None,
+            },
+            None => Weighed::anew(question, hidden),
+        }
+    }
+
+    #[inline(never)]
+    fn anew(question: Question, hidden: bool) -> Weighed {
         let (request, grants) = (question.request(), question.grants());
         let policies = question.policies(&grants);
         let decision = policy::decide(&request, &policies);
@@ -129,14 +141,19 @@ impl Weighed {
             Decision::Deny(_) if hidden => Some(policy::denial_text_without_reason(&request)),
             Decision::Deny(denial) => Some(policy::denial_text(&request, denial)),
         };
-        let because = question.because(&decision);
         let told_to_owner = question.is_foreign().then(|| told_to_owner(&decision)).flatten();
+        let outcome = Outcome {
+            because: question.because(&decision).into(),
+            told_to_owner: told_to_owner.map(Arc::from),
+        };
+        if denied.is_none() {
+            settled::remember(&question, &policies, &outcome);
+        }
         drop(grants);
         Weighed {
             question,
-            because,
+            outcome,
             denied,
-            told_to_owner,
         }
     }
 
@@ -158,7 +175,7 @@ impl Weighed {
 
     /// One line that tells what decided.
     pub(crate) fn because(&self) -> &str {
-        &self.because
+        &self.outcome.because
     }
 
     pub(crate) fn denied(&self) -> Option<&str> {
@@ -167,7 +184,7 @@ impl Weighed {
 
     /// The foreign account whose policies were asked.
     pub(crate) fn asked_owner(&self) -> Option<AccountId> {
-        self.told_to_owner.as_ref().and(self.question.asked.owner)
+        self.outcome.told_to_owner.as_ref().and(self.question.asked.owner)
     }
 
     /// What an encoded message tells of a refusal. If it is `hidden` why, or a
@@ -199,7 +216,7 @@ impl Weighed {
         let policies = self.question.policies(&grants);
         let mut trace = policy::explain(&self.question.request(), &policies);
         if self.question.is_foreign() {
-            hide_owners_side(&mut trace, &self.because);
+            hide_owners_side(&mut trace, self.because());
         }
         trace
     }
@@ -211,14 +228,14 @@ impl Weighed {
             action: self.question.action().to_owned(),
             resource: self.question.asked.arn.to_string(),
             allowed: self.denied.is_none(),
-            because: self.because.clone(),
+            because: self.because().to_owned(),
             trace: self.trace(),
         }
     }
 
     /// What decided, in characters that a header may carry.
     pub(crate) fn headline(&self) -> String {
-        self.because
+        self.because()
             .chars()
             .filter(|letter| letter.is_ascii_graphic() || *letter == ' ')
             .collect()
@@ -226,7 +243,7 @@ impl Weighed {
 
     /// The decision for the record: what decided, and of a refusal the trace.
     fn summary(&self, out: &mut String) {
-        self.head(out, &self.because);
+        self.head(out, self.because());
         if self.denied.is_some()
             && let Ok(trace) = serde_json::to_string(&self.trace())
         {
@@ -326,7 +343,7 @@ pub(crate) fn summary_for_owner(request_id: &str, owner: AccountId, weighed: &[W
         .iter()
         .filter(|weighed| weighed.question.asked.owner == Some(owner))
     {
-        let Some(because) = &weighed.told_to_owner else {
+        let Some(because) = &weighed.outcome.told_to_owner else {
             continue;
         };
         if any {
@@ -357,9 +374,22 @@ pub(crate) struct Explained {
     pub(crate) trace: Trace,
 }
 
-/// The last calls' decisions, newest last.
+/// The last calls' decisions, newest last. Threads that make decisions at the same
+/// time keep them in different parts, so that none waits for another.
 #[derive(Default)]
-pub(crate) struct DecisionLog(Mutex<VecDeque<Kept>>);
+pub(crate) struct DecisionLog([Mutex<VecDeque<Kept>>; LOG_PARTS]);
+
+/// More than there mostly are threads that answer calls.
+const LOG_PARTS: usize = 16;
+
+/// The part of the log that this thread keeps decisions in.
+fn own_part() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static PART: usize = THREADS.fetch_add(1, Ordering::Relaxed) % LOG_PARTS;
+    }
+    PART.with(|part| *part)
+}
 
 struct Kept {
     request_id: Arc<str>,
@@ -385,7 +415,7 @@ impl DecisionLog {
             region: region.clone(),
             weighed,
         };
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.0[own_part()].lock().unwrap_or_else(PoisonError::into_inner);
         let forgotten = if log.len() == DECISIONS_KEPT {
             log.pop_front()
         } else {
@@ -399,19 +429,23 @@ impl DecisionLog {
 
     /// The decisions of a call, explained as they were made.
     pub(crate) fn recall(&self, request_id: &str) -> Option<Remembered> {
-        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = log.iter().rev().find(|kept| *kept.request_id == *request_id)?;
-        let account = kept.weighed.first()?.question.caller.account;
-        let decisions = kept.weighed.iter().map(Weighed::explained).collect();
-        Some(Remembered {
-            account,
-            region: kept.region.clone(),
-            decisions,
+        self.0.iter().find_map(|part| {
+            let log = part.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = log.iter().rev().find(|kept| *kept.request_id == *request_id)?;
+            let account = kept.weighed.first()?.question.caller.account;
+            let decisions = kept.weighed.iter().map(Weighed::explained).collect();
+            Some(Remembered {
+                account,
+                region: kept.region.clone(),
+                decisions,
+            })
         })
     }
 
     /// Forgets everything (`POST /_palisade/reset`).
     pub(crate) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for part in &self.0 {
+            part.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 }

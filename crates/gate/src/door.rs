@@ -1,7 +1,6 @@
 //! The walk of a request: bound, route, authenticate, dispatch, record, answer.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crypto::{DomainKey, Random};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use ground::{AccountId, Clock, Region, Timestamp, id};
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -20,11 +19,11 @@ use shape::{OperationShape, Protocol, ServiceShape};
 use store::{StoreError, WriteTx};
 use wire::sigv4::canonical::normalized_path;
 use wire::sigv4::{Claim, RequestParts};
-use wire::{Answer, RequestHead, Router};
+use wire::{Answer, RequestHead, Router, WireFault};
 
 use crate::authenticate::{Authenticated, Refused, authenticate};
 use crate::body;
-use crate::cx::Cx;
+use crate::cx::{Cx, Said};
 use crate::decision::DecisionLog;
 use crate::directory::Directory;
 use crate::fault::{Fault, FaultKind};
@@ -39,7 +38,7 @@ use crate::record;
 use crate::reseal;
 use crate::ring::{self, RingFault};
 use crate::sealed::Declared;
-use crate::table::{Done, DoneWithin, Invoke, Row, Service};
+use crate::table::{Done, DoneWithin, Invoke, Row, Service, Spelled};
 use crate::tell::{refusal, tell, unimplemented, wire_fault};
 use crate::xks_proxy::{self, XksCredentials};
 
@@ -113,7 +112,8 @@ pub type Reset = Box<dyn Fn() -> BoxFuture<'static, Result<(), JobError>> + Send
 pub struct Door {
     pub(crate) parts: Parts,
     router: Router,
-    rows: HashMap<usize, (usize, usize, CallMetrics)>,
+    /// By the addresses of their operations, in order.
+    rows: Vec<(usize, (usize, usize, CallMetrics))>,
     pub(crate) decisions: DecisionLog,
     pub(crate) metrics: Metrics,
     pub(crate) intents: Intents,
@@ -152,13 +152,14 @@ impl Door {
     pub async fn open_among(parts: Parts, sharing: Option<Sharing>) -> Result<Arc<Door>, OpenError> {
         let shapes: Vec<&'static ServiceShape> = parts.services.iter().map(Service::shape).collect();
         let metrics = Metrics::new();
-        let mut rows = HashMap::new();
+        let mut rows = Vec::new();
         for (at, service) in parts.services.iter().enumerate() {
             for (row_at, row) in service.rows.iter().enumerate() {
                 let counters = metrics.of(service.shape.name, row.operation.name);
-                rows.insert(key_of(row.operation), (at, row_at, counters));
+                rows.push((key_of(row.operation), (at, row_at, counters)));
             }
         }
+        rows.sort_unstable_by_key(|(key, _)| *key);
         // A node that is alone is its own successor, and has its jobs at once.
         let holder = match &sharing {
             None => parts.node.clone(),
@@ -257,7 +258,9 @@ impl Door {
     }
 
     fn route(&self, operation: &'static OperationShape) -> Option<Route<'_>> {
-        let (service, row, metrics) = self.rows.get(&key_of(operation))?;
+        let key = key_of(operation);
+        let found = self.rows.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        let (service, row, metrics) = &self.rows[found].1;
         let service = &self.parts.services[*service];
         Some(Route {
             service,
@@ -381,8 +384,7 @@ impl Door {
         answer.await
     }
 
-    /// Runs the operation for a caller who is known, records that, and answers;
-    /// again as long as other writers come first.
+    /// Runs the operation for a caller who is known, records that, and answers.
     pub(crate) async fn run(
         self: &Arc<Self>,
         operation: &'static OperationShape,
@@ -392,32 +394,63 @@ impl Door {
         body: &[u8],
         request_id: &str,
     ) -> Answer {
+        let asked = AskedToRun {
+            operation,
+            authenticated,
+            peer,
+            head,
+            said: &Said::in_headers(head.headers),
+            body,
+            request_id,
+            spelled: Spelled::ForOne,
+        };
+        let ran = self.perform(&asked).await;
+        self.finish(ran).await
+    }
+
+    /// Runs the operation, again as long as other writers come first. Nothing is
+    /// recorded yet: whoever has what ran [finishes](Door::finish) it.
+    pub(crate) async fn perform(self: &Arc<Self>, asked: &AskedToRun<'_>) -> Ran<'_> {
         let (started, now) = (Instant::now(), self.parts.clock.now());
+        let operation = asked.operation;
         let mut rerun = 0;
         let mut turn = None;
         loop {
             let cx = Cx::new(
                 self,
                 operation,
-                authenticated,
-                peer,
-                head.headers,
-                request_id,
+                asked.authenticated,
+                asked.peer,
+                asked.said,
+                asked.request_id,
                 now,
             );
             let Some(route) = self.route(operation) else {
-                let fault = unimplemented(operation);
-                return self.finish(&cx, Err(fault)).await;
+                let outcome = Err(unimplemented(operation));
+                return Ran {
+                    cx,
+                    outcome,
+                    started,
+                    metrics: None,
+                };
             };
+            let metrics = Some(route.metrics);
             // One call is one call, however often it runs.
             if rerun == 0
                 && let Err(fault) = route.service.admit(&cx)
             {
-                let answer = self.finish(&cx, Err(fault)).await;
-                route.metrics.count(Ending::Client, started.elapsed());
-                return answer;
+                let outcome = Err(fault);
+                return Ran {
+                    cx,
+                    outcome,
+                    started,
+                    metrics,
+                };
             }
-            let run = route.row.handler.invoke(&cx, head, body);
+            let run = route
+                .row
+                .handler
+                .invoke(&cx, asked.head, asked.body, asked.spelled);
             let outcome = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
                 Ok(outcome) => outcome,
                 Err(_) => {
@@ -432,14 +465,15 @@ impl Door {
                     if rerun >= CONFLICTS_BEFORE_TURN && turn.is_none() {
                         turn = self.parts.store.turn().await;
                     }
-                    continue;
                 }
                 outcome => {
                     let outcome = cx.refuse_unauthorized(outcome);
-                    let ending = ending(&outcome);
-                    let answer = self.finish(&cx, outcome).await;
-                    route.metrics.count(ending, started.elapsed());
-                    return answer;
+                    return Ran {
+                        cx,
+                        outcome,
+                        started,
+                        metrics,
+                    };
                 }
             }
         }
@@ -473,21 +507,59 @@ impl Door {
     }
 
     /// Writes the record, then lets the answer go.
-    async fn finish(&self, cx: &Cx, outcome: Result<Done, Fault>) -> Answer {
-        let operation = cx.operation();
-        if cx.is_nobodys() {
-            return self.refuse_nobody(cx, outcome);
+    pub(crate) async fn finish(&self, ran: Ran<'_>) -> Answer {
+        if ran.cx.is_nobodys() {
+            return self.refuse_nobody(ran);
         }
-        let fault = outcome.as_ref().err().map(|fault| wire_fault(fault, operation));
-        log_detail(cx, outcome.as_ref().err());
-        let elements = outcome
-            .as_ref()
-            .ok()
-            .and_then(|done| done.response_elements.as_deref());
-        let error = fault
-            .as_ref()
-            .map(|fault| (fault.code.as_ref(), fault.message.as_deref()));
-        if let Err(error) = self.record(cx, error, elements).await {
+        let fault = ran.fault();
+        let recorded = self.record(&ran.cx, told(fault.as_ref()), ran.elements()).await;
+        let header = match recorded {
+            Ok(()) => ran.cx.decision_header().await,
+            Err(_) => None,
+        };
+        let mut answer = self.let_go(ran, fault, recorded);
+        if let Some(summary) = header
+            && let Ok(value) = HeaderValue::from_str(&summary)
+        {
+            answer
+                .headers
+                .insert(HeaderName::from_static("x-palisade-decision"), value);
+        }
+        answer
+    }
+
+    /// As [`Door::finish`] of several calls of one caller, whose records are written
+    /// together. Of refusals no header tells why.
+    pub(crate) async fn finish_all(&self, all: Vec<Box<Ran<'_>>>) -> Vec<Answer> {
+        let faults: Vec<_> = all.iter().map(|ran| ran.fault()).collect();
+        let records = all.iter().zip(&faults);
+        let records = records.map(|(ran, fault)| self.record(&ran.cx, told(fault.as_ref()), ran.elements()));
+        let recorded = join_all(records).await;
+        let finished = all.into_iter().zip(faults).zip(recorded);
+        finished
+            .map(|((ran, fault), recorded)| self.let_go(*ran, fault, recorded))
+            .collect()
+    }
+
+    /// Lets an answer go that was recorded, and refuses a call that was not.
+    fn let_go(
+        &self,
+        ran: Ran<'_>,
+        fault: Option<WireFault>,
+        recorded: Result<(), journal::JournalError>,
+    ) -> Answer {
+        let ending = ending(&ran.outcome);
+        let Ran {
+            cx,
+            outcome,
+            started,
+            metrics,
+        } = ran;
+        let operation = cx.operation();
+        if let Some(metrics) = metrics {
+            metrics.count(ending, started.elapsed());
+        }
+        if let Err(error) = recorded {
             self.metrics.unrecorded.inc();
             tracing::error!(request_id = cx.request_id(), %error, "no record could be written; the call is refused");
             let fault = wire_fault(
@@ -496,26 +568,23 @@ impl Door {
             );
             return tell(operation, &fault, cx.request_id());
         }
-        let mut answer = match (outcome, fault) {
+        let answer = match (outcome, fault) {
             (Ok(done), _) => done.answer,
             (Err(_), Some(fault)) => tell(operation, &fault, cx.request_id()),
             (Err(_), None) => unreachable!("a failed outcome has its fault"),
         };
-        if let Some(summary) = cx.decision_header().await
-            && let Ok(value) = HeaderValue::from_str(&summary)
-        {
-            answer
-                .headers
-                .insert(HeaderName::from_static("x-palisade-decision"), value);
-        }
         cx.keep_decisions();
         answer
     }
 
     /// Tells why nobody was proven to call. As of every request that is not
     /// authenticated there is no record: strangers could fill the disk.
-    fn refuse_nobody(&self, cx: &Cx, outcome: Result<Done, Fault>) -> Answer {
-        let Err(fault) = cx.refuse_unauthorized(outcome) else {
+    fn refuse_nobody(&self, ran: Ran<'_>) -> Answer {
+        let cx = &ran.cx;
+        if let Some(metrics) = ran.metrics {
+            metrics.count(ending(&ran.outcome), ran.started.elapsed());
+        }
+        let Err(fault) = cx.refuse_unauthorized(ran.outcome) else {
             unreachable!("what nobody is answered is a refusal")
         };
         log_detail(cx, Some(&fault));
@@ -570,6 +639,46 @@ impl Door {
         }
         Ok(())
     }
+}
+
+/// What is to be run, for whom, and on whose word.
+pub(crate) struct AskedToRun<'a> {
+    pub(crate) operation: &'static OperationShape,
+    pub(crate) authenticated: &'a Authenticated,
+    pub(crate) peer: &'a Arc<Peer>,
+    pub(crate) head: &'a RequestHead<'a>,
+    pub(crate) said: &'a Said,
+    pub(crate) body: &'a [u8],
+    pub(crate) request_id: &'a str,
+    pub(crate) spelled: Spelled,
+}
+
+/// A call that has run, and is not recorded yet.
+pub(crate) struct Ran<'a> {
+    cx: Cx,
+    outcome: Result<Done, Fault>,
+    started: Instant,
+    /// `None` of an operation that there is no handler of.
+    metrics: Option<&'a CallMetrics>,
+}
+
+impl Ran<'_> {
+    /// How the failure is told, if it failed; the log is told the rest.
+    fn fault(&self) -> Option<WireFault> {
+        let fault = self.outcome.as_ref().err();
+        log_detail(&self.cx, fault);
+        fault.map(|fault| wire_fault(fault, self.cx.operation()))
+    }
+
+    fn elements(&self) -> Option<&str> {
+        let done = self.outcome.as_ref().ok()?;
+        done.response_elements.as_deref()
+    }
+}
+
+/// The code and message that a record tells of a fault.
+fn told(fault: Option<&WireFault>) -> Option<(&str, Option<&str>)> {
+    fault.map(|fault| (fault.code.as_ref(), fault.message.as_deref()))
 }
 
 /// Why the door could not open.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ground::{Arn, Region, Timestamp};
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body_util::Full;
 use policy::{Attached, Deed, Document, DocumentKind, Holder, Who, least_policy};
 use serde::Deserialize;
@@ -29,7 +29,7 @@ use shape::OperationShape;
 
 use crate::access::Access;
 use crate::authenticate::Authenticated;
-use crate::cx::Cx;
+use crate::cx::{Cx, Said};
 use crate::decision::Weighed;
 use crate::directory::{Caller, CallerPolicies};
 use crate::door::{Door, Peer};
@@ -246,7 +246,7 @@ impl Replay<'_> {
             &OPERATION,
             &authenticated,
             self.peer,
-            &HeaderMap::new(),
+            &Said::default(),
             self.cx.request_id(),
             self.cx.now(),
         );

@@ -52,6 +52,7 @@ mod ring;
 mod root_keys;
 mod sealed;
 mod seen;
+mod settled;
 mod table;
 mod tell;
 mod tls;

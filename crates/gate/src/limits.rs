@@ -53,7 +53,11 @@ pub(crate) const CONFLICT_RERUNS_MAX: u32 = 64;
 /// Conflicts after which a call waits for its turn, so that it cannot lose for ever.
 pub(crate) const CONFLICTS_BEFORE_TURN: u32 = 3;
 
-/// Decisions kept in memory in full, for `why`. Few enough to stay in the
+/// Outcomes that a thread remembers: the same things asked for by the same callers.
+/// Ours: a few hundred kilobytes, and what they rest on is mostly in memory anyway.
+pub(crate) const OUTCOMES_REMEMBERED: usize = 256;
+
+/// Decisions that a thread keeps in memory in full, for `why`. Few enough to stay in the
 /// processor's cache: of older calls the journal keeps the reasons.
 pub(crate) const DECISIONS_KEPT: usize = 256;
 
@@ -107,11 +111,16 @@ pub(crate) const TOKEN_ISSUER_ID_CHARACTERS_MAX: usize = 36;
 /// CloudTrail record contents: `userAgent` is at most 1 KB.
 pub(crate) const RECORD_USER_AGENT_BYTES_MAX: usize = 1 << 10;
 
+/// The room that a handler may take while it runs, in bytes. Ours: it is moved into a
+/// box at every call, and once took longer to move than the rest of the call.
+pub(crate) const HANDLER_BYTES_MAX: usize = 16 << 10;
+
 /// Calls that one batch carries.
 pub(crate) const BATCH_CALLS_MAX: usize = 1000;
 
-/// Calls of a batch that run at a time: enough to share the writing of their records.
-pub(crate) const BATCH_CALLS_AT_ONCE: usize = 64;
+/// Calls of a batch that run at a time: enough to share the writing of their records, and as
+/// many as `futures_util`'s `join_all` waits for in one piece of memory.
+pub(crate) const BATCH_CALLS_AT_ONCE: usize = 30;
 
 /// Settled intents that one commit takes away.
 pub(crate) const INTENTS_PER_COMMIT_MAX: usize = 32;

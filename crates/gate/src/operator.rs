@@ -27,7 +27,7 @@ use crate::access::{Access, AuthorizeError};
 use crate::authenticate::{Authenticated, Refused, authenticate};
 use crate::batch;
 use crate::conditions;
-use crate::cx::Cx;
+use crate::cx::{Cx, Said};
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
 use crate::generate;
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
@@ -334,7 +334,7 @@ pub(crate) async fn enter(
         operation,
         &authenticated,
         peer,
-        headers,
+        &Said::in_headers(headers),
         request_id,
         now,
     ))

@@ -8,7 +8,8 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::TryFutureExt as _;
+use futures_util::future::{BoxFuture, MapErr};
 use ground::Arn;
 use shape::{Operation, OperationShape, ServiceShape, Structure};
 use wire::{Answer, RequestHead};
@@ -18,6 +19,7 @@ use crate::conditions::Conditions;
 use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::jobs::Job;
+use crate::limits::HANDLER_BYTES_MAX;
 use crate::record;
 use crate::sealed::Sealed;
 use crate::usage::Meter;
@@ -27,8 +29,11 @@ use crate::usage::Meter;
 /// Implemented for every such function; nobody writes it by hand. The
 /// lifetime says that the future borrows service and context.
 pub trait Handler<'a, S, O: Operation>: Send + Sync {
+    /// A call on its way.
+    type Running: Future<Output = Result<O::Output, Fault>> + Send + 'a;
+
     /// Calls the function and turns its error into a [`Fault`].
-    fn call(&self, service: &'a S, cx: &'a Cx, input: O::Input) -> BoxFuture<'a, Result<O::Output, Fault>>;
+    fn call(&self, service: &'a S, cx: &'a Cx, input: O::Input) -> Self::Running;
 }
 
 impl<'a, S, O, F, Run, E> Handler<'a, S, O> for F
@@ -37,11 +42,13 @@ where
     O: Operation,
     F: Fn(&'a S, &'a Cx, O::Input) -> Run + Send + Sync,
     Run: Future<Output = Result<O::Output, E>> + Send + 'a,
+    E: 'a,
     for<'e> Fault: From<&'e E>,
 {
-    fn call(&self, service: &'a S, cx: &'a Cx, input: O::Input) -> BoxFuture<'a, Result<O::Output, Fault>> {
-        let run = self(service, cx, input);
-        Box::pin(async move { run.await.map_err(|error| Fault::from(&error)) })
+    type Running = MapErr<Run, fn(E) -> Fault>;
+
+    fn call(&self, service: &'a S, cx: &'a Cx, input: O::Input) -> Self::Running {
+        self(service, cx, input).map_err(|error| Fault::from(&error))
     }
 }
 
@@ -96,8 +103,8 @@ impl<S: Send + Sync + 'static> Table<S> {
     ///
     /// # Panics
     ///
-    /// If the operation belongs to another service or has a handler already;
-    /// both are seen at start-up by every test.
+    /// If the operation belongs to another service, has a handler already, or
+    /// takes more room than [`HANDLER_BYTES_MAX`]; all are seen at start-up by every test.
     #[must_use]
     pub fn on<O: Operation>(mut self, handler: impl for<'a> Handler<'a, S, O> + 'static) -> Table<S> {
         assert!(
@@ -109,6 +116,12 @@ impl<S: Send + Sync + 'static> Table<S> {
             self.rows.iter().all(|row| !std::ptr::eq(row.operation, O::SHAPE)),
             "{} has two handlers",
             O::SHAPE.name
+        );
+        assert!(
+            size_of_running::<S, O, _>(&handler) <= HANDLER_BYTES_MAX,
+            "{} takes {} bytes of room: put what it seldom does into a box",
+            O::SHAPE.name,
+            size_of_running::<S, O, _>(&handler)
         );
         let bound = Bound::<S, O, _> {
             state: Arc::clone(&self.state),
@@ -210,6 +223,11 @@ impl<S: Send + Sync + 'static> Table<S> {
     }
 }
 
+/// The room that a handler takes while it runs, in bytes. It is moved at every call.
+fn size_of_running<S: 'static, O: Operation, H: for<'a> Handler<'a, S, O>>(_handler: &H) -> usize {
+    size_of::<<H as Handler<'static, S, O>>::Running>()
+}
+
 /// A service as the door holds it.
 pub struct Service {
     pub(crate) shape: &'static ServiceShape,
@@ -271,6 +289,15 @@ pub(crate) struct Done {
 /// output, and the record's `responseElements`.
 pub(crate) type DoneWithin = (Box<dyn Any + Send>, Option<String>);
 
+/// How an answer is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spelled {
+    /// Whole, with the headers of its protocol.
+    ForOne,
+    /// Status and body alone: a JSON answer that stands in a greater one.
+    AmongOthers,
+}
+
 /// A handler with its types forgotten.
 pub(crate) trait Invoke: Send + Sync {
     /// Checks an input that came over no wire, notes its parameters for the
@@ -287,6 +314,7 @@ pub(crate) trait Invoke: Send + Sync {
         cx: &'a Cx,
         head: &'a RequestHead<'a>,
         body: &'a [u8],
+        spelled: Spelled,
     ) -> BoxFuture<'a, Result<Done, Fault>>;
 }
 
@@ -326,6 +354,7 @@ where
         cx: &'a Cx,
         head: &'a RequestHead<'a>,
         body: &'a [u8],
+        spelled: Spelled,
     ) -> BoxFuture<'a, Result<Done, Fault>> {
         let mut input = O::Input::default();
         if let Err(fault) = cx.decode(O::SHAPE, head, body, &mut input) {
@@ -335,12 +364,14 @@ where
         Box::pin(async move {
             let output = run.await?;
             let response_elements = (!O::SHAPE.read_only).then(|| record::elements(&output)).flatten();
-            let encode = match head.speaks_cbor() {
-                true => wire::encode_cbor,
-                false => wire::encode,
+            let output: &dyn Structure = &output;
+            let answer = match spelled {
+                Spelled::AmongOthers => wire::encode_body(O::SHAPE, output),
+                Spelled::ForOne if head.speaks_cbor() => wire::encode_cbor(O::SHAPE, output, cx.request_id()),
+                Spelled::ForOne => wire::encode(O::SHAPE, output, cx.request_id()),
             };
             Ok(Done {
-                answer: encode(O::SHAPE, &output as &dyn Structure, cx.request_id()),
+                answer,
                 response_elements,
             })
         })

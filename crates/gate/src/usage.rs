@@ -21,7 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ground::{AccountId, Arn, Region, Timestamp};
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -29,7 +29,7 @@ use shape::OperationShape;
 
 use crate::access::{Access, AuthorizeError};
 use crate::authenticate::Authenticated;
-use crate::cx::Cx;
+use crate::cx::{Cx, Said};
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
 use crate::generate::moment;
@@ -373,7 +373,7 @@ async fn held(
             &OPERATION,
             &authenticated,
             peer,
-            &HeaderMap::new(),
+            &Said::default(),
             cx.request_id(),
             cx.now(),
         );

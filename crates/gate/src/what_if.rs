@@ -33,7 +33,7 @@ use shape::OperationShape;
 
 use crate::access::{Access, AuthorizeError};
 use crate::authenticate::Authenticated;
-use crate::cx::Cx;
+use crate::cx::{Cx, Said};
 use crate::directory::Caller;
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
@@ -119,7 +119,7 @@ async fn decided(
         &OPERATION,
         &authenticated,
         peer,
-        &headers,
+        &Said::in_headers(&headers),
         cx.request_id(),
         cx.now(),
     );

@@ -19,7 +19,7 @@ use shape::Operation;
 use wire::WireFault;
 
 use crate::authenticate::Authenticated;
-use crate::cx::Cx;
+use crate::cx::{Cx, Said};
 use crate::directory::{CredentialFault, Presented};
 use crate::door::{Door, Peer};
 use crate::fault::{Fault, FaultKind};
@@ -82,12 +82,13 @@ impl Door {
         let peer = Arc::new(Peer::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None));
         let headers =
             HeaderMap::from_iter([(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT))]);
+        let said = Said::in_headers(&headers);
         let request_id = id::uuid(self.parts.random.public_bytes());
 
         let mut rerun = 0;
         let mut turn = None;
         loop {
-            let cx = Cx::new(self, O::SHAPE, &authenticated, &peer, &headers, &request_id, now);
+            let cx = Cx::new(self, O::SHAPE, &authenticated, &peer, &said, &request_id, now);
             let outcome = match self.handler(O::SHAPE) {
                 Some(handler) => {
                     let run = handler.invoke_within(&cx, Box::new(input()));

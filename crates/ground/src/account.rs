@@ -49,9 +49,11 @@ impl AccountId {
     pub fn digits(self) -> AccountDigits {
         let mut digits = [b'0'; AccountId::DIGITS];
         let mut rest = self.0;
-        for digit in digits.iter_mut().rev() {
-            *digit += u8::try_from(rest % 10).expect("a remainder of ten is a digit");
-            rest /= 10;
+        // Two at a time.
+        for pair in digits.as_chunks_mut::<2>().0.iter_mut().rev() {
+            let two = u8::try_from(rest % 100).expect("a remainder of a hundred is a byte");
+            *pair = [b'0' + two / 10, b'0' + two % 10];
+            rest /= 100;
         }
         AccountDigits(digits)
     }

@@ -6,6 +6,16 @@
 use crate::{AccountId, Timestamp};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The two digits of every byte.
+static PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [HEX[byte >> 4], HEX[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// A version 4 UUID in lower case with hyphens, as request and event ids.
@@ -31,20 +41,16 @@ pub fn led_by(moment: Timestamp, mut random: [u8; 16]) -> [u8; 16] {
     random
 }
 
+/// Where in a UUID the digits of each byte stand.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
 /// The sixteen bytes as text, with the variant of RFC 9562.
 fn hyphenated(mut random: [u8; 16]) -> String {
     random[8] = (random[8] & 0x3f) | 0x80;
     // Two of these are made for every request, so they are not left to `format!`.
     let mut text = [b'-'; 36];
-    let mut at = 0;
-    for byte in random {
-        // Hyphens stand here already.
-        if matches!(at, 8 | 13 | 18 | 23) {
-            at += 1;
-        }
-        text[at] = HEX[usize::from(byte >> 4)];
-        text[at + 1] = HEX[usize::from(byte & 15)];
-        at += 2;
+    for (byte, at) in random.into_iter().zip(PLACES) {
+        text[at..at + 2].copy_from_slice(&PAIRS[usize::from(byte)]);
     }
     std::str::from_utf8(&text)
         .expect("hexadecimal digits and hyphens are ASCII")

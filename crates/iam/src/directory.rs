@@ -10,7 +10,7 @@
 //! Absent by design: what stands over whole accounts, which belongs to
 //! `organizations`.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crypto::RootKey;
@@ -418,8 +418,12 @@ impl Directory for Identities {
             } => (parent.id.as_str(), Kind::User),
             Who::AssumedRole { role_id, .. } => (role_id.as_str(), Kind::Role),
             Who::FederatedUser { parent: None, .. } => return AtHand::Now(of_root_federation()),
-            // The root user of an account needs no policy, and nobody else has any.
-            _ => return AtHand::Now(Ok(Arc::default())),
+            // The root user of an account needs no policy, and nobody else has any. It is
+            // always the same nothing, so that outcomes that rest on it are known again.
+            _ => {
+                static NONE: LazyLock<Arc<CallerPolicies>> = LazyLock::new(Arc::default);
+                return AtHand::Now(Ok(Arc::clone(&NONE)));
+            }
         };
         match self.policies_at_hand(id) {
             Some(policies) => AtHand::Now(Ok(policies)),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use gate::{Access, AuthorizeError, Cx, Describing, Fault, Permit};
 use ground::{AccountId, Arn};
 use kms_api::{EncryptionAlgorithmSpec, GrantOperation, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
-use policy::{Attached, Context, ResourcePolicyKind, Value};
+use policy::{Attached, Context, KeyName, ResourcePolicyKind, Value};
 
 use crate::Kms;
 use crate::error::Error;
@@ -29,6 +29,22 @@ pub(crate) const KEY_TYPE: &str = "AWS::KMS::Key";
 
 /// The type under which the record lists an alias.
 const ALIAS_TYPE: &str = "AWS::KMS::Alias";
+
+/// Condition keys of every use of a key, as constants.
+const CALLER_ACCOUNT: KeyName<'static> = KeyName::new("kms:calleraccount");
+const ENCRYPTION_ALGORITHM: KeyName<'static> = KeyName::new("kms:encryptionalgorithm");
+const ENCRYPTION_CONTEXT_KEYS: KeyName<'static> = KeyName::new("kms:encryptioncontextkeys");
+const REQUEST_ALIAS: KeyName<'static> = KeyName::new("kms:requestalias");
+const VIA_SERVICE: KeyName<'static> = KeyName::new("kms:viaservice");
+
+/// The condition key of one name in an encryption context.
+fn context_key(name: &str) -> String {
+    const BEFORE: &str = "kms:encryptioncontext:";
+    let mut key = String::with_capacity(BEFORE.len() + name.len());
+    key.push_str(BEFORE);
+    key.push_str(name);
+    key
+}
 
 /// A key that a request names, before anyone asked whether it may.
 pub struct Sought {
@@ -89,8 +105,8 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
     }
     access = access
         .owned_by(sought.owner)
-        .key("kms:calleraccount", Some(cx.account()))
-        .key("kms:viaservice", cx.via_service());
+        .key(CALLER_ACCOUNT, Some(cx.account()))
+        .key(VIA_SERVICE, cx.via_service());
     if foreign {
         access = access.hiding_existence();
     } else {
@@ -99,7 +115,7 @@ pub fn key(cx: &Cx, sought: Sought) -> Ask<'_> {
         access = access.recorded_as(KEY_TYPE);
     }
     if let Named::Alias(alias) = &sought.named {
-        access = access.key("kms:requestalias", Some(alias.to_string()));
+        access = access.key(REQUEST_ALIAS, Some(alias.to_string()));
     }
     Ask {
         access,
@@ -139,14 +155,12 @@ impl<'a> Ask<'a> {
     /// To encrypt or decrypt.
     #[must_use]
     pub fn encryption(self, algorithm: EncryptionAlgorithmSpec, context: &'a EncryptionContext) -> Self {
-        let mut access = self
-            .access
-            .key("kms:encryptionalgorithm", Some(algorithm.as_str()));
+        let mut access = self.access.key(ENCRYPTION_ALGORITHM, Some(algorithm.as_str()));
         if !context.is_empty() {
             let names: Value<'static> = context.pairs().map(|(name, _)| name.to_owned()).collect();
-            access = access.key("kms:encryptioncontextkeys", Some(names));
+            access = access.key(ENCRYPTION_CONTEXT_KEYS, Some(names));
             for (name, value) in context.pairs() {
-                access = access.key(format!("kms:encryptioncontext:{name}"), Some(value.to_owned()));
+                access = access.key(context_key(name), Some(value.to_owned()));
             }
         }
         Ask {
@@ -187,7 +201,7 @@ impl<'a> Ask<'a> {
                 terms.source_arn().map(str::to_owned),
             );
         for (name, value) in terms.context_pairs() {
-            access = access.key(format!("kms:encryptioncontext:{name}"), Some(value.to_owned()));
+            access = access.key(context_key(name), Some(value.to_owned()));
         }
         access = match grantee {
             NamedParty::Principal(arn) => access.key("kms:granteeprincipal", Some(arn.clone())),
@@ -266,7 +280,7 @@ impl<'a> Ask<'a> {
     pub async fn permit(self) -> Result<Permit<Arc<Key>>, Error> {
         let grants = match &self.sought.found {
             // Asked only where there may be one, to spare other keys the way.
-            Some((key, _)) if key.granted => self.grants(key).await?,
+            Some((key, _)) if key.granted => Box::pin(self.grants(key)).await?,
             Some(_) | None => Vec::new(),
         };
         let Ask {
@@ -442,7 +456,7 @@ pub fn later_policy(cx: &Cx, key: &Key, policy: Arc<Attached>) -> Access<()> {
         .with_facts(facts(key))
         .owned_by(key.account)
         .doing("kms:PutKeyPolicy")
-        .key("kms:calleraccount", Some(cx.account()))
+        .key(CALLER_ACCOUNT, Some(cx.account()))
         .with_policy(policy, ResourcePolicyKind::KmsKey)
 }
 

@@ -12,6 +12,7 @@
 //! last minute, where AWS's figures may lag an hour; the journal has every call.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gate::{Cx, Job, JobCx, JobError};
@@ -66,11 +67,34 @@ pub(crate) struct LastUses {
     noted: Mutex<Noted>,
 }
 
+/// Uses by ARN.
+type Noticings = HashMap<Arc<str>, Noticed, BuildHasherDefault<EndOfArn>>;
+
 #[derive(Debug, Default)]
 struct Noted {
     /// By the key's ARN.
-    uses: HashMap<Arc<str>, Noticed>,
+    uses: Noticings,
     flushed: Option<Timestamp>,
+}
+
+/// Hashes an ARN by how it ends, which is the random end of a key's id: nobody
+/// chooses those, and every use of a key asks for it.
+#[derive(Debug, Default)]
+struct EndOfArn(u64);
+
+impl Hasher for EndOfArn {
+    fn write(&mut self, bytes: &[u8]) {
+        let end = match bytes.last_chunk() {
+            Some(end) => u64::from_le_bytes(*end),
+            // No ARN is as short, but the mark that ends a text.
+            None => bytes.iter().fold(0, |end, byte| end << 8 | u64::from(*byte)),
+        };
+        self.0 = (self.0.rotate_left(5) ^ end).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
 }
 
 /// A use, and where its key lies.
@@ -191,7 +215,7 @@ impl Noted {
 
     /// What is to be written now: all that is noted, once in
     /// [`LAST_USES_FLUSHED_AFTER`], when much is, and when nobody will ask again.
-    fn due(&mut self, now: Timestamp, is_last: bool) -> Option<HashMap<Arc<str>, Noticed>> {
+    fn due(&mut self, now: Timestamp, is_last: bool) -> Option<Noticings> {
         let is_due = self
             .flushed
             .is_none_or(|flushed| now >= flushed.after(LAST_USES_FLUSHED_AFTER) || now < flushed);
@@ -206,7 +230,7 @@ impl Noted {
 
 type Uses = Vec<(Arc<str>, KeyId, LastUse)>;
 
-fn by_place(due: HashMap<Arc<str>, Noticed>) -> HashMap<(AccountId, Region), Uses> {
+fn by_place(due: Noticings) -> HashMap<(AccountId, Region), Uses> {
     let mut places: HashMap<(AccountId, Region), Uses> = HashMap::new();
     for (arn, it) in due {
         let uses = places.entry((it.account, it.region)).or_default();

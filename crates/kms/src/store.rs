@@ -218,8 +218,10 @@ pub(crate) fn insert_replica(
 async fn by_id(cx: &Cx, owner: AccountId, id: &KeyId, named: Named) -> Result<Sought, Error> {
     let row = cx.view().cross_account_get(&scope(cx, owner), &KEYS, id).await?;
     let row = match row {
-        Some(key) => Some(custom_key_stores::with_its_store(cx, key).await?),
-        None => None,
+        Some(key) if key.custody.is_some() => {
+            Some(Box::pin(custom_key_stores::with_its_store(cx, key)).await?)
+        }
+        row => row,
     };
     let spelled = match &row {
         Some(key) => Arc::clone(key.shared_arn()),

@@ -22,14 +22,17 @@ pub(crate) struct ArnText<'a> {
 impl<'a> ArnText<'a> {
     pub(crate) fn new(text: &'a str) -> ArnText<'a> {
         let mut fields = [""; FIELDS];
-        let mut found = 0;
-        for (field, part) in fields.iter_mut().zip(text.splitn(FIELDS, ':')) {
-            *field = part;
-            found += 1;
+        let (mut found, mut begin) = (0, 0);
+        // The first colons stand close together: a search that begins anew behind each costs more.
+        for (at, _) in text.bytes().enumerate().filter(|(_, byte)| *byte == b':') {
+            fields[found] = &text[begin..at];
+            (found, begin) = (found + 1, at + 1);
+            if found == FIELDS - 1 {
+                fields[found] = &text[begin..];
+                return ArnText { fields: Some(fields) };
+            }
         }
-        ArnText {
-            fields: (found == FIELDS).then_some(fields),
-        }
+        ArnText { fields: None }
     }
 }
 

@@ -170,11 +170,11 @@ impl<'a> Context<'a> {
 
     /// States `key`, in place of what was said of it before.
     ///
-    /// A key that is already in lower case costs nothing to take.
-    pub fn insert(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) -> &mut Context<'a> {
-        let key = fold(key.into());
+    /// A [`KeyName`] that is a constant costs nothing to take, and a key that is
+    /// already in lower case little.
+    pub fn insert(&mut self, key: impl Into<KeyName<'a>>, value: impl Into<Value<'a>>) -> &mut Context<'a> {
+        let KeyName { tag, key } = key.into();
         let value = value.into();
-        let tag = Tag::of(&key);
         if let Some(at) = self.position(tag, &key) {
             self.entries[at].value = value;
             return self;
@@ -190,7 +190,7 @@ impl<'a> Context<'a> {
     /// States `key` if there is a value; says nothing otherwise.
     pub fn insert_if_known(
         &mut self,
-        key: impl Into<Cow<'a, str>>,
+        key: impl Into<KeyName<'a>>,
         value: Option<impl Into<Value<'a>>>,
     ) -> &mut Context<'a> {
         if let Some(value) = value {
@@ -222,7 +222,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn look_up(&self, key: &Key) -> Option<&Value<'a>> {
+    pub(crate) fn look_up(&self, key: &Key) -> Option<&Value<'a>> {
         self.find(key.tag, &key.folded)
     }
 
@@ -234,18 +234,80 @@ impl<'a> Context<'a> {
     }
 }
 
+/// The name of a condition key, ready to be stated: in lower case, and measured.
+///
+/// ```
+/// const REGION: policy::KeyName<'static> = policy::KeyName::new("aws:requestedregion");
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyName<'a> {
+    tag: Tag,
+    key: Cow<'a, str>,
+}
+
+impl KeyName<'static> {
+    /// The name of a key, for a constant.
+    ///
+    /// # Panics
+    ///
+    /// If it is not in lower case, and ASCII; where it is a constant, it does not compile.
+    pub const fn new(name: &'static str) -> KeyName<'static> {
+        let bytes = name.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            assert!(
+                bytes[at].is_ascii() && !bytes[at].is_ascii_uppercase(),
+                "the name of a key is in lower case"
+            );
+            at += 1;
+        }
+        KeyName {
+            tag: Tag::of(name),
+            key: Cow::Borrowed(name),
+        }
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for KeyName<'a> {
+    fn from(name: Cow<'a, str>) -> KeyName<'a> {
+        let key = fold(name);
+        KeyName {
+            tag: Tag::of(&key),
+            key,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for KeyName<'a> {
+    fn from(name: &'a str) -> KeyName<'a> {
+        Cow::Borrowed(name).into()
+    }
+}
+
+impl<'a> From<&'a String> for KeyName<'a> {
+    fn from(name: &'a String) -> KeyName<'a> {
+        name.as_str().into()
+    }
+}
+
+impl From<String> for KeyName<'_> {
+    fn from(name: String) -> Self {
+        Cow::<str>::Owned(name).into()
+    }
+}
+
 /// A number that two names seldom share: their length and their last four
 /// bytes, which cost nothing to find. Equal names have equal tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tag(u64);
 
 impl Tag {
-    fn of(folded: &str) -> Tag {
-        let end = folded
-            .as_bytes()
-            .last_chunk()
-            .map_or(0, |end| u64::from(u32::from_le_bytes(*end)));
-        Tag((folded.len() as u64) << 32 | end)
+    const fn of(folded: &str) -> Tag {
+        let end = match folded.as_bytes().last_chunk::<4>() {
+            Some(end) => u32::from_le_bytes(*end),
+            None => 0,
+        };
+        Tag((folded.len() as u64) << 32 | end as u64)
     }
 }
 
@@ -324,6 +386,11 @@ impl Key {
     /// Its name in lower case.
     pub(crate) fn folded(&self) -> &str {
         &self.folded
+    }
+
+    /// Whether it follows from who asks.
+    pub(crate) fn is_principals(&self) -> bool {
+        self.own.is_some()
     }
 
     /// Whether both name one key.

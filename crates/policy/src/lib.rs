@@ -52,6 +52,7 @@ mod named;
 mod pattern;
 mod principal;
 mod principal_text;
+mod reading;
 mod request;
 mod statement;
 mod trace;
@@ -59,7 +60,7 @@ mod variable;
 mod word;
 
 pub use change::Change;
-pub use context::{Context, Value};
+pub use context::{Context, KeyName, Value};
 pub use decision::{Allowance, Decision, Denial, Ground, PolicyType};
 pub use denial::{denial_text, denial_text_without_reason};
 pub use document::{Document, DocumentKind, Version};
@@ -70,6 +71,7 @@ pub use malformed::{Malformed, Reason};
 pub use named::Naming;
 pub use principal::{Parent, Principal, Who};
 pub use principal_text::replace_principals;
+pub use reading::Reading;
 pub use request::{
     Attached, GrantAllow, Holder, Level, Policies, Request, ResourcePolicy, ResourcePolicyKind,
 };

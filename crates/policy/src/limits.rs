@@ -40,3 +40,7 @@ pub(crate) const CONTEXT_KEYS_EXPECTED: usize = 15;
 ///
 /// Source: ours; a document of 300 statements is searched whole.
 pub const COMPARISONS_MAX: usize = 90_000;
+
+/// Condition keys that one [`crate::Reading`] holds. Ours: more take longer to
+/// compare than policies take to weigh.
+pub const READING_KEYS_MAX: usize = 16;

@@ -1,5 +1,6 @@
 //! Whose rows a view sees.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,15 +27,25 @@ impl Scope {
         Scope::of(account, "-")
     }
 
-    /// Every request makes one, so they are not left to `format!`.
+    /// Every request makes one, mostly that of the request before: each thread
+    /// keeps its last.
     fn of(account: AccountId, region: &str) -> Scope {
-        let digits = account.digits();
-        let mut path = String::with_capacity(digits.len() + region.len() + 2);
-        path.push_str(&digits);
-        path.push('/');
-        path.push_str(region);
-        path.push('/');
-        Scope { path: path.into() }
+        thread_local! {
+            static LAST: RefCell<Option<(AccountId, Scope)>> = const { RefCell::new(None) };
+        }
+        LAST.with_borrow_mut(|last| {
+            if let Some((known, scope)) = last
+                && *known == account
+                && scope.path[AccountId::DIGITS + 1..].strip_suffix('/') == Some(region)
+            {
+                return scope.clone();
+            }
+            let scope = Scope {
+                path: [&account.digits(), "/", region, "/"].concat().into(),
+            };
+            *last = Some((account, scope.clone()));
+            scope
+        })
     }
 
     /// Rows of no account, such as the index from access key id to owner.

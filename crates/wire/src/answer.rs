@@ -27,9 +27,10 @@ impl Answer {
     }
 
     pub(crate) fn body(&mut self, media_type: &'static str, body: Vec<u8>) {
-        self.headers
-            .entry(http::header::CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static(media_type));
+        if !self.headers.contains_key(http::header::CONTENT_TYPE) {
+            self.headers
+                .insert(http::header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        }
         self.body = Bytes::from(body);
     }
 }
@@ -61,6 +62,25 @@ pub fn encode(operation: &OperationShape, output: &dyn Structure, request_id: &s
         Protocol::RestJson | Protocol::RestXml => rest::write::answer(operation, output, &mut answer),
     }
     mark(&mut answer.headers, Some(service), service.protocol, request_id);
+    answer
+}
+
+/// As [`encode`] of a JSON service, but without headers: of an answer that
+/// stands in a greater one.
+///
+/// # Panics
+///
+/// If the service speaks no JSON.
+pub fn encode_body(operation: &OperationShape, output: &dyn Structure) -> Answer {
+    let protocol = operation.service.protocol;
+    assert!(
+        matches!(protocol, Protocol::Json10 | Protocol::Json11),
+        "only JSON stands in JSON"
+    );
+    let mut answer = Answer::new(StatusCode::from_u16(operation.status).unwrap_or(StatusCode::OK));
+    if !answers_nothing(operation) {
+        answer.body = json::write::body(output).into();
+    }
     answer
 }
 

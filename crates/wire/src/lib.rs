@@ -28,7 +28,7 @@ pub mod sigv4;
 pub mod xks;
 mod xml;
 
-pub use answer::{Answer, encode, encode_cbor};
+pub use answer::{Answer, encode, encode_body, encode_cbor};
 pub use cbor::as_cbor;
 pub use decode::{DecodeFault, Malformed, decode};
 pub use fault::{WireFault, encode_fault};

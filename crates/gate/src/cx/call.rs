@@ -24,11 +24,10 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt as _;
 use ground::{AccountId, Region, id};
-use http::HeaderMap;
 use policy::{Context, Principal, Who};
 use shape::Operation;
 
-use super::Cx;
+use super::{Cx, Said};
 use crate::authenticate::Authenticated;
 use crate::decision::Weighed;
 use crate::directory::{Caller, CallerPolicies};
@@ -247,13 +246,12 @@ impl Cx {
         });
         let random = &self.door.parts.random;
         let request_id = id::uuid(random.public_bytes());
-        let headers = HeaderMap::new();
         let fresh = Cx::new(
             &self.door,
             O::SHAPE,
             &authenticated,
             &peer,
-            &headers,
+            &Said::default(),
             &request_id,
             self.now,
         );

@@ -19,6 +19,7 @@ mod cli;
 mod crash;
 mod generate;
 mod memory;
+mod obeyed;
 mod peer;
 mod peer_quote;
 mod policy;

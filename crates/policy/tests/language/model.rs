@@ -2,11 +2,11 @@
 //! nothing compiled, nothing fast, wildcards by trying everything. It shares
 //! no code with the crate; both must agree on thousands of random worlds.
 
-use policy::{Decision, ResourcePolicyKind, decide};
+use policy::{Decision, Reading, Request, ResourcePolicyKind, decide};
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
-use crate::random::{World, any_world};
+use crate::random::{World, any_context, any_world, context_of};
 use crate::scenario::{CALLER, ROLE_ID, USER_ID};
 
 proptest! {
@@ -24,6 +24,25 @@ proptest! {
             }
         });
         prop_assert_eq!(decided, expected);
+    }
+
+    /// Requests that say the same of every key that is named are decided alike, whatever else they say.
+    #[test]
+    fn what_no_policy_names_decides_nothing(world in any_world(), other in any_context()) {
+        let (said, other) = (context_of(&world.context), context_of(&other));
+        let compiled = world.compile();
+        compiled.with(|request, policies| {
+            let Some(reading) = Reading::of(policies, &said) else {
+                return Ok(());
+            };
+            prop_assert!(reading.is_same_in(&said));
+            if reading.is_same_in(&other) {
+                let changed = Request { context: &other, ..*request };
+                let decided = |request| format!("{}", decide(request, policies));
+                prop_assert_eq!(decided(request), decided(&changed));
+            }
+            Ok(())
+        })?;
     }
 }
 

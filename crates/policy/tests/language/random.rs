@@ -179,7 +179,7 @@ const OPERATORS: &[&str] = &[
     "ArnNotLike",
 ];
 
-fn any_context() -> impl Strategy<Value = Vec<(&'static str, Vec<&'static str>)>> {
+pub(crate) fn any_context() -> impl Strategy<Value = Vec<(&'static str, Vec<&'static str>)>> {
     let one = vec(select(VALUES[..22].to_vec()), 1);
     let many = vec(select(VALUES[..12].to_vec()), 0..3);
     let star = proptest::option::of(Just(vec!["*"]));
@@ -315,13 +315,7 @@ pub(crate) struct Compiled {
 
 impl World {
     pub(crate) fn compile(&self) -> Compiled {
-        let mut context = Context::new();
-        for (key, values) in &self.context {
-            match values.as_slice() {
-                [one] => context.insert(*key, *one),
-                many => context.insert(*key, many.iter().copied().collect::<Value<'_>>()),
-            };
-        }
+        let context = context_of(&self.context);
         let list = |documents: &[Json], kind, name: &str| {
             let attached = |(number, document)| attach(document, kind, &format!("{name}-{number}"));
             documents.iter().enumerate().map(attached).collect::<Vec<_>>()
@@ -360,6 +354,18 @@ impl World {
             world: self.clone(),
         }
     }
+}
+
+/// A context that says this.
+pub(crate) fn context_of(said: &[(&'static str, Vec<&'static str>)]) -> Context<'static> {
+    let mut context = Context::new();
+    for (key, values) in said {
+        match values.as_slice() {
+            [one] => context.insert(*key, *one),
+            many => context.insert(*key, many.iter().copied().collect::<Value<'_>>()),
+        };
+    }
+    context
 }
 
 fn attach(document: &Json, kind: DocumentKind, name: &str) -> Attached {

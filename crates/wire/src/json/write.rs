@@ -25,11 +25,23 @@ pub(crate) fn structure(out: &mut Vec<u8>, value: &dyn Structure) {
             out.push(b',');
         }
         first = false;
-        string(out, member.wire_name);
-        out.push(b':');
+        name(out, member.wire_name);
         any(out, member.shape, member.timestamp, item);
     }
     out.push(b'}');
+}
+
+/// The name of a member, in quotes and with its colon. The model's names have nothing to escape.
+fn name(out: &mut Vec<u8>, name: &str) {
+    debug_assert_eq!(
+        plain_bytes(name.as_bytes()),
+        name.len(),
+        "names of members are plain"
+    );
+    out.reserve(name.len() + 3);
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 /// Any value of a shape; `format` is the spelling of a timestamp that its place asks for.
