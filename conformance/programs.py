@@ -33,12 +33,18 @@ def running(home, arguments, environment, ready):
 
 def recorded(server, arn):
     """What `arn` did by the server's record: (operation, error code or None), the oldest first."""
-    found = []
+    return [
+        (event["eventName"], event.get("errorCode"))
+        for event in events(server)
+        if event.get("userIdentity", {}).get("arn") == arn
+    ]
+
+
+def events(server):
+    """The server's record, the oldest first; what happened by itself begins with its region."""
     for segment in sorted((server.data / "journal").glob("*.segment")):
         text = segment.read_bytes().decode(errors="replace")
-        for begin in re.finditer(r'\{"eventVersion"', text):
+        for begin in re.finditer(r'\{"(eventVersion|awsRegion)"', text):
             with contextlib.suppress(ValueError):
                 event, _ = json.JSONDecoder().raw_decode(text, begin.start())
-                if event.get("userIdentity", {}).get("arn") == arn:
-                    found.append((event["eventName"], event.get("errorCode")))
-    return found
+                yield event

@@ -1,13 +1,17 @@
 """Custom key stores: external ones before a real proxy, and what there is of clusters."""
 
 import base64
+import datetime
 import itertools
 import json
+import re
 import subprocess
 import time
 
+import botocore.auth
 import pytest
 
+from programs import events
 from refusals import refused
 from server import ACCOUNT, Server
 from xks_proxy import ACCESS_KEY, HOST, SECRET, XksProxy
@@ -722,3 +726,74 @@ def test_a_proxy_with_a_bad_certificate_is_not_believed(tmp_path, proxy, name):
     assert stranger.asked == []
     server.stop()
     stranger.stop()
+
+
+@pytest.fixture
+def timed(tmp_path, proxy, monkeypatch):
+    """A server whose clock moves only when told; clients sign with its time, not the machine's."""
+    settings = tmp_path / "key-stores.toml"
+    settings.write_text(proxy.settings())
+    server = Server(tmp_path / "timed", "--clock", "virtual", "--key-stores", str(settings))
+    machine_time = botocore.auth.get_current_datetime
+
+    def server_time(*arguments, **named):
+        return machine_time(*arguments, **named) + datetime.timedelta(seconds=server.ahead)
+
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", server_time)
+    yield server
+    server.stop()
+
+
+def test_a_proxy_that_fails_is_noticed_by_itself(timed, proxy):
+    kms = timed.client("kms")
+    store = kms.create_custom_key_store(**wanted("watched"))["CustomKeyStoreId"]
+
+    def up():
+        text = timed.request("GET", "/_palisade/metrics")[2].decode()
+        assert text.endswith("# EOF\n") and text.count("# EOF") == 1
+        told = r'^palisade_up\{kind="external-key-store",account="(\d+)",region="([\w-]+)",id="([\w-]+)"\} (\d)$'
+        return [(found[0], found[2], found[3]) for found in re.findall(told, text, re.MULTILINE)]
+
+    def changes():
+        all_of = [event for event in events(timed) if event["eventName"] == "CustomKeyStoreHealthChange"]
+        assert all(event["eventType"] == "AwsServiceEvent" for event in all_of)
+        return [event["serviceEventDetails"] for event in all_of]
+
+    assert up() == []
+    assert connect(kms, store)["ConnectionState"] == "CONNECTED"
+    assert up() == [(ACCOUNT, store, "1")]
+    # While it is well it is asked, and nothing is written.
+    del proxy.asked[:]
+    timed.advance(301)
+    (asked,) = proxy.asked
+    assert asked[0] == "health" and asked[2]["requestMetadata"]["kmsOperation"] == "KmsHealthCheck"
+    timed.advance(100)
+    assert len(proxy.asked) == 1
+    assert changes() == [] and up() == [(ACCOUNT, store, "1")]
+
+    # It fails: that is recorded once, and once more when it fails otherwise. Its store stays connected.
+    proxy.managers = ["UNAVAILABLE"]
+    timed.advance(300)
+    assert up() == [(ACCOUNT, store, "0")] and described(kms, store)["ConnectionState"] == "CONNECTED"
+    timed.advance(300)
+    proxy.managers, proxy.credentials = ["ACTIVE"], {}
+    timed.advance(300)
+    first, second = changes()
+    assert not first["healthy"] and first["customKeyStoreId"] == store
+    assert first["connectionErrorCode"] == "XKS_PROXY_NOT_REACHABLE" and first["previousConnectionErrorCode"] is None
+    assert second["previousConnectionErrorCode"] == "XKS_PROXY_NOT_REACHABLE"
+    assert second["connectionErrorCode"] == "INVALID_CREDENTIALS"
+    assert second["unhealthySince"] == first["unhealthySince"]
+
+    # It is well again; and one that is disconnected is nobody's business.
+    proxy.credentials = {ACCESS_KEY: SECRET}
+    timed.advance(300)
+    assert up() == [(ACCOUNT, store, "1")] and changes()[2]["healthy"]
+    proxy.managers = ["UNAVAILABLE"]
+    timed.advance(300)
+    assert up() == [(ACCOUNT, store, "0")]
+    disconnect(kms, store)
+    assert up() == []
+    timed.advance(300)
+    assert len(changes()) == 4
+    assert SECRET not in timed.log_text()

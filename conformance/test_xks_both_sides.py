@@ -24,11 +24,17 @@ CONTEXT = {"tenant": "42"}
 
 
 class TlsEnd:
-    """Ends TLS and passes on what is said, both ways, until either side has said all."""
+    """Ends TLS and passes on what is said, both ways, until either side has said all.
 
-    def __init__(self, chain, key, port):
+    With `clients`, an authority, it lets nobody through who shows no certificate of it.
+    """
+
+    def __init__(self, chain, key, port, clients=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain, key)
+        if clients:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients)
         self.behind = port
         self.listener = context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
         self.port = self.listener.getsockname()[1]
@@ -113,13 +119,9 @@ def connected(kms, store):
     raise AssertionError(entry)
 
 
-def test_a_key_of_one_is_the_key_of_another(keeper, user, credential):
-    theirs, ours = keeper.client("kms"), user.client("kms")
-    external = theirs.create_key()["KeyMetadata"]
-    key_arn = external["Arn"]
-    may(keeper, allow(["kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"], key_arn))
+def made_store(ours, credential):
     given = credential["XksProxyAuthenticationCredential"]
-    store = ours.create_custom_key_store(
+    return ours.create_custom_key_store(
         CustomKeyStoreName="theirs",
         CustomKeyStoreType="EXTERNAL_KEY_STORE",
         XksProxyUriEndpoint=f"https://{HOST}",
@@ -127,6 +129,14 @@ def test_a_key_of_one_is_the_key_of_another(keeper, user, credential):
         XksProxyConnectivity="PUBLIC_ENDPOINT",
         XksProxyAuthenticationCredential={name: given[name] for name in ("AccessKeyId", "RawSecretAccessKey")},
     )["CustomKeyStoreId"]
+
+
+def test_a_key_of_one_is_the_key_of_another(keeper, user, credential):
+    theirs, ours = keeper.client("kms"), user.client("kms")
+    external = theirs.create_key()["KeyMetadata"]
+    key_arn = external["Arn"]
+    may(keeper, allow(["kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"], key_arn))
+    store = made_store(ours, credential)
     assert connected(ours, store) == "CONNECTED"
     with refused("XksKeyNotFoundException"):
         ours.create_key(Origin="EXTERNAL_KEY_STORE", CustomKeyStoreId=store, XksKeyId="nobody")
@@ -158,3 +168,48 @@ def test_a_key_of_one_is_the_key_of_another(keeper, user, credential):
         ours.decrypt(CiphertextBlob=later)
     theirs.enable_key(KeyId=external["KeyId"])
     assert ours.decrypt(CiphertextBlob=later)["Plaintext"] == b"later"
+
+
+def test_a_front_that_asks_for_a_certificate_gets_ours_and_no_other(home, keeper, credential, tmp_path):
+    authority, chain, key = certify(home / "front")
+    clients, ours, our_key = certify(tmp_path / "ours", "aws-kms")
+    _, strange, strange_key = certify(tmp_path / "strange", "aws-kms")
+    for file in (our_key, strange_key):
+        file.chmod(0o600)
+    front = TlsEnd(chain, key, int(keeper.url.rsplit(":", 1)[1]), clients)
+    external = keeper.client("kms").create_key()["KeyMetadata"]
+    may(keeper, allow(["kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"], external["Arn"]))
+
+    def user(name, shown):
+        settings = tmp_path / f"{name}.toml"
+        proxy = f'[[proxy]]\nhost = "{HOST}"\naddress = "127.0.0.1:{front.port}"\n{shown}'
+        settings.write_text(f'authorities = "{authority}"\nmilliseconds = 10000\n{proxy}')
+        return Server(tmp_path / name, "--key-stores", str(settings))
+
+    def given(certificate, of):
+        return f'certificate = "{certificate}"\nkey = "{of}"\n'
+
+    for name, shown in [("without", ""), ("stranger", given(strange, strange_key))]:
+        server = user(name, shown)
+        with refused("XksProxyUriUnreachableException", "TLS"):
+            made_store(server.client("kms"), credential)
+        server.stop()
+    server = user("known", given(ours, our_key))
+    kms = server.client("kms")
+    store = made_store(kms, credential)
+    assert connected(kms, store) == "CONNECTED"
+    made = kms.create_key(Origin="EXTERNAL_KEY_STORE", CustomKeyStoreId=store, XksKeyId=external["KeyId"])
+    for _ in range(3):
+        sealed = kms.encrypt(KeyId=made["KeyMetadata"]["KeyId"], Plaintext=b"hello")["CiphertextBlob"]
+        assert kms.decrypt(CiphertextBlob=sealed)["Plaintext"] == b"hello"
+    server.stop()
+    front.stop()
+
+    # A key of another certificate, and one that others may read, end it at the start.
+    for shown, why in [(given(ours, strange_key), "is not the key of"), (given(ours, tmp_path / "ours" / "open"), "chmod 600")]:
+        (tmp_path / "ours" / "open").write_bytes(our_key.read_bytes())
+        settings = tmp_path / "wrong.toml"
+        settings.write_text(f'[[proxy]]\nhost = "{HOST}"\n{shown}')
+        command = [binary(), "dev", "--listen", "127.0.0.1:0", "--key-stores", settings]
+        ended = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 1 and why in ended.stderr, ended.stderr

@@ -50,6 +50,7 @@ class Refusal(Exception):
 
 def certify(directory, name=HOST):
     """A certificate of an authority of its own, for one host; gives (authority, chain, key) as files."""
+    directory.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.timezone.utc)
 
     def made(subject, issuer, key, by, extension):

@@ -131,6 +131,19 @@ pub(crate) async fn create_keys(address: SocketAddr, count: u32) -> Result<()> {
     Ok(())
 }
 
+/// An Encrypt of a new key, signed by the root user: what every server of the KMS API answers.
+pub(crate) async fn encrypt(address: SocketAddr) -> Result<Call> {
+    let key = ask(address, &root(), "CreateKey", &json!({})).await?;
+    let body = json!({"KeyId": key["KeyMetadata"]["KeyId"], "Plaintext": PLAINTEXT});
+    let answer_bytes = ask(address, &root(), "Encrypt", &body).await?.to_string().len();
+    let request = signed(address, "Encrypt", &body);
+    Ok(Call {
+        name: "Encrypt",
+        request,
+        answer_bytes,
+    })
+}
+
 /// A batch of so many Encrypts of a new key.
 pub(crate) async fn batch(address: SocketAddr, calls: usize) -> Result<Call> {
     let key = ask(address, &root(), "CreateKey", &json!({})).await?;

@@ -104,6 +104,29 @@ impl Cluster {
         Ok(())
     }
 
+    /// Gives the user another PIN, who stays logged in.
+    fn change_pin(&self, from: &[u8], to: &[u8]) -> Result<(), Refusal> {
+        let mut login = self.login.write().unwrap_or_else(PoisonError::into_inner);
+        let anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = anchor.as_ref().filter(|session| is_logged_in(session));
+        let (Some(session), true) = (session, login.is_some()) else {
+            return Err(Refusal::LoggedOut);
+        };
+        let pin = |bytes: &[u8]| {
+            let text = std::str::from_utf8(bytes).map_err(|_| Refusal::WrongPin)?;
+            Ok(AuthPin::new(text.into()))
+        };
+        session
+            .set_pin(&pin(from)?, &pin(to)?)
+            .map_err(|error| match &error {
+                Error::Pkcs11(RvError::PinIncorrect, _) => Refusal::WrongPin,
+                Error::Pkcs11(RvError::PinLocked, _) => Refusal::LockedOut,
+                _ => refusal("changing the PIN", &error),
+            })?;
+        *login = Some(Secret::new(to.to_vec()));
+        Ok(())
+    }
+
     fn log_out(&self) {
         let mut login = self.login.write().unwrap_or_else(PoisonError::into_inner);
         let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,6 +157,7 @@ impl Worker {
         let nothing = |()| Secret::new(Vec::new());
         match request {
             Request::Active => self.cluster.session().map(drop).map(nothing),
+            Request::ChangePin { from, to } => self.cluster.change_pin(from.0, to.0).map(nothing),
             Request::LogIn { pin } => self.cluster.log_in(pin.0).map(nothing),
             Request::LogOut => {
                 self.cluster.log_out();
@@ -194,7 +218,9 @@ impl Cluster {
                     .map(Secret::new)
                     .map_err(|error| refusal("making random bytes", &error))
             }
-            Request::Active | Request::LogIn { .. } | Request::LogOut => Ok(nothing()),
+            Request::Active | Request::ChangePin { .. } | Request::LogIn { .. } | Request::LogOut => {
+                Ok(nothing())
+            }
         }
     }
 

@@ -47,6 +47,13 @@ pub struct Setup {
 pub enum Request<'a> {
     /// Whether the token is there.
     Active,
+    /// Gives the token's user another PIN. He must be logged in.
+    ChangePin {
+        /// The one he has.
+        from: Hidden<'a>,
+        /// The one he is to have.
+        to: Hidden<'a>,
+    },
     /// Decrypts vector, ciphertext and tag.
     Decrypt {
         /// Of the key.
@@ -204,6 +211,7 @@ impl Request<'_> {
             Request::LogOut => (5, [&[], &[], &[]]),
             Request::Make { label } => (6, [label.as_bytes(), &[], &[]]),
             Request::Random { bytes } => (7, [&bytes.to_be_bytes(), &[], &[]]),
+            Request::ChangePin { from, to } => (8, [from.0, to.0, &[]]),
         };
         let (kind, parts) = parts;
         // The call's number and kind, and the lengths of three parts.
@@ -250,6 +258,10 @@ impl Request<'_> {
             (6, [_, [], []]) => Request::Make { label: label()? },
             (7, [bytes, [], []]) => Request::Random {
                 bytes: u32::from_be_bytes(bytes.try_into().map_err(|_| Garbled)?),
+            },
+            (8, [from, to, []]) => Request::ChangePin {
+                from: Hidden(from),
+                to: Hidden(to),
             },
             _ => return Err(Garbled),
         };
@@ -447,6 +459,10 @@ mod tests {
     fn every_request_is_read_as_it_was_written() {
         let requests = [
             Request::Active,
+            Request::ChangePin {
+                from: Hidden(b"secret one"),
+                to: Hidden(b"secret two"),
+            },
             Request::Decrypt {
                 label: "a",
                 associated: b"b",

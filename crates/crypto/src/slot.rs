@@ -36,7 +36,8 @@ pub use document::{
 pub use error::SlotError;
 pub use initialise::{Initialisation, TestedInitialisation, Unconfirmed, UntestedInitialisation};
 pub use keeper::{
-    KEEPER_TEXT_BYTES_MAX, KEPT_BYTES_MAX, Keeper, Kept, KmsKeeper, PeerKeeper, Pkcs11Keeper, Tpm2Keeper,
+    KEEPER_TEXT_BYTES_MAX, KEPT_BYTES_MAX, Keeper, Kept, KmsKeeper, PeerKeeper, PeerTpm, Pkcs11Keeper,
+    Tpm2Keeper,
 };
 pub use passphrase::{
     Argon2Cost, LANES_MAX, MEMORY_KIB_MAX, MEMORY_KIB_MIN, PASSES_MAX, PASSES_MIN, PASSPHRASE_BYTES_MAX,

@@ -4,7 +4,7 @@
 
 use crypto::slot::{
     Argon2Cost, Initialisation, KEPT_BYTES_MAX, Keeper, Kept, KeySlots, KmsKeeper, NewSlot, PeerKeeper,
-    Pkcs11Keeper, RecoveryShare, SLOTS_MAX, SharePolicy, SlotError, SlotSecret, Tpm2Keeper,
+    PeerTpm, Pkcs11Keeper, RecoveryShare, SLOTS_MAX, SharePolicy, SlotError, SlotSecret, Tpm2Keeper,
 };
 use crypto::{Random, RootKey};
 use proptest::prelude::*;
@@ -369,7 +369,18 @@ fn a_kept_key_opens_its_slot_and_no_other() {
             address: "10.0.0.2:4567".to_owned(),
             peer: "ab".repeat(32),
             member: "cd".repeat(32),
+            tpm: None,
             ciphertext: kept(&[3]),
+        }),
+        Keeper::Peer(PeerKeeper {
+            address: "10.0.0.3:4567".to_owned(),
+            peer: "ab".repeat(32),
+            member: "cd".repeat(32),
+            tpm: Some(PeerTpm {
+                key: "ef".repeat(32),
+                pcrs: "sha256:7".to_owned(),
+            }),
+            ciphertext: kept(&[4]),
         }),
         Keeper::Tpm2(Tpm2Keeper {
             pcrs: Some("sha256:7".to_owned()),
@@ -394,7 +405,7 @@ fn a_kept_key_opens_its_slot_and_no_other() {
         assert_eq!(open(&slots, &right), Ok(root.check_value("any")));
         let wrong = SlotSecret::Kept {
             keeper,
-            key: &[fill + 1; 32],
+            key: &[fill + 100; 32],
         };
         assert_eq!(open(&slots, &wrong), Err(SlotError::WrongSecret(keeper.kind())));
     }

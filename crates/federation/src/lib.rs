@@ -1,7 +1,7 @@
 //! What foreign identity providers vouch for, read and proven: OpenID Connect
 //! tokens ([`jwt`]), SAML responses and metadata ([`saml`]), what Nitro
-//! hypervisors vouch for ([`attestation`]); and the certificates of people
-//! ([`certificate`]).
+//! hypervisors vouch for ([`attestation`]), and TPMs ([`quote`]); and the
+//! certificates of people ([`certificate`]).
 //!
 //! Invariants:
 //! - nothing a stranger says is given out before its signature has been
@@ -16,6 +16,7 @@ pub mod attestation;
 pub mod certificate;
 pub mod jwt;
 pub mod limits;
+pub mod quote;
 pub mod saml;
 
 mod xml;

@@ -41,3 +41,11 @@ pub const ATTESTATION_KEY_BYTES_MAX: usize = 1_024;
 pub const ATTESTATION_MAX_AGE: Duration = Duration::from_secs(300);
 /// How far the clock of who made it may be ahead. Ours.
 pub const ATTESTATION_CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// Bytes of what a TPM signed. Source: TPM Library, part 2: a TPM2B_ATTEST holds
+/// less than this whatever it attests.
+pub const QUOTE_BYTES_MAX: usize = 1_024;
+/// Banks of registers in a selection. Source: same, `HASH_COUNT` of any TPM.
+pub const QUOTE_SELECTIONS_MAX: u32 = 16;
+/// Bytes of a bank's selection: 32 registers. Source: same, 10.6.1; a PC has 24.
+pub const QUOTE_SELECT_BYTES_MAX: u8 = 4;

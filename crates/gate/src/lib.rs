@@ -24,6 +24,7 @@ mod at_hand;
 mod authenticate;
 mod batch;
 mod body;
+mod conditions;
 mod copies;
 mod cx;
 mod decision;
@@ -63,6 +64,7 @@ mod xks_proxy;
 pub use accept::{Accepted, Bounds, Talk, accept};
 pub use access::{Access, AuthorizeError, Denied, Permit};
 pub use at_hand::AtHand;
+pub use conditions::{Condition, Conditions};
 pub use cx::{Cx, OnBehalf};
 pub use directory::{
     Caller, CallerPolicies, Credential, CredentialFault, Directory, NewAccount, Presented, Session,
@@ -76,7 +78,7 @@ pub use limits::Limits;
 pub use listen::{allow_open_files, serve, serve_within};
 pub use node::Sharing;
 pub use operator::SIGNING_NAME;
-pub use peer_slots::{PeerAsked, PeerSlotTold};
+pub use peer_slots::{PeerAsked, PeerQuoted, PeerSlotTold};
 pub use record::Touched;
 pub use ring::{KEPT_TABLES, RingFault, open_ring};
 pub use root_keys::{RootKeyFault, RootKeys};

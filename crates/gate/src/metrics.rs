@@ -9,6 +9,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+/// What an exposition text ends with.
+const END: &str = "# EOF\n";
+
 type CallLabels = [(&'static str, &'static str); 3];
 type OperationLabels = [(&'static str, &'static str); 2];
 
@@ -137,7 +140,7 @@ impl Metrics {
         self.refused.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// The exposition text (OpenMetrics 1.0).
+    /// The exposition text (OpenMetrics 1.0), without its end.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let Ok(registry) = self.registry.lock() else {
@@ -146,6 +149,7 @@ impl Metrics {
         if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &registry) {
             tracing::error!(%error, "metrics cannot be written");
         }
+        text.truncate(text.strip_suffix(END).map_or(text.len(), str::len));
         text
     }
 }

@@ -26,6 +26,7 @@ use wire::sigv4::{Claim, Manner};
 use crate::access::{Access, AuthorizeError};
 use crate::authenticate::{Authenticated, Refused, authenticate};
 use crate::batch;
+use crate::conditions;
 use crate::cx::{Cx, Said};
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
 use crate::generate;
@@ -101,7 +102,7 @@ pub(crate) async fn answer(
         (&Method::GET, "/_localstack/health" | "/_localstack/init/ready") => {
             json(StatusCode::OK, &localstack(door))
         }
-        (&Method::GET, "/_palisade/metrics") if dev => metrics(door),
+        (&Method::GET, "/_palisade/metrics") if dev => metrics(door).await,
         (&Method::GET, "/_palisade/metrics") => {
             match authorize(door, head, body, peer, request_id, |cx| {
                 let arn = ground::Arn::new(SIGNING_NAME, cx.region(), cx.account(), "metrics");
@@ -109,7 +110,7 @@ pub(crate) async fn answer(
             })
             .await
             {
-                Ok(()) => metrics(door),
+                Ok(()) => metrics(door).await,
                 Err(Turned::Denied(answer) | Turned::Away(answer)) => answer,
             }
         }
@@ -170,8 +171,9 @@ fn localstack(door: &Door) -> serde_json::Value {
     serde_json::json!({"services": services, "edition": "palisade", "version": env!("CARGO_PKG_VERSION")})
 }
 
-fn metrics(door: &Door) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(door.metrics.text())));
+async fn metrics(door: &Door) -> Response<Full<Bytes>> {
+    let text = door.metrics.text() + &conditions::text(door).await;
+    let mut response = Response::new(Full::new(Bytes::from(text)));
     response.headers_mut().insert(
         http::header::CONTENT_TYPE,
         http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),

@@ -19,6 +19,20 @@ pub struct PeerAsked<'a> {
     pub address: &'a str,
     /// `WrapPeerSlot` or `OpenPeerSlot`.
     pub name: &'static str,
+    /// What his TPM vouched for, whether it sufficed or not; none if nothing that
+    /// it signed was asked for and proven.
+    pub quoted: Option<PeerQuoted>,
+}
+
+/// What the TPM of an asker vouched for.
+#[derive(Debug)]
+pub struct PeerQuoted {
+    /// The identity of the attestation key that signed.
+    pub key: String,
+    /// The registers, such as `sha256:7`.
+    pub registers: String,
+    /// The digest of what they held, in hexadecimal digits.
+    pub digest: String,
 }
 
 /// What he was told.
@@ -62,6 +76,13 @@ impl Door {
             "eventCategory": "Management",
             "serviceEventDetails": {"member": asked.member},
         });
+        if let Some(quoted) = &asked.quoted {
+            record["serviceEventDetails"]["quote"] = serde_json::json!({
+                "attestationKey": quoted.key,
+                "registers": quoted.registers,
+                "digest": quoted.digest,
+            });
+        }
         if let Some(why) = error {
             record["errorCode"] = "AccessDenied".into();
             record["errorMessage"] = why.into();

@@ -15,6 +15,7 @@ use shape::{Operation, OperationShape, ServiceShape, Structure};
 use wire::{Answer, RequestHead};
 
 use crate::access::Access;
+use crate::conditions::Conditions;
 use crate::cx::Cx;
 use crate::fault::Fault;
 use crate::jobs::Job;
@@ -76,6 +77,7 @@ pub struct Table<S> {
     encodes_refusals: bool,
     admit: Option<Admit>,
     meter: Option<Meter>,
+    conditions: Option<Conditions>,
     refused: &'static [Refused],
 }
 
@@ -92,6 +94,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             encodes_refusals: false,
             admit: None,
             meter: None,
+            conditions: None,
             refused: &[],
         }
     }
@@ -188,6 +191,15 @@ impl<S: Send + Sync + 'static> Table<S> {
         }
     }
 
+    /// Says how the service tells whether what it rests on outside is well.
+    #[must_use]
+    pub fn watches(self, conditions: Conditions) -> Table<S> {
+        Table {
+            conditions: Some(conditions),
+            ..self
+        }
+    }
+
     /// Lists the input members that handlers refuse, for `COVERAGE.md`.
     #[must_use]
     pub fn refuses(self, refused: &'static [Refused]) -> Table<S> {
@@ -205,6 +217,7 @@ impl<S: Send + Sync + 'static> Table<S> {
             encodes_refusals: self.encodes_refusals,
             admit: self.admit,
             meter: self.meter,
+            conditions: self.conditions,
             refused: self.refused,
         }
     }
@@ -225,6 +238,7 @@ pub struct Service {
     pub(crate) encodes_refusals: bool,
     admit: Option<Admit>,
     pub(crate) meter: Option<Meter>,
+    pub(crate) conditions: Option<Conditions>,
     refused: &'static [Refused],
 }
 

@@ -21,7 +21,7 @@ use kms_api::ConnectionErrorCodeType;
 use crate::error::Error;
 use crate::hsm::{Cluster, Clusters, KeyError, LoginError};
 use crate::limits::REFUSED_PASSWORDS_MAX;
-use crate::model::custom_key_store::{ClusterPlace, ProxyPlace};
+use crate::model::custom_key_store::{ClusterPlace, ProxyPlace, SealedSecret};
 use crate::model::stored_ciphertext::ExternallySealed;
 use crate::model::{CustomKeyStore, Place};
 use crate::xks::{Doing, Failure, Proxies, Proxy, RequestMetadata};
@@ -256,7 +256,8 @@ impl Custodians {
         drawn.map_err(|error| told(&error, Doing::CreatingKey))
     }
 
-    /// Logs into the cluster of a store.
+    /// Logs into the cluster of a store, by its password or by the one that was to
+    /// follow it. Gives the sealed one that is right.
     ///
     /// # Errors
     ///
@@ -266,16 +267,63 @@ impl Custodians {
         store: &CustomKeyStore,
         place: &ClusterPlace,
         domain: &DomainKey,
+    ) -> Result<SealedSecret, ConnectionErrorCodeType> {
+        let Ok(cluster) = self.cluster(store.account, &store.region, &place.cluster) else {
+            return Err(ConnectionErrorCodeType::ClusterNotFound);
+        };
+        let mut told = ConnectionErrorCodeType::InternalError;
+        for password in [Some(&place.password), place.next_password.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            // Its owner asks for another try.
+            self.refused().remove(password.as_text());
+            match self.log_in_with(&*cluster, store, place, password, domain).await {
+                Ok(()) => return Ok(password.clone()),
+                // Whoever was to get another password may have it.
+                Err(AskError::Login(LoginError::InvalidCredentials)) => {
+                    told = ConnectionErrorCodeType::InvalidCredentials;
+                }
+                Err(AskError::Login(error)) => return Err(error.connection_error_code()),
+                Err(AskError::Crypto(_) | AskError::Key(_)) => {
+                    return Err(ConnectionErrorCodeType::InternalError);
+                }
+            }
+        }
+        Err(told)
+    }
+
+    /// Whether the cluster of a store wants another password for `kmsuser` each time.
+    pub(crate) fn rotates_password(&self, store: &CustomKeyStore, place: &ClusterPlace) -> bool {
+        self.cluster(store.account, &store.region, &place.cluster)
+            .is_ok_and(|cluster| cluster.rotates_password())
+    }
+
+    /// Gives `kmsuser`, who is logged in, the next password of a place.
+    ///
+    /// # Errors
+    ///
+    /// AWS's name of the reason. Then he has one or the other.
+    pub(crate) async fn change_password(
+        &self,
+        store: &CustomKeyStore,
+        place: &ClusterPlace,
+        next: &SealedSecret,
+        domain: &DomainKey,
     ) -> Result<(), ConnectionErrorCodeType> {
         let Ok(cluster) = self.cluster(store.account, &store.region, &place.cluster) else {
             return Err(ConnectionErrorCodeType::ClusterNotFound);
         };
-        // Its owner asks for another try.
-        self.refused().remove(place.password.as_text());
-        let logged_in = self.log_in_with(&*cluster, store, place, domain).await;
-        logged_in.map_err(|error| match error {
-            AskError::Login(error) => error.connection_error_code(),
-            AskError::Crypto(_) | AskError::Key(_) => ConnectionErrorCodeType::InternalError,
+        let open = |sealed: &SealedSecret| {
+            sealed
+                .open(domain, &store.id, &place.cluster)
+                .map_err(|_| ConnectionErrorCodeType::InternalError)
+        };
+        let (from, to) = (open(&place.password)?, open(next)?);
+        let changed = cluster.change_password(&from, &to).await;
+        changed.map_err(|error| {
+            tracing::warn!(cluster = place.cluster, %error, "the password of kmsuser cannot be changed");
+            error.connection_error_code()
         })
     }
 
@@ -293,14 +341,15 @@ impl Custodians {
         cluster: &dyn Cluster,
         store: &CustomKeyStore,
         place: &ClusterPlace,
+        password: &SealedSecret,
         domain: &DomainKey,
     ) -> Result<(), AskError> {
-        if self.refused().contains(place.password.as_text()) {
+        if self.refused().contains(password.as_text()) {
             return Err(LoginError::InvalidCredentials.into());
         }
-        let password = place.password.open(domain, &store.id, &place.cluster);
-        let password = password.map_err(AskError::Crypto)?;
-        let logged_in = cluster.log_in(&password).await;
+        let opened = password.open(domain, &store.id, &place.cluster);
+        let opened = opened.map_err(AskError::Crypto)?;
+        let logged_in = cluster.log_in(&opened).await;
         if matches!(
             logged_in,
             Err(LoginError::InvalidCredentials | LoginError::UserLockedOut)
@@ -309,7 +358,7 @@ impl Custodians {
             if refused.len() >= REFUSED_PASSWORDS_MAX {
                 refused.clear();
             }
-            refused.insert(place.password.as_text().to_owned());
+            refused.insert(password.as_text().to_owned());
         }
         Ok(logged_in?)
     }
@@ -329,7 +378,8 @@ impl Custodians {
         let cluster = cluster.map_err(|_| KeyError::Unreachable("there is no such cluster".to_owned()))?;
         match ask_once(&*cluster, label, &asked).await {
             Err(KeyError::LoggedOut) => {
-                self.log_in_with(&*cluster, store, place, domain).await?;
+                self.log_in_with(&*cluster, store, place, &place.password, domain)
+                    .await?;
                 Ok(ask_once(&*cluster, label, &asked).await?)
             }
             answer => Ok(answer?),

@@ -66,6 +66,21 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     /// him out after a few, so a login is never repeated by itself.
     fn log_in<'a>(&'a self, password: &'a Secret<String>) -> Answer<'a, Result<(), LoginError>>;
 
+    /// Whether `kmsuser` is to get another password whenever a store connects.
+    fn rotates_password(&self) -> bool;
+
+    /// Gives `kmsuser`, who is logged in by `from`, another password. He stays
+    /// logged in.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError`]. After [`LoginError::Network`] he has one or the other.
+    fn change_password<'a>(
+        &'a self,
+        from: &'a Secret<String>,
+        to: &'a Secret<String>,
+    ) -> Answer<'a, Result<(), LoginError>>;
+
     /// Logs `kmsuser` out. Calls under way may fail with [`KeyError::LoggedOut`].
     /// Who is not logged in, or cannot be reached, is logged out.
     fn log_out(&self) -> Answer<'_, ()>;

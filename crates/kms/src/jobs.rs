@@ -3,7 +3,12 @@
 //! is forgotten; each with a record of its own. And what was asked for and takes
 //! its time: custom key stores are connected and disconnected.
 
+mod connections;
+mod proxy_health;
+
 use std::sync::Arc;
+
+pub(crate) use proxy_health::{conditions, proxy_health};
 
 use crypto::key::BackingKey;
 use gate::{Event, Job, JobCx, JobError, Touched};
@@ -13,16 +18,14 @@ use store::{Prefix, Scope, StoreError, Table};
 use crate::access::KEY_TYPE;
 use crate::announce::{Happened, announce};
 use crate::custodians::Custodians;
-use crate::error::Error;
-use crate::limits::{CONNECTIONS_PER_RUN_MAX, KEYS_PER_RUN_MAX};
+use crate::limits::KEYS_PER_RUN_MAX;
 use crate::model::generation::RotationKind;
-use crate::model::{Connection, CustomKeyStore, Key, Material, MaterialId, Place};
+use crate::model::{Key, Material, MaterialId};
 use crate::store::custom_key_stores::{self, SECRET_PURPOSE};
 use crate::store::{
     DELETIONS, Due, EXPIRIES, KEYS, MATERIAL_PURPOSE, ROTATIONS, delete_key, drop_material, grants,
     keep_material, replace_key, tell_related,
 };
-use crate::xks::RequestMetadata;
 
 /// Deletes the keys that are due.
 pub(crate) fn deletion(custodians: Arc<Custodians>) -> Job {
@@ -36,7 +39,7 @@ pub(crate) fn deletion(custodians: Arc<Custodians>) -> Job {
 pub(crate) fn connections(custodians: Arc<Custodians>) -> Job {
     Job::new("kms/connect-custom-key-stores", move |cx| {
         let custodians = Arc::clone(&custodians);
-        Box::pin(async move { settle_connections(cx, &custodians).await })
+        Box::pin(async move { connections::settle(cx, &custodians).await })
     })
 }
 
@@ -237,56 +240,4 @@ async fn delete_due_key(cx: &JobCx, custodians: &Custodians, row: &Due) -> Resul
             .await;
     }
     Ok(())
-}
-
-/// Connects and disconnects the stores that are to be, up to
-/// [`CONNECTIONS_PER_RUN_MAX`] of them. Each proxy and cluster has its own bound in time.
-///
-/// # Errors
-///
-/// Whatever the store reports. A store that cannot be connected is no error here:
-/// its row says why.
-async fn settle_connections(cx: &JobCx, custodians: &Custodians) -> Result<(), JobError> {
-    for row in custom_key_stores::under_way(cx, CONNECTIONS_PER_RUN_MAX).await? {
-        let Some(before) = custom_key_stores::of_job(cx, &row).await? else {
-            continue;
-        };
-        let connection = match &before.connection {
-            Connection::Connecting { request } => connect(cx, custodians, &before, request).await?,
-            Connection::Disconnecting => {
-                custodians.log_out(&before).await;
-                Connection::Disconnected
-            }
-            Connection::Connected | Connection::Disconnected | Connection::Failed { .. } => continue,
-        };
-        custom_key_stores::settle(cx, &before, &connection).await?;
-    }
-    Ok(())
-}
-
-/// What becomes of a store that is to be connected.
-async fn connect(
-    cx: &JobCx,
-    custodians: &Custodians,
-    store: &CustomKeyStore,
-    request: &str,
-) -> Result<Connection, JobError> {
-    let domain = cx.domain_key(store.account, &store.region, SECRET_PURPOSE);
-    let connected = match &store.place {
-        Place::Cluster(place) => custodians.log_in(store, place, &domain).await,
-        Place::Proxy(place) => {
-            let metadata = RequestMetadata::of_store("ConnectCustomKeyStore", request);
-            match custodians.check_proxy(store, place, &domain, &metadata).await {
-                Ok(()) => Ok(()),
-                Err(Error::Proxy { failure, .. }) => Err(failure.connection_error_code()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    };
-    Ok(match connected {
-        Ok(()) => Connection::Connected,
-        Err(code) => Connection::Failed {
-            code: code.as_str().to_owned(),
-        },
-    })
 }

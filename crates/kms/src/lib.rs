@@ -261,7 +261,8 @@ fn table(kms: Kms) -> gate::Service {
         .on::<api::UntagResource>(ops::tags::untag_resource)
         .on::<api::ListResourceTags>(ops::tags::list_resource_tags)
         .job(jobs::deletion(Arc::clone(&custodians)))
-        .job(jobs::connections(custodians))
+        .job(jobs::connections(Arc::clone(&custodians)))
+        .job(jobs::proxy_health(custodians))
         .job(jobs::rotation())
         .job(jobs::expiry())
         .job(announce::trimming())
@@ -270,6 +271,7 @@ fn table(kms: Kms) -> gate::Service {
         .admits(|kms, cx| kms.quotas.admit(cx))
         .describes(access::described)
         .meters(usage::meter())
+        .watches(|store| Box::pin(jobs::conditions(store)))
         .refuses(REFUSED)
         .done()
 }

@@ -177,6 +177,21 @@ pub const CUSTOM_KEY_STORES_PAGE: PageLimit = PageLimit {
 /// run goes on. Ours: each may wait for the time that a proxy or cluster has.
 pub const CONNECTIONS_PER_RUN_MAX: usize = 16;
 
+/// How often external key store proxies are asked whether they are well. Ours: AWS
+/// tells no figure but for its metric of key managers, which has a value each five
+/// minutes.
+pub const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(300);
+/// How many proxies one run of the job asks, all at once; the next run, a second
+/// later, goes on. Ours: other jobs wait meanwhile.
+pub const HEALTH_CHECKS_PER_RUN_MAX: usize = 16;
+/// Of how many proxies metrics tell. Ours: each costs whoever keeps them a series.
+pub const HEALTH_TOLD_MAX: usize = 1_024;
+
+/// How often connecting a store is begun without anybody being there to say what
+/// came of it: the server that did it was ended meanwhile. Ours: each may cost a
+/// wrong password, and clusters lock users out after five or so.
+pub const CONNECTION_TRIES_MAX: u32 = 3;
+
 /// Passwords that are remembered because a cluster refused them. Ours.
 pub const REFUSED_PASSWORDS_MAX: usize = 1_024;
 

@@ -8,8 +8,7 @@
 //! Signatures are dated by the machine's clock, also where the program runs under
 //! a virtual one: a proxy lives in real time.
 //!
-//! Absent by design: client certificates (mutual TLS), HTTP/2, VPC endpoint
-//! services, and the periodic health check, whose only reader is CloudWatch.
+//! Absent by design: HTTP/2 and VPC endpoint services.
 //!
 //! Source: AWS KMS External Keystore (XKS) Proxy API Specification
 //! (github.com/aws/aws-kms-xksproxy-api-spec).

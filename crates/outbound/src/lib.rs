@@ -8,19 +8,22 @@
 //! - a server is believed by its certificate: of an authority that is trusted,
 //!   or of one whose thumbprint the caller gives;
 //! - time, size of head and body, and the number of requests at once are bounded;
+//! - a certificate of our own is shown to a host that it was given for, and to
+//!   no other that asks for one;
 //! - redirects are not followed: whoever may answer for an address does so itself.
 //!
 //! A `GET` has a connection of its own. A `POST` goes over one that was kept from
 //! before if there is one, and once more over a new one if that has broken.
 //!
 //! Absent by design: other methods, plain http, proxies, cookies, retries after
-//! an answer, and certificates of our own for servers that ask for one.
+//! an answer.
 
 mod address;
 mod certificate;
 mod kept;
 mod limits;
 mod post;
+mod shown;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -41,6 +44,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub use post::{Post, Posted};
+pub use shown::Shown;
 
 use certificate::Believed;
 use kept::KeptConnections;
@@ -102,6 +106,8 @@ pub struct Outbound {
     permitted: Vec<IpNet>,
     /// Where the operator says that names are.
     places: HashMap<String, SocketAddr>,
+    /// What is shown to the hosts of these names if they ask.
+    shown: HashMap<String, Shown>,
     authorities: Authorities,
     believed: OnceLock<Believed>,
     turns: Semaphore,
@@ -116,6 +122,7 @@ impl Outbound {
         Outbound {
             permitted,
             places: HashMap::new(),
+            shown: HashMap::new(),
             authorities,
             believed: OnceLock::new(),
             turns: Semaphore::new(REQUESTS_AT_ONCE_MAX),
@@ -129,6 +136,12 @@ impl Outbound {
     #[must_use]
     pub fn finding(self, places: HashMap<String, SocketAddr>) -> Outbound {
         Outbound { places, ..self }
+    }
+
+    /// The same, where these hosts are shown a certificate if they ask for one.
+    #[must_use]
+    pub fn showing(self, shown: HashMap<String, Shown>) -> Outbound {
+        Outbound { shown, ..self }
     }
 
     /// The body behind an https address. The server's certificate, or one above
@@ -176,7 +189,9 @@ impl Outbound {
         // Small requests are not to wait for each other.
         let _ = stream.set_nodelay(true);
         let name = ServerName::try_from(bare.to_owned()).map_err(|error| tls(error.to_string()))?;
-        let config = self.config(thumbprints).map_err(|error| tls(error.to_string()))?;
+        let config = self
+            .config(bare, thumbprints)
+            .map_err(|error| tls(error.to_string()))?;
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await
@@ -202,13 +217,16 @@ impl Outbound {
             .ok_or_else(|| OutboundError::Address(host.to_owned()))
     }
 
-    fn config(&self, thumbprints: &[Thumbprint]) -> Result<ClientConfig, rustls::Error> {
+    fn config(&self, host: &str, thumbprints: &[Thumbprint]) -> Result<ClientConfig, rustls::Error> {
         let believed = self.believed.get_or_init(|| Believed::new((self.authorities)()));
-        let mut config = ClientConfig::builder_with_provider(believed.provider())
+        let config = ClientConfig::builder_with_provider(believed.provider())
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(believed.or_with(thumbprints)))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(believed.or_with(thumbprints)));
+        let mut config = match self.shown.get(host) {
+            Some(shown) => config.with_client_cert_resolver(shown.resolver()),
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }

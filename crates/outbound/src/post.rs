@@ -78,7 +78,13 @@ impl Outbound {
         }
         let stream = self.connect(uri, host, &[]).await?;
         let request = request().map_err(|error| unusable(error.to_string()))?;
-        let broken = |error: Box<dyn std::error::Error + Send + Sync>| unusable(error.to_string());
+        let broken = |error: Box<dyn std::error::Error + Send + Sync>| match refused_by_tls(&*error) {
+            Some(reason) => OutboundError::Tls {
+                host: host.to_owned(),
+                reason,
+            },
+            None => unusable(error.to_string()),
+        };
         let connection = Connection::new(stream).await.map_err(broken)?;
         let (posted, again) = connection.ask(request).await.map_err(broken)?;
         self.keep(authority, again);
@@ -90,4 +96,21 @@ impl Outbound {
             self.kept.put(authority, connection);
         }
     }
+}
+
+/// What the server's TLS said, if it is that which broke a connection. A server that
+/// misses a good certificate of ours says so only after the handshake (RFC 8446, 4.4.2.4).
+fn refused_by_tls(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let within = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .and_then(|within| within.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::AlertReceived(alert)) = within.or_else(|| error.downcast_ref()) {
+            return Some(format!("the server ends it: {alert:?}"));
+        }
+        next = error.source();
+    }
+    None
 }

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
-use outbound::{Outbound, OutboundError, Post};
+use outbound::{Outbound, OutboundError, Post, Shown};
 use rustls::pki_types::CertificateDer;
 use testkit::issuer::{Certificates, HttpsServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 fn outbound(certificates: &Certificates, place: std::net::SocketAddr) -> Outbound {
@@ -92,4 +93,67 @@ async fn an_answer_is_bounded_in_size_and_in_time() {
     assert!(matches!(told, Err(OutboundError::Time { .. })), "{told:?}");
     assert!(begun.elapsed() >= Duration::from_millis(200));
     assert_eq!(taken.load(Ordering::SeqCst), 1);
+}
+
+/// A server that takes those alone who show a certificate of `clients`.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+async fn asking(certificates: &Certificates, clients: &Certificates) -> std::net::SocketAddr {
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(clients.authority.clone()))
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates.chain(), certificates.private_key())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the server serves beside the test")]
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let mut asked = [0; 4_096];
+            let _ = stream.read(&mut asked).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+                .await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    place
+}
+
+#[tokio::test]
+async fn a_certificate_of_ours_is_shown_to_the_host_it_was_given_for() {
+    let (certificates, clients) = (Certificates::new(), Certificates::new());
+    let place = asking(&certificates, &clients).await;
+    let shown = |of: &Certificates| Shown::new(of.chain(), &of.private_key()).unwrap();
+    let post = post("https://localhost/a", PATIENT);
+    let to = |host: &str, of: &Certificates| HashMap::from([(host.to_owned(), shown(of))]);
+    let given = outbound(&certificates, place).showing(to("localhost", &clients));
+    for _ in 0..2 {
+        assert_eq!(given.post(&post).await.unwrap().status, StatusCode::OK);
+    }
+    // None, another authority's, and the right one for another host.
+    for wrong in [
+        outbound(&certificates, place),
+        outbound(&certificates, place).showing(to("localhost", &certificates)),
+        outbound(&certificates, place).showing(to("elsewhere.example", &clients)),
+    ] {
+        let told = wrong.post(&post).await;
+        assert!(matches!(told, Err(OutboundError::Tls { .. })), "{told:?}");
+    }
+    // A key that is another's.
+    assert!(Shown::new(clients.chain(), &certificates.private_key()).is_err());
+    assert!(Shown::new(Vec::new(), &clients.private_key()).is_err());
 }

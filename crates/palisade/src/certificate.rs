@@ -46,8 +46,15 @@ pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
 /// `SubjectPublicKeyInfo`), as KES has it; `None` if it is none.
 pub(crate) fn identity(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let digest = crypto::sha256(&[parsed.tbs_certificate.subject_pki.raw]);
-    Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(identity_of_key(parsed.tbs_certificate.subject_pki.raw))
+}
+
+/// The identity of a public key, a `SubjectPublicKeyInfo` in DER.
+pub(crate) fn identity_of_key(key: &[u8]) -> String {
+    crypto::sha256(&[key])
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The identity of the first certificate of a PEM text.

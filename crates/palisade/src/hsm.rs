@@ -37,7 +37,7 @@ pub(crate) use helper::{HELPER, help};
 const CLUSTERS_MAX: usize = 16;
 
 /// `[[key_stores.cluster]]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClusterSettings {
     /// `cluster-` and 11 to 16 letters and digits from 2 to 7: what key stores call it.
@@ -59,6 +59,11 @@ pub(crate) struct ClusterSettings {
     /// false, they are made at random and given to it.
     #[serde(default)]
     module_vectors: bool,
+    /// The user is given another password, which nobody knows, whenever a key store
+    /// connects, as AWS does. Default: false. CloudHSM's module cannot (it has no
+    /// `C_SetPIN`).
+    #[serde(default)]
+    rotate_password: bool,
 }
 
 /// The clusters of these settings; `None` if there are none. `home` is the
@@ -110,6 +115,7 @@ struct Token {
     account: AccountId,
     region: Region,
     user: Option<String>,
+    rotates_password: bool,
     /// DER.
     trust_anchor: Vec<u8>,
     helper: Helper,
@@ -141,6 +147,7 @@ impl Token {
             account: AccountId::parse(&said.account)?,
             region: said.region.clone().unwrap_or_else(|| home.clone()),
             user: said.user.clone(),
+            rotates_password: said.rotate_password,
             trust_anchor: trust_anchor.to_vec(),
             helper: Helper::new(
                 &said.id,
@@ -203,6 +210,25 @@ impl Cluster for Token {
                 Ok(_) => Ok(()),
                 Err(failure) => Err(login_error(failure)),
             }
+        })
+    }
+
+    fn rotates_password(&self) -> bool {
+        self.rotates_password
+    }
+
+    fn change_password<'a>(
+        &'a self,
+        from: &'a Secret<String>,
+        to: &'a Secret<String>,
+    ) -> Answer<'a, Result<(), LoginError>> {
+        Box::pin(async {
+            let (from, to) = (self.pin(from), self.pin(to));
+            let request = Request::ChangePin {
+                from: Hidden(from.expose().as_bytes()),
+                to: Hidden(to.expose().as_bytes()),
+            };
+            self.helper.ask(&request).await.map(drop).map_err(login_error)
         })
     }
 

@@ -15,10 +15,12 @@
 //! Absent by design: asking again. A start that fails is repeated by whoever
 //! started it.
 
+mod attestation_key;
 mod kms;
 mod peer;
 mod pkcs11;
 mod tpm2;
+mod tpm_tools;
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
@@ -81,6 +83,8 @@ pub(crate) enum Place {
     Peer {
         address: String,
         identity: String,
+        /// The registers of this machine's TPM by which it is to be known, too.
+        pcrs: Option<String>,
     },
     Pkcs11 {
         token: String,
@@ -207,9 +211,13 @@ impl Order {
                         &[&endpoint, &region, &key_id],
                         &key,
                     )?),
-                    Place::Peer { address, identity } => {
+                    Place::Peer {
+                        address,
+                        identity,
+                        pcrs,
+                    } => {
                         // The member makes the key: so it sends keys and never takes one.
-                        let (keeper, made) = peer::wrap(&means, &store_id, &address, &identity)?;
+                        let (keeper, made) = peer::wrap(&means, &store_id, (&address, &identity), pcrs)?;
                         key = made;
                         Keeper::Peer(keeper)
                     }

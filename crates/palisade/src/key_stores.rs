@@ -4,7 +4,7 @@
 //! Leaving everything out is safe: proxies on the public internet are asked, by
 //! certificates that the machine trusts, and nothing inside is reached.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use anyhow::{Context as _, Result, bail};
 use ground::Region;
 use kms::hsm::Clusters;
 use kms::xks::Proxies;
+use outbound::Shown;
 use serde::Deserialize;
 
 use crate::hsm::{self, ClusterSettings};
-use crate::{files, way_out};
+use crate::{certificate, files, way_out};
 
 /// `[key_stores]`, also a file of its own for `palisade dev --key-stores`.
 #[derive(Debug, Default, Deserialize)]
@@ -31,7 +32,7 @@ pub(crate) struct KeyStoreSettings {
     authorities: Option<PathBuf>,
     /// Milliseconds that a proxy may take, 50 to 10,000. Default: 250, as AWS.
     milliseconds: Option<u64>,
-    /// Proxies that are elsewhere than their names say.
+    /// Proxies that are elsewhere than their names say, or ask for a certificate of ours.
     proxy: Vec<ProxySettings>,
     /// PKCS#11 tokens that serve as the clusters of AWS CloudHSM key stores
     /// (docs/hsm-clusters.md). Default: none.
@@ -44,8 +45,30 @@ pub(crate) struct KeyStoreSettings {
 struct ProxySettings {
     /// As `XksProxyUriEndpoint` names it, without `https://`.
     host: String,
-    /// Where it listens: address and port, also inside.
-    address: SocketAddr,
+    /// Where it listens: address and port, also inside. Default: where its name says.
+    address: Option<SocketAddr>,
+    /// PEM file with the certificate that it is shown if it asks for one, and those
+    /// that lead from it to its authority. Default: none. It is read at the start.
+    certificate: Option<PathBuf>,
+    /// PEM file with its private key, which nobody but its owner may read.
+    key: Option<PathBuf>,
+}
+
+impl ProxySettings {
+    fn shown(&self) -> Result<Option<Shown>> {
+        let (certificate, key) = match (&self.certificate, &self.key) {
+            (None, None) => return Ok(None),
+            (Some(certificate), Some(key)) => (certificate, key),
+            _ => bail!("certificate and key go together"),
+        };
+        let shown = Shown::new(
+            certificate::certificates(certificate)?,
+            &certificate::private_key(key)?,
+        );
+        Ok(Some(shown.with_context(|| {
+            format!("{} is not the key of {}", key.display(), certificate.display())
+        })?))
+    }
 }
 
 impl KeyStoreSettings {
@@ -82,17 +105,27 @@ impl KeyStoreSettings {
                 bail!("key_stores.milliseconds is {milliseconds}; it must be 50 to 10000")
             }
         };
-        let mut places = HashMap::new();
+        let (mut places, mut shown) = (HashMap::new(), HashMap::new());
+        let mut named = HashSet::new();
         for proxy in &self.proxy {
-            if proxy.host.is_empty() || proxy.host.contains([':', '/']) {
-                bail!("key_stores.proxy: {} is not the name of a host alone", proxy.host);
+            let host = &proxy.host;
+            if host.is_empty() || host.contains([':', '/']) {
+                bail!("key_stores.proxy: {host} is not the name of a host alone");
             }
-            if places.insert(proxy.host.clone(), proxy.address).is_some() {
-                bail!("key_stores.proxy: {} is given twice", proxy.host);
+            if !named.insert(host) {
+                bail!("key_stores.proxy: {host} is given twice");
             }
+            let own = proxy
+                .shown()
+                .with_context(|| format!("key_stores.proxy: {host}"))?;
+            if proxy.address.is_none() && own.is_none() {
+                bail!("key_stores.proxy: nothing is said of {host}: give address, or certificate and key");
+            }
+            places.extend(proxy.address.map(|address| (host.clone(), address)));
+            shown.extend(own.map(|own| (host.clone(), own)));
         }
         let outbound = way_out::to(&self.networks, self.authorities.as_deref()).context("key_stores")?;
-        let outbound = outbound.finding(places);
+        let outbound = outbound.finding(places).showing(shown);
         Ok((!self.offline).then(|| Arc::new(Proxies::new(outbound, time))))
     }
 }
@@ -125,6 +158,8 @@ mod tests {
             "[[proxy]]\nhost = \"https://xks.example\"\naddress = \"127.0.0.1:8443\"",
             "[[proxy]]\nhost = \"xks.example\"\naddress = \"127.0.0.1\"",
             "[[proxy]]\nhost = \"xks.example\"",
+            "[[proxy]]\nhost = \"xks.example\"\ncertificate = \"no such file\"",
+            "[[proxy]]\nhost = \"xks.example\"\ncertificate = \"no such file\"\nkey = \"no such file\"",
         ] {
             assert!(proxies(wrong).is_err(), "{wrong}");
         }

@@ -14,13 +14,19 @@
 //! | the sealed member | 32 bytes that bind the order to this very connection (RFC 8446, 7.5), and an [`Order`] as JSON |
 //! | the running one | `=`, the 32 bytes of the key and what it made of it, or `!` and why not |
 //!
-//! Invariants: a key is given only to the member it was sealed for, only while
-//! the operator names that member, and only after that is recorded on disk. An
-//! order that was heard elsewhere is good for nothing: neither the connection
-//! can be repeated nor the order moved to another.
+//! If the slot is for one machine, the running one first sends `?` and a nonce,
+//! and the other the [`Evidence`] of its TPM as JSON ([`proof`]).
 //!
-//! Absent by design: any proof of what program asks, or on which machine.
-//! Whoever has a member's private key is that member (docs/seal.md).
+//! Invariants: a key is given only to the member it was sealed for, only on the
+//! machine it was sealed for if that was named, only while the operator names
+//! that member, and only after that is recorded on disk. An order that was heard
+//! elsewhere is good for nothing: neither the connection can be repeated nor the
+//! order moved to another.
+//!
+//! Absent by design: any proof of what program asks. Without a TPM in the slot,
+//! whoever has a member's private key is that member (docs/seal.md).
+
+pub(crate) mod proof;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -31,7 +37,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use crypto::slot::{KEY_FILE_BYTES, Kept};
 use crypto::{Random, RootKey};
-use gate::{Door, PeerAsked, PeerSlotTold};
+use federation::quote::{Quoted, prove};
+use gate::{Door, PeerAsked, PeerQuoted, PeerSlotTold};
 use ground::Secret;
 use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
@@ -43,11 +50,13 @@ use tokio_rustls::server::TlsStream;
 
 use crate::certificate::{self, AnyCertificate};
 use crate::command::serve::spawn;
+use crate::peer::proof::{Evidence, Machine, NONCE_BYTES, advised, joined, parted, question};
 
 /// Longest frame, in bytes.
 pub(crate) const FRAME_BYTES_MAX: usize = 8 * 1024;
 /// Bytes that bind an order to its connection.
 pub(crate) const BINDING_BYTES: usize = 32;
+pub(crate) const ASKED: u8 = b'?';
 pub(crate) const GRANTED: u8 = b'=';
 pub(crate) const REFUSED: u8 = b'!';
 
@@ -57,8 +66,11 @@ const BINDING_LABEL: &[u8] = b"EXPORTER-Palisade-peer-slot";
 const MEMBERS_MAX: usize = 64;
 /// Connections at once. A stranger costs a handshake.
 const CONNECTIONS_MAX: usize = 16;
-/// Longest that one may take, from its first byte to its last.
+/// Longest that one may take from its first byte to the end of its order, and
+/// then until the answer is taken.
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
+/// Longest that a member's TPM may take for a quote. Some are slow.
+const QUOTE_TIME: Duration = Duration::from_secs(30);
 /// How often a member may ask: enough for one that is started again and again.
 const ASKED_MAX: usize = 10;
 const ASKED_TIME: Duration = Duration::from_secs(60);
@@ -75,6 +87,9 @@ pub(crate) struct PeerSettings {
     key: PathBuf,
     /// The identities of the members that may be opened, as `palisade seal identity` prints them.
     members: Vec<String>,
+    /// Whether to open such slots alone as need a TPM's proof of the machine.
+    #[serde(default)]
+    tpm_required: bool,
 }
 
 /// What a sealed member asks.
@@ -90,6 +105,9 @@ pub(crate) struct Order {
 pub(crate) enum Task {
     /// Makes a key and seals it.
     Wrap,
+    /// The same, for the machine whose TPM has this attestation key alone (a
+    /// SubjectPublicKeyInfo in DER), and what its registers hold now.
+    WrapForTpm(Kept),
     /// Gives back the key that was sealed so.
     Open(Kept),
 }
@@ -122,7 +140,14 @@ struct Opener {
     root_key: Arc<RootKey>,
     store_id: String,
     members: Vec<Member>,
+    tpm_required: bool,
     random: Random,
+}
+
+/// A slot's key, and what it is sealed as.
+struct Granted {
+    key: Secret<[u8; KEY_FILE_BYTES]>,
+    sealed: Kept,
 }
 
 struct Member {
@@ -177,6 +202,7 @@ impl Peers {
                 root_key,
                 store_id: store_id.to_owned(),
                 members,
+                tpm_required: settings.tpm_required,
                 random: Random::system(),
             }),
             tls: TlsAcceptor::from(Arc::new(tls)),
@@ -205,13 +231,8 @@ impl Peers {
             };
             let (opener, tls, door) = (Arc::clone(&self.opener), self.tls.clone(), Arc::clone(&door));
             spawn(async move {
-                let talk = talk(&opener, &tls, &door, stream, address);
-                match tokio::time::timeout(CONNECTION_TIME, talk).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(%address, error = format!("{error:#}"), "a peer was not answered");
-                    }
-                    Err(_) => tracing::warn!(%address, "a peer took too long"),
+                if let Err(error) = talk(&opener, &tls, &door, stream, address).await {
+                    tracing::warn!(%address, error = format!("{error:#}"), "a peer was not answered");
                 }
                 drop(place);
             });
@@ -227,12 +248,8 @@ async fn talk(
     stream: TcpStream,
     address: SocketAddr,
 ) -> Result<()> {
-    let mut stream = tls.accept(stream).await.context("the TLS handshake failed")?;
-    let shown = stream.get_ref().1.peer_certificates();
-    let identity = shown
-        .and_then(|shown| certificate::identity(shown.first()?))
-        .context("no certificate was shown")?;
-    let frame = read_frame(&mut stream).await?;
+    let heard = tokio::time::timeout(CONNECTION_TIME, hear(tls, stream));
+    let (mut stream, identity, frame) = heard.await.context("no order came in time")??;
     let Some(member) = opener.members.iter().find(|member| member.identity == identity) else {
         door.count_peer_slot("stranger");
         tracing::warn!(%address, identity, "refused to open for a stranger");
@@ -241,16 +258,14 @@ async fn talk(
     };
     let order = opener.read(&frame, &stream);
     let name = match &order {
-        Ok(Order { task: Task::Wrap, .. }) => "WrapPeerSlot",
+        Ok(Order {
+            task: Task::Wrap | Task::WrapForTpm(_),
+            ..
+        }) => "WrapPeerSlot",
         Ok(Order {
             task: Task::Open(_), ..
         })
         | Err(_) => "OpenPeerSlot",
-    };
-    let asked = PeerAsked {
-        member: &identity,
-        address: &address.ip().to_string(),
-        name,
     };
     // One who asks too often fills no disk: he is counted and logged alone.
     if !member.may_ask() {
@@ -259,8 +274,23 @@ async fn talk(
         let why = format!("it was asked more than {ASKED_MAX} times in a minute: wait");
         return answer(&mut stream, &[&[REFUSED], why.as_bytes()]).await;
     }
-    match order.and_then(|order| opener.carry_out(&identity, &order)) {
-        Ok((key, sealed)) => {
+    let mut quoted = None;
+    let told = match order {
+        Ok(order) => {
+            opener
+                .carry_out(&identity, &order, &mut stream, &mut quoted)
+                .await
+        }
+        Err(why) => Err(why.to_owned()),
+    };
+    let asked = PeerAsked {
+        member: &identity,
+        address: &address.ip().to_string(),
+        name,
+        quoted,
+    };
+    match told {
+        Ok(Granted { key, sealed }) => {
             door.record_peer_slot(&asked, PeerSlotTold::Key)
                 .await
                 .context("it cannot be recorded, so nothing was told")?;
@@ -268,11 +298,22 @@ async fn talk(
             answer(&mut stream, &[&[GRANTED], key.expose(), sealed.bytes()]).await
         }
         Err(why) => {
-            door.record_peer_slot(&asked, PeerSlotTold::Refusal(why)).await?;
+            door.record_peer_slot(&asked, PeerSlotTold::Refusal(&why)).await?;
             tracing::warn!(%address, identity, why, "refused to open for a member");
             answer(&mut stream, &[&[REFUSED], why.as_bytes()]).await
         }
     }
+}
+
+/// Who is there, and the frame with his order.
+async fn hear(tls: &TlsAcceptor, stream: TcpStream) -> Result<(TlsStream<TcpStream>, String, Vec<u8>)> {
+    let mut stream = tls.accept(stream).await.context("the TLS handshake failed")?;
+    let shown = stream.get_ref().1.peer_certificates();
+    let identity = shown
+        .and_then(|shown| certificate::identity(shown.first()?))
+        .context("no certificate was shown")?;
+    let frame = read_frame(&mut stream).await?;
+    Ok((stream, identity, frame))
 }
 
 impl Opener {
@@ -292,35 +333,99 @@ impl Opener {
         Ok(order)
     }
 
-    fn carry_out(
+    /// Does what a member asks; `seen` is what its TPM vouched for meanwhile.
+    async fn carry_out(
         &self,
         identity: &str,
         order: &Order,
-    ) -> Result<(Secret<[u8; KEY_FILE_BYTES]>, Kept), &'static str> {
-        let sealing = self.root_key.peer_slots(&self.store_id);
-        let bound_to: [&[u8]; 2] = [self.store_id.as_bytes(), identity.as_bytes()];
+        stream: &mut TlsStream<TcpStream>,
+        seen: &mut Option<PeerQuoted>,
+    ) -> Result<Granted, String> {
+        let needs_tpm = "it opens for members that prove their machine alone ([peers] tpm_required): make a slot \
+                         with --tpm-pcrs";
         match &order.task {
-            Task::Wrap => {
-                let key: Secret<[u8; KEY_FILE_BYTES]> = Secret::new(self.random.bytes());
-                let sealed = sealing
-                    .seal(&bound_to, key.expose(), &self.random)
-                    .ok()
-                    .and_then(|sealed| Kept::new(&sealed).ok())
-                    .ok_or("the key cannot be sealed")?;
-                Ok((key, sealed))
+            Task::Wrap if self.tpm_required => Err(needs_tpm.to_owned()),
+            Task::Wrap => self.seal(identity, None),
+            Task::WrapForTpm(key) => {
+                let quoted = self.ask_tpm(key.bytes(), stream, seen).await?;
+                let key = key.bytes().to_vec();
+                self.seal(identity, Some(&Machine { key, quoted }))
             }
             Task::Open(sealed) => {
-                let opened = sealing
-                    .open(&bound_to, sealed.bytes())
-                    .map_err(|_| "the slot was not made by this cluster for this member")?;
-                let mut key = Secret::new([0; KEY_FILE_BYTES]);
-                if opened.expose().len() != KEY_FILE_BYTES {
-                    return Err("the slot holds no key");
+                let (key, machine) = self.unseal(identity, sealed)?;
+                match machine {
+                    None if self.tpm_required => return Err(needs_tpm.to_owned()),
+                    None => {}
+                    Some(machine) => machine.check(&self.ask_tpm(&machine.key, stream, seen).await?)?,
                 }
-                key.expose_mut().copy_from_slice(opened.expose());
-                Ok((key, sealed.clone()))
+                let sealed = sealed.clone();
+                Ok(Granted { key, sealed })
             }
         }
+    }
+
+    /// What the TPM with this attestation key vouches for now.
+    async fn ask_tpm(
+        &self,
+        key: &[u8],
+        stream: &mut TlsStream<TcpStream>,
+        seen: &mut Option<PeerQuoted>,
+    ) -> Result<Quoted, String> {
+        let nonce: [u8; NONCE_BYTES] = self.random.bytes();
+        let wanted = question(stream.get_ref().1, &nonce)
+            .map_err(|_| "the connection is not ready: ask anew".to_owned())?;
+        let heard = async {
+            send(stream, &[&[ASKED], &nonce]).await?;
+            read_frame(stream).await
+        };
+        let frame = match tokio::time::timeout(QUOTE_TIME, heard).await {
+            Ok(Ok(frame)) => frame,
+            Ok(Err(_)) => return Err("it sent no quote of its TPM: see what its helper says".to_owned()),
+            Err(_) => return Err("no quote of its TPM came in time: ask anew".to_owned()),
+        };
+        let evidence: Evidence = serde_json::from_slice(&frame)
+            .map_err(|_| "what it sent is no quote: ask by `palisade` itself".to_owned())?;
+        let quoted =
+            prove(evidence.quote.bytes(), evidence.signature.bytes(), key, &wanted).map_err(advised)?;
+        *seen = Some(PeerQuoted {
+            key: certificate::identity_of_key(key),
+            registers: quoted.registers.named(),
+            digest: quoted.digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        });
+        Ok(quoted)
+    }
+
+    /// A new key, sealed for a member, and for one machine if it is named.
+    fn seal(&self, identity: &str, machine: Option<&Machine>) -> Result<Granted, String> {
+        let key: Secret<[u8; KEY_FILE_BYTES]> = Secret::new(self.random.bytes());
+        let sealing = self.root_key.peer_slots(&self.store_id);
+        joined(&key, machine)
+            .and_then(|joined| {
+                sealing
+                    .seal(&self.bound_to(identity), joined.expose(), &self.random)
+                    .ok()
+            })
+            .and_then(|sealed| Kept::new(&sealed).ok())
+            .map(|sealed| Granted { key, sealed })
+            .ok_or_else(|| "the key cannot be sealed".to_owned())
+    }
+
+    /// The key that was sealed for a member, and the machine it is for.
+    fn unseal(
+        &self,
+        identity: &str,
+        sealed: &Kept,
+    ) -> Result<(Secret<[u8; KEY_FILE_BYTES]>, Option<Machine>), String> {
+        let opened = self
+            .root_key
+            .peer_slots(&self.store_id)
+            .open(&self.bound_to(identity), sealed.bytes())
+            .map_err(|_| "the slot was not made by this cluster for this member".to_owned())?;
+        parted(&opened).ok_or_else(|| "the slot holds no key".to_owned())
+    }
+
+    fn bound_to<'a>(&'a self, identity: &'a str) -> [&'a [u8]; 2] {
+        [self.store_id.as_bytes(), identity.as_bytes()]
     }
 }
 
@@ -352,7 +457,18 @@ async fn read_frame(stream: &mut TlsStream<TcpStream>) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
+/// Sends the answer and hangs up.
 async fn answer(stream: &mut TlsStream<TcpStream>, parts: &[&[u8]]) -> Result<()> {
+    let sent = async {
+        send(stream, parts).await?;
+        stream.shutdown().await.context("the answer was not taken")
+    };
+    tokio::time::timeout(CONNECTION_TIME, sent)
+        .await
+        .context("the answer was not taken in time")?
+}
+
+async fn send(stream: &mut TlsStream<TcpStream>, parts: &[&[u8]]) -> Result<()> {
     let length = parts.iter().map(|part| part.len()).sum::<usize>();
     // Its room is there from the start: a vector that grows leaves copies behind.
     let mut frame = Secret::new(Vec::with_capacity(4 + length));
@@ -363,5 +479,5 @@ async fn answer(stream: &mut TlsStream<TcpStream>, parts: &[&[u8]]) -> Result<()
         frame.expose_mut().extend_from_slice(part);
     }
     stream.write_all(frame.expose()).await?;
-    stream.shutdown().await.context("the answer was not taken")
+    Ok(stream.flush().await?)
 }

@@ -64,6 +64,16 @@ pub struct Certificates {
 }
 
 impl Certificates {
+    /// The certificate alone, for a server or a client.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![CertificateDer::from(self.leaf.clone())]
+    }
+
+    /// Its private key.
+    pub fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(self.key.clone().into())
+    }
+
     /// New ones, for `localhost`.
     pub fn new() -> Certificates {
         let mut params = CertificateParams::new(Vec::new()).unwrap();

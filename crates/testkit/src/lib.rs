@@ -11,3 +11,4 @@ pub mod program;
 pub mod saml;
 pub mod sample;
 pub mod server;
+pub mod tpm;

@@ -63,8 +63,27 @@ pub struct PeerKeeper {
     pub peer: String,
     /// The identity of the key for which it opens this slot.
     pub member: String,
-    /// What it made of the slot's key, bound to `member`.
+    /// How this member proves on which machine it asks; none if it is known by
+    /// its key alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<PeerTpm>,
+    /// What it made of the slot's key, bound to `member`, and of what its TPM
+    /// has to prove.
     pub ciphertext: Kept,
+}
+
+/// What the TPM of a member proves to the one that opens it.
+///
+/// It is here for the member itself, which must know what to ask its TPM for.
+/// What counts is in the ciphertext, which only the other can read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerTpm {
+    /// The identity of the TPM's attestation key, as of [`PeerKeeper::peer`].
+    pub key: String,
+    /// The registers that must be as they were when the slot was made, such as
+    /// `sha256:7`.
+    pub pcrs: String,
 }
 
 /// An AES key on a PKCS#11 token.
@@ -146,12 +165,21 @@ impl Keeper {
                 kms.key_id.as_bytes(),
                 kms.ciphertext.bytes(),
             ]),
-            Keeper::Peer(peer) => parts(&[
-                peer.address.as_bytes(),
-                peer.peer.as_bytes(),
-                peer.member.as_bytes(),
-                peer.ciphertext.bytes(),
-            ]),
+            Keeper::Peer(peer) => {
+                let mut all = vec![
+                    peer.address.as_bytes(),
+                    peer.peer.as_bytes(),
+                    peer.member.as_bytes(),
+                    peer.ciphertext.bytes(),
+                ];
+                // Slots from before there were proofs are bound to four parts.
+                all.extend(
+                    peer.tpm
+                        .iter()
+                        .flat_map(|tpm| [tpm.key.as_bytes(), tpm.pcrs.as_bytes()]),
+                );
+                parts(&all)
+            }
             Keeper::Pkcs11(pkcs11) => parts(&[
                 pkcs11.token.as_bytes(),
                 pkcs11.key.as_bytes(),
@@ -168,7 +196,13 @@ impl Keeper {
     pub(super) fn check(&self) -> Result<(), SlotError> {
         let texts: Vec<&str> = match self {
             Keeper::Kms(kms) => vec![&kms.endpoint, &kms.region, &kms.key_id],
-            Keeper::Peer(peer) => vec![&peer.address, &peer.peer, &peer.member],
+            Keeper::Peer(peer) => {
+                let tpm = peer.tpm.iter().flat_map(|tpm| [&tpm.key[..], &tpm.pcrs]);
+                [&peer.address[..], &peer.peer, &peer.member]
+                    .into_iter()
+                    .chain(tpm)
+                    .collect()
+            }
             Keeper::Pkcs11(pkcs11) => vec![&pkcs11.token, &pkcs11.key],
             Keeper::Tpm2(tpm2) => tpm2.pcrs.iter().map(String::as_str).collect(),
         };

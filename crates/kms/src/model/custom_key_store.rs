@@ -116,6 +116,10 @@ pub struct ClusterPlace {
     pub trust_anchor: String,
     /// The password of `kmsuser`.
     pub password: SealedSecret,
+    /// The one that he was about to get when this was written, and may have.
+    /// Bound as the other, so that it takes its place as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_password: Option<SealedSecret>,
 }
 
 /// An external key store proxy, and who signs there.
@@ -199,6 +203,10 @@ pub enum Connection {
     Connecting {
         /// The id of the request that asked for it.
         request: String,
+        /// How often that was begun. More than once only if nobody was there any
+        /// more to say what came of it.
+        #[serde(default)]
+        tries: u32,
     },
     /// It is not, as its owner wants.
     Disconnected,
@@ -269,6 +277,7 @@ impl CustomKeyStore {
             Connection::Connecting { .. } | Connection::Disconnected => {
                 self.connection = Connection::Connecting {
                     request: request.to_owned(),
+                    tries: 0,
                 };
                 Ok(())
             }
@@ -337,7 +346,7 @@ impl CustomKeyStore {
         Err(self.state_error())
     }
 
-    /// The same with its secret under the current root key; `None` if it is already.
+    /// The same with its secrets under the current root key; `None` if it is already.
     ///
     /// # Errors
     ///
@@ -348,15 +357,21 @@ impl CustomKeyStore {
         random: &Random,
     ) -> Result<Option<CustomKeyStore>, crypto::Error> {
         let mut fresh = self.clone();
-        let (secret, name) = match &mut fresh.place {
-            Place::Cluster(place) => (&mut place.password, place.cluster.as_str()),
-            Place::Proxy(place) => (&mut place.credential, CREDENTIAL),
+        let (secrets, name) = match &mut fresh.place {
+            Place::Cluster(place) => (
+                [Some(&mut place.password), place.next_password.as_mut()],
+                place.cluster.as_str(),
+            ),
+            Place::Proxy(place) => ([Some(&mut place.credential), None], CREDENTIAL),
         };
-        let Some(resealed) = secret.resealed(domain, &self.id, name, random)? else {
-            return Ok(None);
-        };
-        *secret = resealed;
-        Ok(Some(fresh))
+        let mut changed = false;
+        for secret in secrets.into_iter().flatten() {
+            if let Some(resealed) = secret.resealed(domain, &self.id, name, random)? {
+                *secret = resealed;
+                changed = true;
+            }
+        }
+        Ok(changed.then_some(fresh))
     }
 
     fn state_error(&self) -> Error {
@@ -511,6 +526,7 @@ pub(crate) mod tests {
         };
         let connecting = Connection::Connecting {
             request: String::new(),
+            tries: 0,
         };
         #[rustfmt::skip]
         let table = [

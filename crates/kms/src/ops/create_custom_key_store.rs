@@ -54,6 +54,7 @@ pub async fn create_custom_key_store(
                 .map_err(Error::Crypto)?,
             cluster,
             trust_anchor,
+            next_password: None,
         }),
         Wanted::Proxy {
             endpoint,

@@ -4,6 +4,7 @@
 //! time, and harmless if the handler is run again.
 
 use gate::Cx;
+use ground::Secret;
 use kms_api::{UpdateCustomKeyStoreInput, UpdateCustomKeyStoreOutput, XksProxyConnectivityType};
 
 use crate::error::Error;
@@ -109,17 +110,21 @@ async fn change_cluster(
         after.cluster.clone_from(id);
     }
     let domain = cx.domain_key(store.account, &store.region, SECRET_PURPOSE);
-    let kept;
-    let password = match &input.key_store_password {
-        Some(password) => password,
-        // Sealed anew, because it is bound to the cluster that it is given to.
-        None => {
-            kept = place.password.open(&domain, &store.id, &place.cluster);
-            kept.as_ref().map_err(|error| Error::Crypto(error.clone()))?
-        }
+    // Sealed anew, because it is bound to the cluster that it is given to.
+    let seal = |password: &Secret<String>| {
+        SealedSecret::seal(&domain, &store.id, &after.cluster, password, cx.random()).map_err(Error::Crypto)
     };
-    after.password = SealedSecret::seal(&domain, &store.id, &after.cluster, password, cx.random())
-        .map_err(Error::Crypto)?;
+    let again = |sealed: &SealedSecret| {
+        let kept = sealed.open(&domain, &store.id, &place.cluster);
+        seal(&kept.map_err(Error::Crypto)?)
+    };
+    (after.password, after.next_password) = match &input.key_store_password {
+        Some(password) => (seal(password)?, None),
+        None => (
+            again(&place.password)?,
+            place.next_password.as_ref().map(again).transpose()?,
+        ),
+    };
     Ok(after)
 }
 

@@ -3,19 +3,22 @@
 //! Invariants, each kept by writing both sides in one transaction:
 //! - a store that is being connected or disconnected, and no other, has a row in
 //!   [`CONNECTIONS`];
+//! - a store that is connected to a proxy, and no other, has a row in
+//!   [`PROXIES`], and no other has one in [`OUTAGES`];
 //! - a key in a store has a row in [`STORE_KEYS`] under what it is found by
 //!   there, so that no two have one external key.
 
 use std::sync::Arc;
 
 use gate::{Cx, JobCx, Permit};
-use ground::{AccountId, Region};
-use store::{Prefix, Scope, StoreError, Table, TextKey as _, WriteTx};
+use ground::{AccountId, Region, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::{Prefix, Scope, Store, StoreError, Table, TextKey as _, WriteTx};
 
 use super::{KEYS, scope};
 use crate::error::Error;
 use crate::limits::CUSTOM_KEY_STORES_MAX;
-use crate::model::{Connection, Custody, CustomKeyStore, Key, KeyId, StoreId};
+use crate::model::{Custody, CustomKeyStore, Key, KeyId, Place, StoreId};
 
 /// Custom key stores, in their owner's account and region.
 pub(crate) const STORES: Table<StoreId, CustomKeyStore> = Table::new("kms/custom-key-store", 1);
@@ -27,6 +30,21 @@ const STORE_KEYS: Table<(StoreId, String), KeyId> = Table::new("kms/custom-key-s
 /// The stores of all accounts that are being connected or disconnected, so that
 /// the job that does it reads those and nothing else. In the global scope.
 const CONNECTIONS: Table<UnderWay, ()> = Table::new("kms/custom-key-store-connection", 1);
+
+/// The stores of all accounts that are connected to a proxy, so that the job that
+/// looks after proxies reads those and nothing else. In the global scope.
+const PROXIES: Table<UnderWay, ()> = Table::new("kms/custom-key-store-proxy", 1);
+
+/// The proxies that were not well when they were last asked.
+const OUTAGES: Table<StoreId, Outage> = Table::new("kms/custom-key-store-outage", 1);
+
+/// Since when a proxy is not well, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outage {
+    pub(crate) since: Timestamp,
+    /// AWS's name of the reason why a store could not be connected now.
+    pub(crate) code: String,
+}
 
 /// Which store is being connected or disconnected.
 pub(crate) type UnderWay = (AccountId, Region, StoreId);
@@ -130,6 +148,12 @@ fn put(tx: &WriteTx, store: &CustomKeyStore) {
         tx.cross_account_delete(&Scope::global(), &CONNECTIONS, &row);
     }
     let scope = Scope::regional(store.account, &store.region);
+    if store.is_connected() && matches!(store.place, Place::Proxy(_)) {
+        tx.cross_account_put(&Scope::global(), &PROXIES, &row, &());
+    } else {
+        tx.cross_account_delete(&Scope::global(), &PROXIES, &row);
+        tx.cross_account_delete(&scope, &OUTAGES, &store.id);
+    }
     tx.cross_account_put(&scope, &STORES, &store.id, store);
 }
 
@@ -182,6 +206,57 @@ pub(crate) async fn under_way(cx: &JobCx, most: usize) -> Result<Vec<UnderWay>, 
     Ok(page.items.into_iter().map(|(row, _)| row).collect())
 }
 
+/// Up to `most` stores that are connected to a proxy, of those behind `after`.
+///
+/// # Errors
+///
+/// Whatever the store reports.
+pub(crate) async fn at_proxies(
+    store: &Store,
+    after: Option<&UnderWay>,
+    most: usize,
+) -> Result<Vec<UnderWay>, StoreError> {
+    let view = store.view(Scope::global());
+    let page = view.scan(&PROXIES, &Prefix::all(), after, most).await?;
+    Ok(page.items.into_iter().map(|(row, _)| row).collect())
+}
+
+/// What is wrong with the proxy of a store, if something was when it was last asked.
+///
+/// # Errors
+///
+/// Whatever the store reports.
+pub(crate) async fn outage(
+    store: &Store,
+    (account, region, id): &UnderWay,
+) -> Result<Option<Arc<Outage>>, StoreError> {
+    store
+        .view(Scope::regional(*account, region))
+        .get(&OUTAGES, id)
+        .await
+}
+
+/// Writes down what is wrong with the proxy of a store now, within its scope.
+///
+/// # Errors
+///
+/// A conflict if the store is not connected any more; whatever the store reports.
+pub(crate) async fn note_outage(
+    tx: &mut WriteTx,
+    id: &StoreId,
+    now: Option<&Outage>,
+) -> Result<(), StoreError> {
+    let store = tx.get(&STORES, id).await?;
+    if !store.is_some_and(|store| store.is_connected()) {
+        return Err(StoreError::Conflict);
+    }
+    match now {
+        Some(outage) => tx.put(&OUTAGES, id, outage),
+        None => tx.delete(&OUTAGES, id),
+    }
+    Ok(())
+}
+
 /// A store, for the job.
 ///
 /// # Errors
@@ -195,8 +270,9 @@ pub(crate) async fn of_job(
     view.get(&STORES, id).await
 }
 
-/// Says what the job has made of a store's connection, unless somebody wants
-/// something else of it meanwhile. No permit: it was given when the job was asked for.
+/// Writes what the job makes of a store, and gives it; `None` if somebody wants
+/// something else of its connection meanwhile, and then nothing is written. No
+/// permit: it was given when the job was asked for.
 ///
 /// # Errors
 ///
@@ -204,22 +280,20 @@ pub(crate) async fn of_job(
 pub(crate) async fn settle(
     cx: &JobCx,
     before: &CustomKeyStore,
-    connection: &Connection,
-) -> Result<(), StoreError> {
+    change: impl Fn(&mut CustomKeyStore),
+) -> Result<Option<CustomKeyStore>, StoreError> {
     let scope = Scope::regional(before.account, &before.region);
     cx.store()
         .transact(&scope, async |tx: WriteTx| {
-            match tx.get(&STORES, &before.id).await? {
-                Some(now) if now.connection == before.connection => {
-                    let after = CustomKeyStore {
-                        connection: connection.clone(),
-                        ..CustomKeyStore::clone(&now)
-                    };
-                    put(&tx, &after);
-                }
-                Some(_) | None => {}
-            }
-            Ok(())
+            let now = tx.get(&STORES, &before.id).await?;
+            let now = now.filter(|now| now.connection == before.connection);
+            let after = now.map(|now| {
+                let mut after = CustomKeyStore::clone(&now);
+                change(&mut after);
+                put(&tx, &after);
+                after
+            });
+            Ok(after)
         })
         .await
 }

@@ -32,6 +32,14 @@ pub(crate) struct Inside {
     pub(crate) logins: usize,
     pub(crate) inactive: bool,
     pub(crate) login_fails: Option<LoginError>,
+    /// Whether a login is never answered.
+    pub(crate) hangs: bool,
+    /// The password of `kmsuser`, if it is not [`PASSWORD`] any more.
+    pub(crate) password: Option<String>,
+    /// Whether he is to get another at each connection.
+    pub(crate) rotates: bool,
+    /// What goes wrong then, and whether he has it all the same.
+    pub(crate) change_fails: Option<(LoginError, bool)>,
     pub(crate) key_fails: Option<KeyError>,
 }
 
@@ -113,17 +121,45 @@ impl Cluster for Module {
 
     fn log_in<'a>(&'a self, password: &'a Secret<String>) -> Answer<'a, Result<(), LoginError>> {
         Box::pin(async {
+            let hangs = self.inside.lock().unwrap().hangs;
+            if hangs {
+                self.inside.lock().unwrap().logins += 1;
+                std::future::pending::<()>().await;
+            }
             let mut inside = self.inside.lock().unwrap();
             inside.logins += 1;
             inside.logged_in = false;
             if let Some(error) = &inside.login_fails {
                 return Err(error.clone());
             }
-            if password.expose() != PASSWORD {
+            if password.expose() != inside.password.as_deref().unwrap_or(PASSWORD) {
                 return Err(LoginError::InvalidCredentials);
             }
             inside.logged_in = true;
             Ok(())
+        })
+    }
+
+    fn rotates_password(&self) -> bool {
+        self.inside.lock().unwrap().rotates
+    }
+
+    fn change_password<'a>(
+        &'a self,
+        from: &'a Secret<String>,
+        to: &'a Secret<String>,
+    ) -> Answer<'a, Result<(), LoginError>> {
+        Box::pin(async {
+            let mut inside = self.inside.lock().unwrap();
+            assert!(inside.logged_in, "only who is logged in changes his password");
+            if from.expose() != inside.password.as_deref().unwrap_or(PASSWORD) {
+                return Err(LoginError::InvalidCredentials);
+            }
+            let fails = inside.change_fails.clone();
+            if fails.as_ref().is_none_or(|(_, done)| *done) {
+                inside.password = Some(to.expose().clone());
+            }
+            fails.map_or(Ok(()), |(error, _)| Err(error))
         })
     }
 

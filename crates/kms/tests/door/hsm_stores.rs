@@ -314,6 +314,99 @@ async fn a_cluster_that_forgot_its_login_is_logged_into_again_but_not_with_a_wro
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_wants_it_gets_another_password_at_each_connection() {
+    let modules = Modules::new();
+    let world = world_with(&modules).await;
+    let module = modules.module(FIRST);
+    module.inside.lock().unwrap().rotates = true;
+    let id = store(&world, "store", FIRST).await;
+    let password = || module.inside.lock().unwrap().password.clone().unwrap();
+    let first = password();
+    assert!(
+        first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{first}"
+    );
+    // It is the one that is used, and the next connection gives another.
+    let key = world.key(key_in(&id)).await;
+    module.inside.lock().unwrap().logged_in = false;
+    let body = json!({"KeyId": key["KeyId"], "Plaintext": "aGVsbG8="});
+    world.ok(ROOT, "Encrypt", body.clone()).await;
+    disconnect(&world, &id).await;
+    assert_eq!(connect(&world, &id).await["ConnectionState"], "CONNECTED");
+    assert_ne!(password(), first);
+    world.ok(ROOT, "Encrypt", body.clone()).await;
+
+    // Cut off after the change, or before it: nobody is locked out.
+    for done in [true, false] {
+        disconnect(&world, &id).await;
+        let before = password();
+        module.inside.lock().unwrap().change_fails = Some((LoginError::Network("gone".to_owned()), done));
+        let entry = connect(&world, &id).await;
+        assert_eq!(
+            (&entry["ConnectionState"], &entry["ConnectionErrorCode"]),
+            (&json!("FAILED"), &json!("NETWORK_ERRORS"))
+        );
+        assert_eq!(password() != before, done);
+        module.inside.lock().unwrap().change_fails = None;
+        disconnect(&world, &id).await;
+        assert_eq!(
+            connect(&world, &id).await["ConnectionState"],
+            "CONNECTED",
+            "{done}"
+        );
+        world.ok(ROOT, "Encrypt", body.clone()).await;
+    }
+
+    // One that stops wanting it keeps the last.
+    disconnect(&world, &id).await;
+    module.inside.lock().unwrap().rotates = false;
+    let last = password();
+    assert_eq!(connect(&world, &id).await["ConnectionState"], "CONNECTED");
+    assert_eq!(password(), last);
+
+    // The administrator gives another, and says so: only that one counts.
+    disconnect(&world, &id).await;
+    module.inside.lock().unwrap().change_fails = None;
+    module.inside.lock().unwrap().password = Some("by-the-administrator".to_owned());
+    let entry = connect(&world, &id).await;
+    assert_eq!(entry["ConnectionErrorCode"], "INVALID_CREDENTIALS");
+    disconnect(&world, &id).await;
+    let mut told = id.clone();
+    told["KeyStorePassword"] = json!("by-the-administrator");
+    world.ok(ROOT, "UpdateCustomKeyStore", told).await;
+    assert_eq!(connect(&world, &id).await["ConnectionState"], "CONNECTED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_cut_off_again_and_again_is_given_up() {
+    let modules = Modules::new();
+    let world = world_with(&modules).await;
+    let module = modules.module(FIRST);
+    let made = world
+        .ok(ROOT, "CreateCustomKeyStore", wanted("store", FIRST))
+        .await;
+    let id = json!({"CustomKeyStoreId": made["CustomKeyStoreId"]});
+    module.inside.lock().unwrap().hangs = true;
+    world.ok(ROOT, "ConnectCustomKeyStore", id.clone()).await;
+    for tries in 1..=3 {
+        world.begin_jobs().await;
+        assert_eq!(module.inside.lock().unwrap().logins, tries);
+        assert_eq!(described(&world, &id).await["ConnectionState"], "CONNECTING");
+    }
+    world.advance(1).await;
+    let entry = described(&world, &id).await;
+    assert_eq!(
+        (&entry["ConnectionState"], &entry["ConnectionErrorCode"]),
+        (&json!("FAILED"), &json!("INTERNAL_ERROR"))
+    );
+    assert_eq!(module.inside.lock().unwrap().logins, 3);
+    // Its owner may ask again.
+    module.inside.lock().unwrap().hangs = false;
+    disconnect(&world, &id).await;
+    assert_eq!(connect(&world, &id).await["ConnectionState"], "CONNECTED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_moves_to_a_related_cluster_and_no_other() {
     let modules = Modules::new();
     let world = world_with(&modules).await;

@@ -179,7 +179,8 @@ pub(crate) struct NewSlotArguments {
     /// The label of the AES key on it, made if it is not there (for `--slot pkcs11`).
     #[arg(long, value_name = "LABEL", default_value = "palisade-seal")]
     pkcs11_key: String,
-    /// The registers that must stay as they are now, such as `sha256:7` (for `--slot tpm2`).
+    /// The registers that must stay as they are now, such as `sha256:7` (for `--slot tpm2`, and
+    /// for `--slot peer`, which then opens on this machine alone).
     #[arg(long, value_name = "BANK:LIST")]
     tpm_pcrs: Option<String>,
 }
@@ -278,6 +279,7 @@ impl NewSlotArguments {
                     .peer_identity
                     .clone()
                     .context("say who it is: --peer-identity HEX")?,
+                pcrs: self.tpm_pcrs.clone(),
             })?,
             SlotKind::Pkcs11 => kept(Place::Pkcs11 {
                 token: self
@@ -550,6 +552,7 @@ fn status_json(slots: &KeySlots) -> serde_json::Value {
                 "label": slot.label,
                 "details": details(&slot),
                 "tested_recovery": slot.recovery.is_some(),
+                "attested": attested(&slot),
             })
         })
         .collect();
@@ -570,6 +573,18 @@ fn status_text(slots: &KeySlots) -> String {
     text
 }
 
+/// What of its machine a member proves to open by this slot, if anything. The slots
+/// of other kinds say nothing here: nobody asks them for a proof.
+fn attested(slot: &SlotInfo<'_>) -> Option<serde_json::Value> {
+    let Some(Keeper::Peer(peer)) = slot.keeper else {
+        return None;
+    };
+    Some(match &peer.tpm {
+        Some(tpm) => serde_json::json!({"attestationKey": tpm.key, "registers": tpm.pcrs}),
+        None => false.into(),
+    })
+}
+
 /// What may be said of how a slot opens.
 fn details(slot: &SlotInfo<'_>) -> String {
     if let Some((set, policy)) = &slot.recovery {
@@ -580,7 +595,13 @@ fn details(slot: &SlotInfo<'_>) -> String {
     }
     match slot.keeper {
         Some(Keeper::Kms(kms)) => format!("{} at {} ({})", kms.key_id, kms.endpoint, kms.region),
-        Some(Keeper::Peer(peer)) => format!("member {} at {}", &peer.peer, peer.address),
+        Some(Keeper::Peer(peer)) => {
+            let proof = match &peer.tpm {
+                Some(tpm) => format!("for TPM {} while {} are as they were", tpm.key, tpm.pcrs),
+                None => "for whoever has our private key".to_owned(),
+            };
+            format!("member {} at {}, {proof}", peer.peer, peer.address)
+        }
         Some(Keeper::Pkcs11(pkcs11)) => format!("key {} on token {}", pkcs11.key, pkcs11.token),
         Some(Keeper::Tpm2(tpm2)) => match &tpm2.pcrs {
             Some(pcrs) => format!("while {pcrs} are as they were"),

@@ -79,6 +79,7 @@ fn said(id: &str) -> ClusterSettings {
         user: Some("kmsuser".to_owned()),
         trust_anchor: home().join(format!("{id}.pem")),
         module_vectors: false,
+        rotate_password: false,
     }
 }
 
@@ -295,6 +296,44 @@ async fn a_helper_that_hangs_is_ended_and_many_at_once_wait_their_turn() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_changed_is_the_only_one() {
+    if !with_tokens("hsm::tests::a_password_that_was_changed_is_the_only_one") {
+        return;
+    }
+    let home = Region::us_east_1();
+    let rotating = ClusterSettings {
+        rotate_password: true,
+        ..said(ONE)
+    };
+    let open = || clusters(&[said(TWO), rotating.clone()], &home).unwrap().unwrap();
+    let known = open();
+    let one = known.cluster(account(), &home, ONE).unwrap();
+    assert!(one.rotates_password());
+    assert!(!known.cluster(account(), &home, TWO).unwrap().rotates_password());
+    let (old, new) = (password(ONE), Secret::new("0123456789abcdef".repeat(2)));
+    // Nobody is logged in; who gives a wrong one changes nothing.
+    let told = one.change_password(&old, &new).await;
+    assert!(matches!(told, Err(LoginError::Internal(_))), "{told:?}");
+    one.log_in(&old).await.unwrap();
+    one.make_key("key").await.unwrap();
+    let sealed = one.encrypt("key", b"", b"plain").await.unwrap();
+    assert_eq!(
+        one.change_password(&password(TWO), &new).await,
+        Err(LoginError::InvalidCredentials)
+    );
+    one.change_password(&old, &new).await.unwrap();
+    // Who was logged in stays so, by the new one.
+    one.log_in(&new).await.unwrap();
+    assert_eq!(one.decrypt("key", b"", &sealed).await.unwrap().expose(), b"plain");
+    // A helper that knows nothing of it.
+    let known = open();
+    let one = known.cluster(account(), &home, ONE).unwrap();
+    assert_eq!(one.log_in(&old).await, Err(LoginError::InvalidCredentials));
+    one.log_in(&new).await.unwrap();
+    assert_eq!(one.decrypt("key", b"", &sealed).await.unwrap().expose(), b"plain");
+}
+
 #[test]
 fn what_the_operator_says_of_a_cluster_is_looked_at() {
     if !with_tokens("hsm::tests::what_the_operator_says_of_a_cluster_is_looked_at") {
@@ -328,7 +367,9 @@ fn what_the_operator_says_of_a_cluster_is_looked_at() {
     for (text, taken) in [
         (format!("{table}{anchor}"), true),
         (
-            format!("{table}{anchor}user = \"kmsuser\"\nregion = \"eu-west-1\"\nmodule_vectors = true\n"),
+            format!(
+                "{table}{anchor}user = \"kmsuser\"\nregion = \"eu-west-1\"\nmodule_vectors = true\nrotate_password = true\n"
+            ),
             true,
         ),
         (table.clone(), false),

@@ -7,37 +7,61 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use crypto::slot::{KEY_FILE_BYTES, Kept, PeerKeeper};
+use crypto::slot::{KEY_FILE_BYTES, Kept, PeerKeeper, PeerTpm};
 use ground::Secret;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use super::attestation_key::AttestationKey;
+use super::tpm_tools::check;
 use super::{Key, Means};
 use crate::certificate::{self, OneServer};
-use crate::peer::{FRAME_BYTES_MAX, GRANTED, Order, REFUSED, Task, binding, is_identity};
+use crate::peer::proof::question;
+use crate::peer::{ASKED, FRAME_BYTES_MAX, GRANTED, Order, REFUSED, Task, binding, is_identity};
 
 /// Longest wait for a connection, and for each piece of an answer.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Has the member at `address` make a key and seal it for us.
-pub(super) fn wrap(means: &Means, store_id: &str, address: &str, peer: &str) -> Result<(PeerKeeper, Key)> {
+/// Has the member that address and identity name make a key and seal it for us, and
+/// for the TPM of this machine if its registers are named.
+pub(super) fn wrap(
+    means: &Means,
+    store_id: &str,
+    (address, peer): (&str, &str),
+    pcrs: Option<String>,
+) -> Result<(PeerKeeper, Key)> {
     if !is_identity(peer) {
         bail!("{peer} is no identity as `palisade seal identity` prints it");
     }
     let member = own_identity(means)?;
+    let key = match pcrs {
+        Some(pcrs) => {
+            check(&pcrs)?;
+            Some((AttestationKey::open(means)?, pcrs))
+        }
+        None => None,
+    };
     let order = Order {
         store: store_id.to_owned(),
-        task: Task::Wrap,
+        task: match &key {
+            Some((key, _)) => Task::WrapForTpm(Kept::new(key.public())?),
+            None => Task::Wrap,
+        },
     };
-    let (key, ciphertext) = ask(means, address, peer, &order)?;
+    let quote = key.as_ref().map(|(key, pcrs)| (key, &pcrs[..]));
+    let (made, ciphertext) = ask(means, (address, peer), &order, quote)?;
     let keeper = PeerKeeper {
         address: address.to_owned(),
         peer: peer.to_owned(),
         member,
+        tpm: key.map(|(key, pcrs)| PeerTpm {
+            key: key.identity(),
+            pcrs,
+        }),
         ciphertext,
     };
-    Ok((keeper, key))
+    Ok((keeper, made))
 }
 
 /// Has the member give the key back.
@@ -49,11 +73,26 @@ pub(super) fn unwrap(means: &Means, store_id: &str, keeper: &PeerKeeper) -> Resu
             keeper.member
         );
     }
+    let key = match &keeper.tpm {
+        Some(tpm) => {
+            let key = AttestationKey::open(means)?;
+            if key.identity() != tpm.key {
+                bail!(
+                    "the slot is for the TPM {}, and this machine's is {}: make a slot on this machine",
+                    tpm.key,
+                    key.identity()
+                );
+            }
+            Some((key, &tpm.pcrs[..]))
+        }
+        None => None,
+    };
     let order = Order {
         store: store_id.to_owned(),
         task: Task::Open(keeper.ciphertext.clone()),
     };
-    Ok(ask(means, &keeper.address, &keeper.peer, &order)?.0)
+    let quote = key.as_ref().map(|(key, pcrs)| (key, *pcrs));
+    Ok(ask(means, (&keeper.address, &keeper.peer), &order, quote)?.0)
 }
 
 fn own_certificate(means: &Means) -> Result<(&Path, &Path)> {
@@ -71,7 +110,13 @@ fn own_identity(means: &Means) -> Result<String> {
         .with_context(|| format!("{} holds no certificate", path.display()))
 }
 
-fn ask(means: &Means, address: &str, peer: &str, order: &Order) -> Result<(Key, Kept)> {
+/// Sends an order, has the TPM vouch if that is asked for, and takes the answer.
+fn ask(
+    means: &Means,
+    (address, peer): (&str, &str),
+    order: &Order,
+    quote: Option<(&AttestationKey<'_>, &str)>,
+) -> Result<(Key, Kept)> {
     let (certificate, key) = own_certificate(means)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let only = OneServer {
@@ -98,19 +143,20 @@ fn ask(means: &Means, address: &str, peer: &str, order: &Order) -> Result<(Key, 
     }
     let body = serde_json::to_vec(order)?;
     let bound = binding(&connection, &body)?;
-    let frame = [bound.as_slice(), &body].concat();
     let mut stream = StreamOwned::new(connection, socket);
-    stream.write_all(&u32::try_from(frame.len())?.to_be_bytes())?;
-    stream.write_all(&frame)?;
-    let taken = || format!("the member at {address} gave no answer");
-    let mut head = [0; 4];
-    stream.read_exact(&mut head).with_context(taken)?;
-    let length = usize::try_from(u32::from_be_bytes(head))?;
-    if length > FRAME_BYTES_MAX {
-        bail!("the answer of the member at {address} is too long");
+    send(&mut stream, &[bound.as_slice(), &body].concat())?;
+    let mut answer = take(&mut stream, address)?;
+    if let Some((&ASKED, nonce)) = answer.expose().split_first() {
+        let nonce = nonce.try_into().context("the member's nonce is garbled")?;
+        let (key, pcrs) = quote.context("the member asks for our TPM, and the slot names none")?;
+        let evidence = key.quote(pcrs, &question(&stream.conn, nonce)?)?;
+        send(&mut stream, &serde_json::to_vec(&evidence)?)?;
+        answer = take(&mut stream, address)?;
+    } else if quote.is_some() && answer.expose().first() == Some(&GRANTED) {
+        bail!(
+            "the member at {address} did not ask for our TPM: it is of an older release, or another slot's"
+        );
     }
-    let mut answer = Secret::new(vec![0; length]);
-    stream.read_exact(answer.expose_mut()).with_context(taken)?;
     match answer.expose().split_first() {
         Some((&GRANTED, rest)) => {
             let (given, sealed) = rest
@@ -126,6 +172,27 @@ fn ask(means: &Means, address: &str, peer: &str, order: &Order) -> Result<(Key, 
         ),
         _ => bail!("the answer of the member at {address} is garbled"),
     }
+}
+
+type Line = StreamOwned<ClientConnection, TcpStream>;
+
+fn send(stream: &mut Line, frame: &[u8]) -> Result<()> {
+    stream.write_all(&u32::try_from(frame.len())?.to_be_bytes())?;
+    stream.write_all(frame)?;
+    Ok(stream.flush()?)
+}
+
+fn take(stream: &mut Line, address: &str) -> Result<Secret<Vec<u8>>> {
+    let taken = || format!("the member at {address} gave no answer");
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).with_context(taken)?;
+    let length = usize::try_from(u32::from_be_bytes(head))?;
+    if length > FRAME_BYTES_MAX {
+        bail!("the answer of the member at {address} is too long");
+    }
+    let mut answer = Secret::new(vec![0; length]);
+    stream.read_exact(answer.expose_mut()).with_context(taken)?;
+    Ok(answer)
 }
 
 fn connect(address: &str) -> Result<TcpStream> {

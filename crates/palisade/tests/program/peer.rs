@@ -17,7 +17,7 @@ use crate::serve::{Installed, ok, write_private};
 use crate::world::{copy_directory, leaf};
 
 /// Files `NAME.crt` and `NAME.key` of somebody, and his identity.
-fn somebody(installed: &Installed, name: &str) -> String {
+pub(crate) fn somebody(installed: &Installed, name: &str) -> String {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     fs::write(installed.path(&format!("{name}.crt")), made.cert.pem()).unwrap();
     write_private(
@@ -33,28 +33,39 @@ fn somebody(installed: &Installed, name: &str) -> String {
 
 /// Starts the running member as somebody, at `address`, opening for `members`.
 fn running(installed: &Installed, who: &str, address: SocketAddr, members: &[&str]) -> Server {
+    running_with(installed, who, address, members, "")
+}
+
+/// The same, with more settings of `[peers]`.
+pub(crate) fn running_with(
+    installed: &Installed,
+    who: &str,
+    address: SocketAddr,
+    members: &[&str],
+    more: &str,
+) -> Server {
     let config = format!(
         "listen = \"127.0.0.1:0\"\ndata = \"data\"\n[peers]\nlisten = \"{address}\"\ncertificate = \"{who}.crt\"\n\
-         key = \"{who}.key\"\nmembers = {members:?}\n"
+         key = \"{who}.key\"\nmembers = {members:?}\n{more}"
     );
     fs::write(installed.path("palisade.toml"), config).unwrap();
     let arguments = ["serve", "--config=palisade.toml", "--passphrase-file=passphrase"];
     installed.launch.serve(&arguments, &installed.path("log"))
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// How a member says who it is.
-fn shown(who: &str) -> [String; 2] {
+pub(crate) fn shown(who: &str) -> [String; 2] {
     [
         format!("--peer-certificate={who}.crt"),
         format!("--peer-key={who}.key"),
     ]
 }
 
-fn run(launch: &Launch, arguments: &[&str], who: &str) -> Ended {
+pub(crate) fn run(launch: &Launch, arguments: &[&str], who: &str) -> Ended {
     let shown = shown(who);
     let arguments: Vec<&str> = arguments
         .iter()
@@ -64,7 +75,7 @@ fn run(launch: &Launch, arguments: &[&str], who: &str) -> Ended {
     launch.run(&arguments)
 }
 
-fn refused(launch: &Launch, arguments: &[&str], who: &str) -> String {
+pub(crate) fn refused(launch: &Launch, arguments: &[&str], who: &str) -> String {
     let told = run(launch, arguments, who);
     assert_eq!(told.code(), 1, "{arguments:?}: {told:?}");
     told.stderr

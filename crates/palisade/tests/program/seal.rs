@@ -2,9 +2,8 @@
 //! SoftHSM, swtpm. Each opens unattended, and by nothing but its keeper.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,6 +13,7 @@ use testkit::program::{Ended, Launch, Server};
 
 use crate::PALISADE;
 use crate::serve::{Installed, call, ok, write_private};
+use crate::software_tpm::Tpm;
 use crate::world::leaf;
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -281,66 +281,6 @@ fn a_token_opens_it_unattended_and_its_module_harms_nobody() {
         "--passphrase-file=passphrase",
     ];
     serves(&installed, launch, &mixed);
-}
-
-/// A TPM in software. It is killed when dropped.
-struct Tpm {
-    process: Child,
-    tcti: String,
-}
-
-impl Tpm {
-    fn start(state: &Path) -> Tpm {
-        fs::create_dir(state).unwrap();
-        // The control channel is on the next port.
-        let (port, held) = loop {
-            let data = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = data.local_addr().unwrap().port();
-            if let Some(Ok(control)) = port
-                .checked_add(1)
-                .map(|next| TcpListener::bind(("127.0.0.1", next)))
-            {
-                break (port, (data, control));
-            }
-        };
-        drop(held);
-        let process = Command::new("swtpm")
-            .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
-            .args(["--tpmstate", &format!("dir={}", state.display())])
-            .args(["--server", &format!("type=tcp,port={port},bindaddr=127.0.0.1")])
-            .args([
-                "--ctrl",
-                &format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1),
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("swtpm is not here ({error}); ./test installs it"));
-        let tpm = Tpm {
-            process,
-            tcti: format!("swtpm:host=127.0.0.1,port={port}"),
-        };
-        let ready = || {
-            Command::new("tpm2_pcrread")
-                .args(["-T", &tpm.tcti, "sha256:16"])
-                .output()
-                .unwrap_or_else(|error| panic!("tpm2-tools are not here ({error}); ./test installs them"))
-        };
-        for _ in 0..600 {
-            if ready().status.success() {
-                return tpm;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        panic!("swtpm does not answer: {:?}", ready());
-    }
-}
-
-impl Drop for Tpm {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 #[test]
