@@ -142,6 +142,26 @@ def test_usage_is_told_with_what_it_would_have_cost(palisade, iam, kms, tmp_path
     assert done.returncode == 1 and "palisade:GetUsage" in done.stderr
 
 
+def test_events_are_told_in_the_shape_of_eventbridge(palisade, kms, tmp_path):
+    key = kms.create_key()["KeyMetadata"]
+    place = json.loads(palisade.palisade("events", "--json").stdout)["next"]
+    kms.rotate_key_on_demand(KeyId=key["KeyId"])
+    told = json.loads(palisade.palisade("events", "--after", place, "--json").stdout)
+    (event,) = [event for event in told["events"] if event["resources"] == [key["Arn"]]]
+    assert event["source"] == "aws.kms" and event["detail-type"] == "KMS CMK Rotation"
+    assert event["detail"]["rotation-type"] == "ON_DEMAND" and not told["more"]
+    assert key["Arn"] in palisade.palisade("events").stdout
+    wrong = palisade.palisade("events", "--after", "there", check=False)
+    assert wrong.returncode == 1 and "after must be the `next`" in wrong.stderr
+
+
+def test_a_mistyped_credential_is_not_repeated(tmp_path):
+    for typed in ("AKIAEXAMPLE:never-shown:12", "never-shown", "no:never-shown:111122223333"):
+        done = run("dev", "--credential", typed, home=tmp_path, check=False)
+        assert done.returncode == 1 and "KEY:SECRET:ACCOUNT" in done.stderr
+        assert "never-shown" not in done.stdout + done.stderr
+
+
 def test_coverage_lists_what_is_and_what_is_not(tmp_path):
     text = run("coverage", "kms", home=tmp_path).stdout
     assert "Encrypt" in text and "CreateGrant" in text

@@ -30,6 +30,7 @@ mod decision;
 mod directory;
 mod door;
 mod encoded;
+mod events;
 mod fault;
 mod first_bytes;
 mod generate;
@@ -69,6 +70,7 @@ pub use directory::{
     SessionIssuer, SigningKeys, TokenIssuer, Use, Vouched, WebIdentity,
 };
 pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
+pub use events::forgetting_events;
 pub use fault::Fault;
 pub use guardrails::{Guardrails, Membership, NoGuardrails, ServiceAccess, Standing};
 pub use jobs::{Event, Job, JobCx, JobError};
