@@ -155,6 +155,23 @@ def test_events_are_told_in_the_shape_of_eventbridge(palisade, kms, tmp_path):
     assert wrong.returncode == 1 and "after must be the `next`" in wrong.stderr
 
 
+def test_clients_that_know_only_the_machines_time_are_let_in_under_a_virtual_clock(tmp_path):
+    server = Server(tmp_path / "server", "--clock", "virtual")
+    kms = server.client("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.enable_key_rotation(KeyId=key, RotationPeriodInDays=90)
+    url = server.client("sts").generate_presigned_url("get_caller_identity", ExpiresIn=60)
+    assert server.request("GET", url.removeprefix(server.url))[0] == 200
+    server.advance(90 * 24 * 3600)
+    (rotation,) = kms.list_key_rotations(KeyId=key)["Rotations"]
+    assert rotation["RotationType"] == "AUTOMATIC"
+    assert json.loads(server.palisade("events", "--json").stdout)["events"]
+    # What expires does so by the server's time.
+    status, _, body = server.request("GET", url.removeprefix(server.url))
+    assert status == 403 and b"expired" in body.lower(), body
+    server.stop()
+
+
 def test_a_mistyped_credential_is_not_repeated(tmp_path):
     for typed in ("AKIAEXAMPLE:never-shown:12", "never-shown", "no:never-shown:111122223333"):
         done = run("dev", "--credential", typed, home=tmp_path, check=False)

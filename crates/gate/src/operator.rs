@@ -360,7 +360,7 @@ pub(crate) async fn believe(
                 body,
                 (service, action),
                 &door.parts.home,
-                now,
+                (now, &door.parts.clock),
             )
             .await
         }
