@@ -160,7 +160,7 @@ def test_clients_that_know_only_the_machines_time_are_let_in_under_a_virtual_clo
     kms = server.client("kms")
     key = kms.create_key()["KeyMetadata"]["KeyId"]
     kms.enable_key_rotation(KeyId=key, RotationPeriodInDays=90)
-    url = server.client("sts").generate_presigned_url("get_caller_identity", ExpiresIn=60)
+    url = server.client("sts").generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
     assert server.request("GET", url.removeprefix(server.url))[0] == 200
     server.advance(90 * 24 * 3600)
     (rotation,) = kms.list_key_rotations(KeyId=key)["Rotations"]
