@@ -219,3 +219,30 @@ def test_no_secret_reaches_disk_in_clear(tmp_path):
             assert not [needle for needle in needles if needle in content], path
     account = ACCOUNT.encode()
     assert any(account in path.read_bytes() for path in server.data.rglob("*") if path.is_file())
+
+
+def test_a_store_that_is_older_than_its_record_is_not_served_without_a_word(tmp_path):
+    server = Server(tmp_path / "server")
+    server.client("kms").create_key()
+    server.stop()
+    store = server.data / "store.redb"
+    older = store.read_bytes()
+    server.start()
+    server.client("kms").create_alias(
+        AliasName="alias/later", TargetKeyId=server.client("kms").list_keys()["Keys"][0]["KeyId"]
+    )
+    server.stop()
+    newer = store.read_bytes()
+    store.write_bytes(older)
+    with pytest.raises(RuntimeError, match="older than the record"):
+        server.start()
+    store.write_bytes(newer)
+    server.start()
+    assert "alias/later" in str(server.client("kms").list_aliases())
+    server.stop()
+    store.write_bytes(older)
+    server.flags.append("--accept-older")
+    server.start()
+    assert "alias/later" not in str(server.client("kms").list_aliases())
+    server.stop()
+    assert server.palisade("verify", "--data", server.data).returncode == 0

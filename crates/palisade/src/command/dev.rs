@@ -76,6 +76,10 @@ pub(crate) struct Dev {
     /// Waits for the disk before every answer, not only after changes.
     #[arg(long)]
     audit_strict: bool,
+    /// Starts although store or record is older than the other, as when one of them was put back alone
+    /// (docs/backup.md). What is missing stays missing.
+    #[arg(long)]
+    accept_older: bool,
     #[command(flatten)]
     kms: super::serve::KmsFlags,
 }
@@ -217,6 +221,7 @@ impl Dev {
             roots,
             seed,
             issuers,
+            starts: kept.then(|| layout.starts(self.accept_older)),
             kms: self.kms.options(&key_stores, &self.region)?,
             xks: xks.as_ref().map(XksFile::credentials),
         };
