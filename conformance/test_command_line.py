@@ -5,6 +5,8 @@ import json
 import re
 import subprocess
 
+import pytest
+
 from refusals import refused
 from server import ACCOUNT, Server, binary, clean_environment
 
@@ -175,7 +177,7 @@ def test_clients_that_know_only_the_machines_time_are_let_in_under_a_virtual_clo
 def test_a_mistyped_credential_is_not_repeated(tmp_path):
     for typed in ("AKIAEXAMPLE:never-shown:12", "never-shown", "no:never-shown:111122223333"):
         done = run("dev", "--credential", typed, home=tmp_path, check=False)
-        assert done.returncode == 1 and "KEY:SECRET:ACCOUNT" in done.stderr
+        assert done.returncode == 2 and "KEY:SECRET:ACCOUNT" in done.stderr
         assert "never-shown" not in done.stdout + done.stderr
 
 

@@ -134,15 +134,22 @@ impl Typed {
 impl Dev {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         let started = Instant::now();
+        let typed = self.credentials.iter().map(Typed::read);
+        let given = match typed.collect::<Result<Vec<_>>>() {
+            Ok(given) => given,
+            // As clap tells of any other argument that is wrong.
+            Err(problem) => {
+                output.problem(&problem);
+                return Ok(ExitCode::from(2));
+            }
+        };
         super::serve::log_to_stderr(super::serve::LogFormat::Text);
-        super::serve::runtime()?.block_on(self.serve(output, started))?;
+        super::serve::runtime()?.block_on(self.serve(given, output, started))?;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn serve(self, output: Output, started: Instant) -> Result<()> {
+    async fn serve(self, given: Vec<GivenCredential>, output: Output, started: Instant) -> Result<()> {
         let random = Random::system();
-        let typed = self.credentials.iter().map(Typed::read);
-        let given = typed.collect::<Result<Vec<_>>>()?;
         // Whatever is wrong with the seed's text must show before anything is made.
         let seed = self.seed.as_deref().map(Seed::read).transpose()?;
         let federation = match &self.federation {
