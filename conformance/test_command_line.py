@@ -5,6 +5,8 @@ import json
 import re
 import subprocess
 
+import pytest
+
 from refusals import refused
 from server import ACCOUNT, Server, binary, clean_environment
 
@@ -142,6 +144,43 @@ def test_usage_is_told_with_what_it_would_have_cost(palisade, iam, kms, tmp_path
     assert done.returncode == 1 and "palisade:GetUsage" in done.stderr
 
 
+def test_events_are_told_in_the_shape_of_eventbridge(palisade, kms, tmp_path):
+    key = kms.create_key()["KeyMetadata"]
+    place = json.loads(palisade.palisade("events", "--json").stdout)["next"]
+    kms.rotate_key_on_demand(KeyId=key["KeyId"])
+    told = json.loads(palisade.palisade("events", "--after", place, "--json").stdout)
+    (event,) = [event for event in told["events"] if event["resources"] == [key["Arn"]]]
+    assert event["source"] == "aws.kms" and event["detail-type"] == "KMS CMK Rotation"
+    assert event["detail"]["rotation-type"] == "ON_DEMAND" and not told["more"]
+    assert key["Arn"] in palisade.palisade("events").stdout
+    wrong = palisade.palisade("events", "--after", "there", check=False)
+    assert wrong.returncode == 1 and "after must be the `next`" in wrong.stderr
+
+
+def test_clients_that_know_only_the_machines_time_are_let_in_under_a_virtual_clock(tmp_path):
+    server = Server(tmp_path / "server", "--clock", "virtual")
+    kms = server.client("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.enable_key_rotation(KeyId=key, RotationPeriodInDays=90)
+    url = server.client("sts").generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
+    assert server.request("GET", url.removeprefix(server.url))[0] == 200
+    server.advance(90 * 24 * 3600)
+    (rotation,) = kms.list_key_rotations(KeyId=key)["Rotations"]
+    assert rotation["RotationType"] == "AUTOMATIC"
+    assert json.loads(server.palisade("events", "--json").stdout)["events"]
+    # What expires does so by the server's time.
+    status, _, body = server.request("GET", url.removeprefix(server.url))
+    assert status == 403 and b"expired" in body.lower(), body
+    server.stop()
+
+
+def test_a_mistyped_credential_is_not_repeated(tmp_path):
+    for typed in ("AKIAEXAMPLE:never-shown:12", "never-shown", "no:never-shown:111122223333"):
+        done = run("dev", "--credential", typed, home=tmp_path, check=False)
+        assert done.returncode == 2 and "KEY:SECRET:ACCOUNT" in done.stderr
+        assert "never-shown" not in done.stdout + done.stderr
+
+
 def test_coverage_lists_what_is_and_what_is_not(tmp_path):
     text = run("coverage", "kms", home=tmp_path).stdout
     assert "Encrypt" in text and "CreateGrant" in text
@@ -182,3 +221,30 @@ def test_no_secret_reaches_disk_in_clear(tmp_path):
             assert not [needle for needle in needles if needle in content], path
     account = ACCOUNT.encode()
     assert any(account in path.read_bytes() for path in server.data.rglob("*") if path.is_file())
+
+
+def test_a_store_that_is_older_than_its_record_is_not_served_without_a_word(tmp_path):
+    server = Server(tmp_path / "server")
+    server.client("kms").create_key()
+    server.stop()
+    store = server.data / "store.redb"
+    older = store.read_bytes()
+    server.start()
+    server.client("kms").create_alias(
+        AliasName="alias/later", TargetKeyId=server.client("kms").list_keys()["Keys"][0]["KeyId"]
+    )
+    server.stop()
+    newer = store.read_bytes()
+    store.write_bytes(older)
+    with pytest.raises(RuntimeError, match="older than the record"):
+        server.start()
+    store.write_bytes(newer)
+    server.start()
+    assert "alias/later" in str(server.client("kms").list_aliases())
+    server.stop()
+    store.write_bytes(older)
+    server.flags.append("--accept-older")
+    server.start()
+    assert "alias/later" not in str(server.client("kms").list_aliases())
+    server.stop()
+    assert server.palisade("verify", "--data", server.data).returncode == 0

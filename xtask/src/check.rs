@@ -1,5 +1,6 @@
 //! The rules of the house that neither compiler nor clippy knows.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -41,11 +42,39 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     arrows(root, &mut wrong)?;
     files(root, &mut wrong)?;
     operations(root, &mut wrong)?;
+    changelog(root, &mut wrong)?;
     if !wrong.is_empty() {
         bail!("the house is not in order:\n  {}", wrong.join("\n  "));
     }
     println!("the house is in order");
     Ok(())
+}
+
+/// Each change has a number of its own: `NNNN-name.md`.
+fn changelog(root: &Path, wrong: &mut Vec<String>) -> Result<()> {
+    let entries = std::fs::read_dir(root.join("changelog"))?.collect::<std::io::Result<Vec<_>>>()?;
+    let mut names: Vec<String> = entries.iter().map(|entry| file_name(&entry.path())).collect();
+    names.sort();
+    wrong.extend(numbering(&names));
+    Ok(())
+}
+
+/// What is wrong with the names of changelog files.
+fn numbering(names: &[String]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for name in names {
+        let number = name.split_once('-').map(|(number, _)| number);
+        let Some(number) = number.filter(|it| it.len() == 4 && it.bytes().all(|byte| byte.is_ascii_digit()))
+        else {
+            wrong.push(format!("changelog/{name} is not named NNNN-name.md"));
+            continue;
+        };
+        if let Some(other) = taken.insert(number, name) {
+            wrong.push(format!("changelog/{name} and changelog/{other} have one number"));
+        }
+    }
+    wrong
 }
 
 #[derive(Deserialize)]
@@ -231,4 +260,20 @@ fn file_name(path: &Path) -> String {
 #[expect(clippy::disallowed_methods, reason = "a build tool reads files")]
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_have_numbers_of_their_own() {
+        let wrong = |names: &[&str]| numbering(&names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+        assert!(wrong(&["0001-a.md", "0002-a.md"]).is_empty());
+        assert_eq!(
+            wrong(&["0001-a.md", "0001-b.md"]),
+            ["changelog/0001-b.md and changelog/0001-a.md have one number"]
+        );
+        assert_eq!(wrong(&["001-a.md", "x.md"]).len(), 2);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ground::{Region, Timestamp};
+use ground::{Clock, Region, Timestamp};
 use wire::sigv4::{Claim, PayloadHash, RequestParts, SignatureFault};
 
 use crate::directory::{Caller, Credential, CredentialFault, Directory, Presented, Use};
@@ -54,9 +54,9 @@ pub(crate) async fn authenticate(
     body: &[u8],
     (service, action): (&'static shape::ServiceShape, Option<&'static str>),
     home: &Region,
-    now: Timestamp,
+    (now, clock): (Timestamp, &Clock),
 ) -> Result<Authenticated, Refused> {
-    claim.check_time(now)?;
+    check_time(claim, now, clock)?;
     let region = region_of(claim, home);
     claim.check_scope(region.as_str(), service.signing_name)?;
 
@@ -92,6 +92,18 @@ pub(crate) async fn authenticate(
         caller: Arc::clone(&credential.caller),
         region,
     })
+}
+
+/// Whether the request's moment is near enough. Under a virtual clock, which only
+/// dev has, one that a client signs in a header may be dated by the machine's time
+/// too: unmodified clients know no other. What expires does so by the virtual clock.
+fn check_time(claim: &Claim<'_>, now: Timestamp, clock: &Clock) -> Result<(), SignatureFault> {
+    match (claim.check_time(now), clock.of_clients()) {
+        (Err(SignatureFault::Expired { .. } | SignatureFault::NotYetCurrent { .. }), Some(machine)) => {
+            claim.check_time(machine)
+        }
+        (checked, _) => checked,
+    }
 }
 
 /// The region a signature is for. A region set (Version 4A) that covers our

@@ -373,7 +373,8 @@ impl Door {
             Ok(claim) => {
                 let directory = self.parts.directory.as_ref();
                 let asked = (service, Some(operation.action));
-                authenticate(directory, &claim, &parts, body, asked, &self.parts.home, now).await
+                let times = (now, &self.parts.clock);
+                authenticate(directory, &claim, &parts, body, asked, &self.parts.home, times).await
             }
             Err(fault) => Err(Refused::Signature(fault)),
         };

@@ -31,6 +31,7 @@ mod decision;
 mod directory;
 mod door;
 mod encoded;
+mod events;
 mod fault;
 mod generate;
 mod guardrails;
@@ -71,6 +72,7 @@ pub use directory::{
     SessionIssuer, SigningKeys, TokenIssuer, Use, Vouched, WebIdentity,
 };
 pub use door::{Door, Mode, OpenError, Parts, Peer, Reset};
+pub use events::forgetting_events;
 pub use fault::Fault;
 pub use guardrails::{Guardrails, Membership, NoGuardrails, ServiceAccess, Standing};
 pub use jobs::{Event, Job, JobCx, JobError};

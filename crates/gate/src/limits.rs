@@ -72,6 +72,22 @@ pub(crate) const GENERATE_JOURNAL_BYTES_MAX: u64 = 4 << 30;
 /// megabytes.
 pub(crate) const USAGE_ROWS_MAX: usize = 10_000;
 
+/// How long an event can be asked for. Ours; EventBridge delivers and forgets.
+pub(crate) const EVENTS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How often events are forgotten that were kept long enough. Ours.
+pub(crate) const EVENTS_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// Events in one answer, if the asker does not say.
+pub(crate) const EVENTS_PAGE: usize = 100;
+
+/// Most events in one answer. Ours: less than a megabyte.
+pub(crate) const EVENTS_PAGE_MAX: usize = 1_000;
+
+/// Events of all accounts that are gone through for one answer, which then says
+/// that there may be more. Ours: what the store gives in one page.
+pub(crate) const EVENTS_LOOKED_AT_MAX: usize = 1_000;
+
 /// Records gone through before other work gets its turn.
 pub(crate) const RECORDS_PER_TURN: usize = 256;
 

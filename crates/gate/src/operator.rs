@@ -10,6 +10,7 @@
 //! would be decided ([`crate::what_if`]), `POST /_palisade/generate` for the
 //! smallest policy that covers what a principal did ([`crate::generate`]), `POST
 //! /_palisade/usage` what an account used ([`crate::usage`]), `POST
+//! /_palisade/events` what was announced ([`crate::events`]), `POST
 //! /_palisade/seal/…` is about root keys ([`crate::root_keys`]), and
 //! `POST /_palisade/kms/batch` makes many calls at once ([`crate::batch`]).
 
@@ -31,7 +32,7 @@ use crate::cx::{Cx, Said};
 use crate::door::{Door, Mode, Peer, Reset, request_parts};
 use crate::generate;
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
-use crate::{root_keys, token_issuer, usage, what_if};
+use crate::{events, root_keys, token_issuer, usage, what_if};
 
 /// The action that `why` needs.
 pub(crate) const EXPLAIN: &str = "palisade:Explain";
@@ -124,6 +125,7 @@ pub(crate) async fn answer(
         (&Method::POST, "/_palisade/why") => what_if::answer(door, head, body, peer, request_id).await,
         (&Method::POST, "/_palisade/generate") => generate::answer(door, head, body, peer, request_id).await,
         (&Method::POST, "/_palisade/usage") => usage::answer(door, head, body, peer, request_id).await,
+        (&Method::POST, "/_palisade/events") => events::answer(door, head, body, peer, request_id).await,
         (&Method::POST, path) if path.starts_with("/_palisade/seal/") => {
             let wanted = &path["/_palisade/seal/".len()..];
             match root_keys::answer(door, wanted, head, body, peer, request_id).await {
@@ -360,7 +362,7 @@ pub(crate) async fn believe(
                 body,
                 (service, action),
                 &door.parts.home,
-                now,
+                (now, &door.parts.clock),
             )
             .await
         }

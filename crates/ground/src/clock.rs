@@ -105,6 +105,13 @@ impl Clock {
         }
     }
 
+    /// What the clocks of clients show where this one does not: the machine's
+    /// time, if time here moves only when told to. Nothing but the date of a
+    /// signature is held to it.
+    pub fn of_clients(&self) -> Option<Timestamp> {
+        self.is_virtual().then(machine_time)
+    }
+
     /// Whether time moves only when told to.
     pub fn is_virtual(&self) -> bool {
         matches!(self.0, Kind::Virtual(_))

@@ -2,22 +2,17 @@
 //!
 //! Each is announced in the commit that does what it tells of, so there is no
 //! event without its deed and no deed without its event. It lies in the store's
-//! outbox until every reader has it.
+//! outbox, where `POST /_palisade/events` finds it for a month.
 //!
-//! Absent for now: a reader. There is no event bus yet, and what nobody waits
-//! for is removed within a minute; the journal's service events stay.
+//! Absent for now: a bus with rules and targets.
 //!
 //! Source: KMS Developer Guide, "Monitor KMS keys with Amazon EventBridge".
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use crypto::Random;
-use gate::{Job, JobError};
 use ground::Timestamp;
 use serde::Serialize;
 use store::WriteTx;
 
-use crate::limits::ANNOUNCEMENTS_TRIMMED_AFTER;
 use crate::model::generation::RotationKind;
 use crate::model::{Key, MaterialId};
 
@@ -69,25 +64,6 @@ struct Detail<'a> {
 pub(crate) fn announce(tx: &WriteTx, random: &Random, now: Timestamp, key: &Key, happened: Happened<'_>) {
     let event = event(ground::id::uuid(random.bytes()), now, key, happened);
     tx.announce(event.detail_type, &event);
-}
-
-/// Removes, once in a while, what every reader has: while there is none, all.
-pub(crate) fn trimming() -> Job {
-    let trimmed = AtomicI64::new(i64::MIN);
-    Job::new("kms/trim-announcements", move |cx| {
-        let last = Timestamp(trimmed.load(Ordering::Relaxed));
-        let is_due = cx.now() >= last.after(ANNOUNCEMENTS_TRIMMED_AFTER) || cx.now() < last;
-        if is_due {
-            trimmed.store(cx.now().0, Ordering::Relaxed);
-        }
-        Box::pin(async move {
-            if is_due {
-                let removed = cx.store().outbox_trim().await;
-                removed.map_err(|error| -> JobError { error.into() })?;
-            }
-            Ok(())
-        })
-    })
 }
 
 fn event<'a>(id: String, now: Timestamp, key: &'a Key, happened: Happened<'a>) -> Event<'a> {

@@ -210,6 +210,9 @@ pub enum Error {
     /// `DryRunModifiers` ask for a dry run and `DryRun` does not.
     #[error("DryRunModifiers are valid only when DryRun is true")]
     ModifiersWithoutDryRun,
+    /// What is said of a material that is imported does not fit its key, or together.
+    #[error("{0}")]
+    ImportTerms(&'static str),
     /// An import token that was not made for this key.
     #[error("The import token is not valid for this key")]
     ImportToken,
@@ -622,6 +625,7 @@ impl From<&Error> for Fault {
             | Error::Expiration(_)
             | Error::GrantConstraint(_)
             | Error::GrantOperation { .. }
+            | Error::ImportTerms(_)
             | Error::Limit { .. }
             | Error::MessageType { .. }
             | Error::Missing { .. }

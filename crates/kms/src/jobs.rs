@@ -23,8 +23,8 @@ use crate::model::generation::RotationKind;
 use crate::model::{Key, Material, MaterialId};
 use crate::store::custom_key_stores::{self, SECRET_PURPOSE};
 use crate::store::{
-    DELETIONS, Due, EXPIRIES, KEYS, MATERIAL_PURPOSE, ROTATIONS, delete_key, drop_material, grants,
-    keep_material, replace_key, tell_related,
+    DELETIONS, Due, EXPIRIES, KEYS, MATERIAL_PURPOSE, ROTATIONS, delete_key, drop_material, forget_pending,
+    grants, keep_material, replace_key, tell_related,
 };
 
 /// Deletes the keys that are due.
@@ -184,7 +184,7 @@ async fn forget_material(cx: &JobCx, before: &Key, id: &MaterialId) -> Result<()
                 drop_material(tx, &after, id);
                 replace_key(tx, &now, &after);
                 announce(tx, cx.random(), cx.now(), &after, Happened::Expired);
-                Ok(())
+                forget_pending(tx, &after, id).await
             }
             // Changed since it was read above: look again at the next run.
             Some(_) | None => Err(StoreError::Conflict),

@@ -265,7 +265,7 @@ fn table(kms: Kms) -> gate::Service {
         .job(jobs::proxy_health(custodians))
         .job(jobs::rotation())
         .job(jobs::expiry())
-        .job(announce::trimming())
+        .job(gate::forgetting_events())
         .job(last_use::flushing(last_uses))
         .seals(sealed())
         .admits(|kms, cx| kms.quotas.admit(cx))

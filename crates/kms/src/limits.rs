@@ -143,9 +143,6 @@ pub const LAST_USES_PER_COMMIT_MAX: usize = 500;
 /// request quotas. Ours: some 10 MB at the most.
 pub const QUOTA_WINDOWS_MAX: usize = 65_536;
 
-/// How often announcements are removed that every reader has. Ours.
-pub const ANNOUNCEMENTS_TRIMMED_AFTER: Duration = Duration::from_secs(60);
-
 /// RSA keys of each spec that lie ready once one was asked for. Ours: some
 /// seconds of computing for each spec, and less than a megabyte.
 pub const RSA_KEYS_READY_MAX: &[(KeySpec, usize)] = &[

@@ -381,6 +381,27 @@ pub(crate) fn drop_material(tx: &WriteTx, key: &Key, id: &MaterialId) {
     tx.cross_account_delete(&scope_of(key), &MATERIALS, &(key.id.clone(), id.clone()));
 }
 
+/// Lets the replicas of a primary key forget a material that it never rotated to
+/// and has lost: nothing will come of it.
+///
+/// # Errors
+///
+/// As [`tell_related`].
+///
+/// Source: KMS API Reference, `DeleteImportedKeyMaterial`, "Considerations for
+/// multi-Region symmetric encryption keys".
+pub(crate) async fn forget_pending(tx: &WriteTx, key: &Key, id: &MaterialId) -> Result<(), StoreError> {
+    if key.is_replica() || key.has_material(id) {
+        return Ok(());
+    }
+    tell_related(tx, key, |related| {
+        drop_material(tx, related, id);
+        related.forget_pending(id);
+        Ok(())
+    })
+    .await
+}
+
 /// Takes the row of a material to be the key's current one.
 ///
 /// # Errors

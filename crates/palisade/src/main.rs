@@ -19,6 +19,7 @@ mod peer;
 mod remote_kms;
 mod seed;
 mod settings;
+mod starts;
 mod way_out;
 mod world;
 mod xks_credentials;

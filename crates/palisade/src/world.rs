@@ -13,6 +13,7 @@ use store::Store;
 
 use crate::files;
 use crate::seed::Seed;
+use crate::starts::{self, Starts};
 
 /// What a world is built from.
 pub(crate) struct World {
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) seed: Option<Seed>,
     /// The keys of OpenID Connect issuers.
     pub(crate) issuers: iam::Issuers,
+    /// Where starts are counted, in a directory that is kept.
+    pub(crate) starts: Option<Starts>,
     /// What KMS is to do beside its API.
     pub(crate) kms: kms::Options,
     /// By what AWS KMS may sign to use keys that are here.
@@ -68,6 +71,9 @@ impl World {
             ..journal::Config::new(self.journal)
         };
         let (journal, _recovery) = journal::Journal::open(journal).context("the journal cannot be opened")?;
+        if let Some(starts) = &self.starts {
+            starts.count(&store, &self.node, journal.synced().0).await?;
+        }
         let accounts = Accounts {
             store: store.clone(),
             root_key: Arc::clone(&self.root_key),
@@ -175,7 +181,8 @@ fn reset(accounts: Arc<Accounts>) -> gate::Reset {
     Box::new(move || {
         let accounts = Arc::clone(&accounts);
         Box::pin(async move {
-            accounts.store.cross_account_erase(&gate::KEPT_TABLES).await?;
+            let kept = [gate::KEPT_TABLES.as_slice(), &[starts::TABLE]].concat();
+            accounts.store.cross_account_erase(&kept).await?;
             accounts.keep().await?;
             accounts.sow().await?;
             Ok(())
@@ -225,6 +232,14 @@ impl Layout<'_> {
         let name = id::uuid(random.public_bytes());
         files::write_private(&path, format!("{name}\n").as_bytes())?;
         Ok(name)
+    }
+
+    /// Where starts are counted.
+    pub(crate) fn starts(&self, accept_older: bool) -> Starts {
+        Starts {
+            file: self.0.join("starts"),
+            accept_older,
+        }
     }
 
     /// What tells the file with the node's name from a copy of it: its number in

@@ -162,7 +162,6 @@ pub(crate) fn add(
     random: &Random,
 ) -> Result<Made> {
     use base64::Engine as _;
-    use std::fmt::Write as _;
 
     let letters: [u8; ID_LETTERS] = random.bytes();
     let letters = letters.map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
@@ -171,34 +170,35 @@ pub(crate) fn add(
     let secret_access_key =
         Secret::new(base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes.expose()));
 
-    let mut text = Secret::new(String::new());
-    if path.exists() {
-        let before = files::read_secret(path)?;
-        let before = std::str::from_utf8(before.expose())
-            .ok()
-            .with_context(|| format!("{} is not UTF-8", path.display()))?;
-        text.expose_mut().push_str(before.trim_end());
-        if !before.trim().is_empty() {
-            text.expose_mut().push_str("\n\n");
-        }
-    }
+    let before = match path.exists() {
+        true => files::read_secret(path)?,
+        false => Secret::new(Vec::new()),
+    };
+    let before = std::str::from_utf8(before.expose())
+        .ok()
+        .with_context(|| format!("{} is not UTF-8", path.display()))?
+        .trim_end();
     let quoted = |value: &str| toml::Value::String(value.to_owned());
-    let out = text.expose_mut();
-    let written = writeln!(
-        out,
-        "[[credential]]\naccess_key_id = \"{access_key_id}\"\nsecret_access_key = \"{}\"\nprincipal = {}",
+    let principal = format!("principal = {}\n", quoted(principal));
+    let prefix = match prefix {
+        "" => String::new(),
+        prefix => format!("prefix = {}\n", quoted(prefix)),
+    };
+    let region = region.map_or_else(String::new, |region| format!("region = \"{region}\"\n"));
+    let parts = [
+        before,
+        if before.is_empty() { "" } else { "\n\n" },
+        "[[credential]]\naccess_key_id = \"",
+        &access_key_id,
+        "\"\nsecret_access_key = \"",
         secret_access_key.expose(),
-        quoted(principal)
-    )
-    .and_then(|()| match prefix {
-        "" => Ok(()),
-        prefix => writeln!(out, "prefix = {}", quoted(prefix)),
-    })
-    .and_then(|()| match region {
-        None => Ok(()),
-        Some(region) => writeln!(out, "region = \"{region}\""),
-    });
-    written.context("the credential cannot be written down")?;
+        "\"\n",
+        &principal,
+        &prefix,
+        &region,
+    ];
+    // Joined at once: a text that grew would leave copies of secrets where it was.
+    let text = Secret::new(parts.concat());
     XksCredentials::new(parse(text.expose())?)?;
     files::write_private(path, text.expose().as_bytes())?;
     Ok(Made {

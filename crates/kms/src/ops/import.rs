@@ -15,7 +15,7 @@ use shape::Blob;
 use crate::error::Error;
 use crate::limits::{IMPORT_PARAMETERS_VALID, MATERIAL_VALID_MAX};
 use crate::model::generation::Import;
-use crate::model::{Demand, Key, MaterialId};
+use crate::model::{Demand, Family, Key, MaterialId};
 use crate::ops::create_key::make;
 use crate::ops::import_token::ImportToken;
 use crate::{Kms, access, store};
@@ -69,7 +69,7 @@ pub async fn get_parameters_for_import(
 /// [`Error::ImportToken`], [`Error::ImportTokenExpired`],
 /// [`Error::InvalidCiphertext`] for what does not unwrap,
 /// [`Error::IncorrectMaterial`] for material of another length or kind, and for
-/// other material than is asked for; [`Error::Expiration`].
+/// other material than is asked for; [`Error::Expiration`], [`Error::ImportTerms`].
 pub async fn import_key_material(
     _kms: &Kms,
     cx: &Cx,
@@ -89,6 +89,7 @@ pub async fn import_key_material(
         .await?;
     key.check_imported()?;
     key.check(Demand::Import)?;
+    check_terms(&key, &input)?;
     let token = ImportToken::open(cx, &key, &input.import_token)?;
     let wrapped = &input.encrypted_key_material;
     let material = token.wrapping_key.unwrap_material(token.algorithm, wrapped)?;
@@ -164,10 +165,33 @@ pub async fn delete_imported_key_material(
     cx.write(async |tx| {
         store::drop_material(tx, &after, &id);
         store::update_key(tx, &key, &after);
-        Ok::<_, Error>(())
+        store::forget_pending(tx, &after, &id).await
     })
-    .await?;
+    .await
+    .map_err(Error::Store)?;
     Ok(told(Some(id)))
+}
+
+/// What is said of a material beside its expiry is for symmetric encryption
+/// keys, which may have several.
+///
+/// Source: KMS API Reference, `ImportKeyMaterial`, `ImportType`,
+/// `KeyMaterialDescription`, `KeyMaterialId`.
+fn check_terms(key: &Key, input: &ImportKeyMaterialInput) -> Result<(), Error> {
+    let says = input.import_type.is_some()
+        || input.key_material_description.is_some()
+        || input.key_material_id.is_some();
+    if says && key.purpose.family() != Family::Symmetric {
+        return Err(Error::ImportTerms(
+            "ImportType, KeyMaterialDescription and KeyMaterialId are valid only for symmetric encryption KMS keys",
+        ));
+    }
+    if input.key_material_id.is_some() && input.import_type == Some(ImportType::NewKeyMaterial) {
+        return Err(Error::ImportTerms(
+            "KeyMaterialId is not valid with an ImportType of NEW_KEY_MATERIAL",
+        ));
+    }
+    Ok(())
 }
 
 fn wrapping_algorithm(asked: AlgorithmSpec) -> Result<WrappingAlgorithm, Error> {

@@ -54,7 +54,7 @@ pub(super) fn metadata(key: &Key) -> KeyMetadata {
         multi_region: Some(key.multi_region.is_some()),
         pending_deletion_window_in_days: window,
         current_key_material_id: has_material_id.then(|| key.material.to_string()),
-        valid_to: key.expiry_due(),
+        valid_to: key.valid_to(),
         expiration_model: expiration_model(key),
         multi_region_configuration: key.multi_region.as_ref().map(|keys| configuration(key, keys)),
         custom_key_store_id: key.custody.as_ref().map(|custody| custody.store.to_string()),
@@ -87,7 +87,7 @@ fn expiration_model(key: &Key) -> Option<ExpirationModelType> {
         .generations()
         .iter()
         .any(|it| it.import.is_some() && it.is_present());
-    is_here.then_some(match key.expiry_due() {
+    is_here.then_some(match key.valid_to() {
         Some(_) => ExpirationModelType::KeyMaterialExpires,
         None => ExpirationModelType::KeyMaterialDoesNotExpire,
     })

@@ -40,7 +40,7 @@ pub async fn replicate_key(
     let may_create = cx.authorize(new).await?;
     let mut related = key.check_primary()?.clone();
     key.check(Demand::Replicate)?;
-    if region == key.region {
+    if region == key.region || partition(&region) != partition(&key.region) {
         return Err(Error::ReplicaRegion {
             region: region.to_string(),
         });
@@ -176,6 +176,24 @@ pub async fn update_primary_region(
     .await
     .map_err(Error::Store)?;
     Ok(Unit)
+}
+
+/// The partition that a region of this name belongs to on AWS: replicas do not
+/// leave it.
+///
+/// Source: KMS API Reference, `ReplicateKey`, `ReplicaRegion`.
+fn partition(region: &Region) -> &'static str {
+    const OTHERS: [(&str, &str); 5] = [
+        ("cn-", "aws-cn"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso", "aws-iso"),
+        ("eusc-", "aws-eusc"),
+    ];
+    let found = OTHERS
+        .iter()
+        .find(|(prefix, _)| region.as_str().starts_with(prefix));
+    found.map_or("aws", |(_, partition)| partition)
 }
 
 fn read_region(text: &str) -> Result<Region, Error> {

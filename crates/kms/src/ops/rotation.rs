@@ -104,7 +104,7 @@ pub async fn get_key_rotation_status(
     let period = schedule.and_then(|schedule| i32::try_from(schedule.period.days()).ok());
     Ok(GetKeyRotationStatusOutput {
         key_rotation_enabled: Some(schedule.is_some()),
-        key_id: Some(key.arn()),
+        key_id: Some(key.id.to_string()),
         rotation_period_in_days: period,
         next_rotation_date: schedule.map(|schedule| schedule.next),
         // A rotation that was asked for is made at once.
@@ -138,8 +138,9 @@ pub async fn rotate_key_on_demand(
             return Err(Error::CannotRotate { arn: key.arn() });
         }
     }
+    // The id and no ARN, as AWS's examples of both operations show it.
     Ok(RotateKeyOnDemandOutput {
-        key_id: Some(key.arn()),
+        key_id: Some(key.id.to_string()),
     })
 }
 
@@ -185,8 +186,7 @@ async fn rotate_to_imported(cx: &Cx, key: &Permit<Arc<Key>>) -> Result<(), Error
     cx.note("keyMaterialId", after.material.to_string());
     let related = store::all_related(cx, key).await?;
     for related in &related {
-        let pending = related.pending.as_ref();
-        if pending.is_none_or(|pending| pending.material != after.material || !pending.is_present()) {
+        if related.pending_here() != Some(&after.material) {
             return Err(Error::NothingToRotateTo { arn: related.arn() });
         }
     }
@@ -225,6 +225,10 @@ pub async fn list_key_rotations(
     if key.purpose.family() != Family::Symmetric || key.custody.is_some() {
         return Err(Error::CannotRotate { arn: key.arn() });
     }
+    let pending = match &key.pending {
+        Some(pending) => pending_state(cx, &key, &pending.material).await?,
+        None => KeyMaterialState::PendingRotation,
+    };
     let all = input.include_key_material == Some(IncludeKeyMaterial::AllKeyMaterial);
     let mut generations = key.generations();
     generations.extend(key.pending.clone());
@@ -239,21 +243,32 @@ pub async fn list_key_rotations(
         truncated: Some(more),
         rotations: Some(
             page.iter()
-                .map(|(_, generation)| entry(&key, generation))
+                .map(|(_, generation)| entry(&key, generation, pending))
                 .collect(),
         ),
     })
 }
 
-fn entry(key: &Key, generation: &Generation) -> RotationsListEntry {
+/// How it stands with a material that a key can rotate to: whether all related
+/// keys have it.
+///
+/// Source: KMS API Reference, `RotationsListEntry`, `KeyMaterialState`.
+async fn pending_state(cx: &Cx, key: &Key, id: &MaterialId) -> Result<KeyMaterialState, Error> {
+    let related = store::all_related(cx, key).await?;
+    let mut everyone = related.iter().map(|related| &**related).chain([key]);
+    Ok(if everyone.all(|key| key.pending_here() == Some(id)) {
+        KeyMaterialState::PendingRotation
+    } else {
+        KeyMaterialState::PendingMultiRegionImportAndRotation
+    })
+}
+
+/// `pending` is the state of a material that the key did not rotate to yet.
+fn entry(key: &Key, generation: &Generation, pending: KeyMaterialState) -> RotationsListEntry {
     let state = if generation.material == key.material {
         KeyMaterialState::Current
     } else if key.pending.as_ref() == Some(generation) {
-        match key.multi_region {
-            // The others may not have it yet; their own lists tell.
-            Some(_) => KeyMaterialState::PendingMultiRegionImportAndRotation,
-            None => KeyMaterialState::PendingRotation,
-        }
+        pending
     } else {
         KeyMaterialState::NonCurrent
     };

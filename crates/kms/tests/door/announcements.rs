@@ -87,15 +87,77 @@ async fn a_deletion_is_announced_once_it_is_made() {
     assert_eq!(event["resources"], json!([key["Arn"]]));
 }
 
-/// While no reader is known, what was announced goes by itself.
+/// Events of an account and region are told to whoever of it may ask, page by
+/// page, for a month.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_nobody_waits_for_is_removed() {
+async fn whoever_may_asks_for_events() {
     let world = World::new().await;
+    for _ in 0..3 {
+        let key = world.key(json!({})).await;
+        world
+            .ok(Who::Root, "RotateKeyOnDemand", json!({"KeyId": key["KeyId"]}))
+            .await;
+    }
+    let pages = async |who: Who, region: &str, limit: usize| {
+        let (mut all, mut after) = (Vec::new(), Value::Null);
+        loop {
+            let body = json!({"after": after, "limit": limit});
+            let told = world.events(who, region, body).await;
+            assert_eq!(told.status, 200, "{}", told.text());
+            let told = told.json();
+            let page = told["events"].as_array().unwrap();
+            assert!(page.len() <= limit);
+            all.extend(page.iter().cloned());
+            after = told["next"].clone();
+            if told["more"] == false {
+                return (all, after);
+            }
+        }
+    };
+    let (all, place) = pages(Who::Root, REGION, 2).await;
+    assert_eq!(all.len(), 3);
+    assert!(all.iter().all(|event| event["detail-type"] == "KMS CMK Rotation"
+        && event["account"] == HOME
+        && event["source"] == "aws.kms"));
+    assert_eq!(pages(Who::Root, REGION, 1000).await.0, all);
+    // Neither other accounts nor other regions hear of them.
+    assert!(pages(Who::AwayRoot, REGION, 100).await.0.is_empty());
+    assert!(pages(Who::Root, "eu-west-1", 100).await.0.is_empty());
+    let refused = world.events(Who::Bob, REGION, json!({})).await;
+    assert_eq!(
+        (refused.status, refused.json()["error"]["code"].as_str()),
+        (403, Some("AccessDeniedException"))
+    );
+    for body in [
+        json!({"limit": 0}),
+        json!({"limit": 1001}),
+        json!({"after": "there"}),
+        json!({"since": "1d"}),
+    ] {
+        assert_eq!(
+            world.events(Who::Root, REGION, body.clone()).await.status,
+            400,
+            "{body}"
+        );
+    }
+
+    // From where the last question ended, there is only what came later.
     let key = world.key(json!({})).await;
+    let told = world
+        .events(Who::Root, REGION, json!({"after": place}))
+        .await
+        .json();
+    assert_eq!((&told["events"], &told["more"]), (&json!([]), &json!(false)));
+    world.advance(29 * DAY).await;
     world
         .ok(Who::Root, "RotateKeyOnDemand", json!({"KeyId": key["KeyId"]}))
         .await;
-    world.advance(61).await;
-    listen(&world).await;
-    assert!(heard(&world).await.is_empty());
+    let told = world
+        .events(Who::Root, REGION, json!({"after": told["next"]}))
+        .await
+        .json();
+    assert_eq!(told["events"][0]["resources"], json!([key["Arn"]]));
+    assert_eq!(pages(Who::Root, REGION, 100).await.0.len(), 4);
+    world.advance(2 * DAY).await;
+    assert_eq!(pages(Who::Root, REGION, 100).await.0.len(), 1);
 }

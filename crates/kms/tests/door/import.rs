@@ -255,11 +255,15 @@ async fn material_expires_and_every_one_is_needed() {
             &json!("IMPORTED")
         )
     );
-    world.ok(Who::Root, "RotateKeyOnDemand", id.clone()).await;
-    assert_eq!(
-        state(&world, &key).await["CurrentKeyMaterialId"],
-        pending["KeyMaterialId"]
-    );
+    // The key lasts without it until it has rotated to it.
+    let described = state(&world, &key).await;
+    assert_eq!(described["ExpirationModel"], "KEY_MATERIAL_DOES_NOT_EXPIRE");
+    assert!(described.get("ValidTo").is_none());
+    let rotated = world.ok(Who::Root, "RotateKeyOnDemand", id.clone()).await;
+    assert_eq!(rotated["KeyId"], key["KeyId"]);
+    let described = state(&world, &key).await;
+    assert_eq!(described["CurrentKeyMaterialId"], pending["KeyMaterialId"]);
+    assert_eq!(described["ExpirationModel"], "KEY_MATERIAL_EXPIRES");
     let new = encrypted(&world, &key).await;
     for blob in [&blob, &new] {
         assert_eq!(
@@ -288,6 +292,8 @@ async fn material_expires_and_every_one_is_needed() {
     );
     let again = wrapped(&world, &key, &[2; 32]).await;
     world.ok(Who::Root, "ImportKeyMaterial", again).await;
+    let listed = world.ok(Who::Root, "ListKeyRotations", all).await;
+    assert_eq!(listed["Rotations"][1]["KeyMaterialDescription"], "the second");
     // The first is deleted by its id, and comes back.
     let delete = with(id.clone(), "KeyMaterialId", made["KeyMaterialId"].clone());
     world.ok(Who::Root, "DeleteImportedKeyMaterial", delete).await;
@@ -332,13 +338,10 @@ async fn pairs_and_mac_keys_are_imported_once() {
     assert_eq!(public["PublicKey"], json!(b64(pair.public_key_der().unwrap())));
     let other = BackingKey::generate(KeySpec::EccNistP256, &Random::system()).unwrap();
     let other = wrapped(&world, &curve, other.to_bytes().unwrap().expose()).await;
-    for kind in ["NEW_KEY_MATERIAL", "EXISTING_KEY_MATERIAL"] {
-        let body = with(other.clone(), "ImportType", json!(kind));
-        assert_eq!(
-            code(&world, "ImportKeyMaterial", body).await,
-            "IncorrectKeyMaterialException"
-        );
-    }
+    assert_eq!(
+        code(&world, "ImportKeyMaterial", other).await,
+        "IncorrectKeyMaterialException"
+    );
     let mac = external(
         &world,
         json!({"KeySpec": "HMAC_384", "KeyUsage": "GENERATE_VERIFY_MAC"}),
@@ -356,5 +359,39 @@ async fn pairs_and_mac_keys_are_imported_once() {
     assert_eq!(
         code(&world, "RotateKeyOnDemand", json!({"KeyId": mac["KeyId"]})).await,
         "UnsupportedOperationException"
+    );
+}
+
+/// What only symmetric encryption keys have is not silently passed over elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn terms_that_do_not_fit_are_refused() {
+    let world = World::new().await;
+    let mac = external(
+        &world,
+        json!({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}),
+    )
+    .await;
+    let body = wrapped(&world, &mac, &[1; 32]).await;
+    for (member, value) in [
+        ("ImportType", json!("NEW_KEY_MATERIAL")),
+        ("KeyMaterialDescription", json!("a key")),
+        ("KeyMaterialId", json!("0".repeat(64))),
+    ] {
+        let body = with(body.clone(), member, value);
+        assert_eq!(
+            code(&world, "ImportKeyMaterial", body).await,
+            "ValidationException",
+            "{member}"
+        );
+    }
+    world.ok(Who::Root, "ImportKeyMaterial", body).await;
+
+    let key = external(&world, json!({})).await;
+    let body = wrapped(&world, &key, &[1; 32]).await;
+    let body = with(body, "ImportType", json!("NEW_KEY_MATERIAL"));
+    let body = with(body, "KeyMaterialId", json!("0".repeat(64)));
+    assert_eq!(
+        code(&world, "ImportKeyMaterial", body).await,
+        "ValidationException"
     );
 }

@@ -258,6 +258,17 @@ async fn a_replica_becomes_the_primary_and_the_last_goes_last() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_do_not_leave_the_partition() {
+    let world = World::new().await;
+    let key = world.key(json!({"MultiRegion": true})).await;
+    for region in ["cn-north-1", "us-gov-west-1", "us-isob-east-1", "eusc-de-east-1"] {
+        let body = json!({"KeyId": key["KeyId"], "ReplicaRegion": region});
+        let told = code_in(&world, REGION, Who::Root, "ReplicateKey", body).await;
+        assert_eq!(told, "ValidationException", "{region}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn imported_material_is_brought_to_every_region() {
     let world = World::new().await;
     let key = world
@@ -290,9 +301,52 @@ async fn imported_material_is_brought_to_every_region() {
     opens_in(&world, THERE, &blob).await;
 
     assert_eq!(import(REGION, &[2; 32], NEW).await, "ok");
+    // What nobody rotated to yet is expected everywhere, until the primary loses it.
+    let waiting = async |region: &str| {
+        let body = json!({"KeyId": key["KeyId"], "IncludeKeyMaterial": "ALL_KEY_MATERIAL"});
+        let listed = ok_in(&world, region, Who::Root, "ListKeyRotations", body).await;
+        listed["Rotations"].get(1).cloned().unwrap_or_default()
+    };
+    let everywhere = async |state: &str| {
+        for region in [REGION, THERE] {
+            assert_eq!(waiting(region).await["KeyMaterialState"], state, "{region}");
+        }
+    };
+    everywhere("PENDING_MULTI_REGION_IMPORT_AND_ROTATION").await;
+    assert_eq!(import(THERE, &[2; 32], EXISTING).await, "ok");
+    everywhere("PENDING_ROTATION").await;
+    let delete = json!({"KeyId": key["KeyId"], "KeyMaterialId": waiting(THERE).await["KeyMaterialId"]});
+    ok_in(
+        &world,
+        THERE,
+        Who::Root,
+        "DeleteImportedKeyMaterial",
+        delete.clone(),
+    )
+    .await;
+    assert_eq!(waiting(THERE).await["ImportState"], "PENDING_IMPORT");
+    assert_eq!(waiting(REGION).await["ImportState"], "IMPORTED");
+    everywhere("PENDING_MULTI_REGION_IMPORT_AND_ROTATION").await;
+    assert_eq!(import(THERE, &[2; 32], EXISTING).await, "ok");
+    everywhere("PENDING_ROTATION").await;
+    world.ok(Who::Root, "DeleteImportedKeyMaterial", delete).await;
+    assert!(waiting(REGION).await.is_null() && waiting(THERE).await.is_null());
+    assert_eq!(
+        import(THERE, &[2; 32], EXISTING).await,
+        "IncorrectKeyMaterialException"
+    );
+
+    assert_eq!(import(REGION, &[2; 32], NEW).await, "ok");
     let rotate = json!({"KeyId": key["KeyId"]});
     let told = code_in(&world, REGION, Who::Root, "RotateKeyOnDemand", rotate.clone()).await;
     assert_eq!(told, "KMSInvalidStateException");
+    // Neither if the one without it is the primary itself.
+    for (from, to) in [(REGION, THERE), (THERE, REGION)] {
+        let body = json!({"KeyId": key["KeyId"], "PrimaryRegion": to});
+        ok_in(&world, from, Who::Root, "UpdatePrimaryRegion", body).await;
+        let told = code_in(&world, to, Who::Root, "RotateKeyOnDemand", rotate.clone()).await;
+        assert_eq!(told, "KMSInvalidStateException", "{to}");
+    }
     assert_eq!(import(THERE, &[2; 32], EXISTING).await, "ok");
     world.ok(Who::Root, "RotateKeyOnDemand", rotate).await;
     let new = sealed_in(&world, THERE, &key).await;

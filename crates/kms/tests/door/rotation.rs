@@ -45,7 +45,7 @@ async fn what_was_encrypted_before_a_rotation_opens_after_it_and_a_restart() {
     let mut blobs = vec![(sealed(&world, &key).await, current(&world, &key).await)];
     for _ in 0..3 {
         let rotated = world.ok(Who::Root, "RotateKeyOnDemand", id.clone()).await;
-        assert_eq!(rotated["KeyId"], key["Arn"]);
+        assert_eq!(rotated["KeyId"], key["KeyId"]);
         let data = json!({"KeyId": key["KeyId"], "KeySpec": "AES_256"});
         let made = world.ok(Who::Root, "GenerateDataKey", data).await;
         assert_eq!(text(&made, "KeyMaterialId"), current(&world, &key).await);

@@ -430,20 +430,21 @@ impl World {
 
     /// Asks what was used.
     pub(crate) async fn usage(&self, who: Who, body: Value) -> Answer {
+        self.inquire(who, REGION, "/_palisade/usage", body).await
+    }
+
+    /// Asks what was announced in a region.
+    pub(crate) async fn events(&self, who: Who, region: &str, body: Value) -> Answer {
+        self.inquire(who, region, "/_palisade/events", body).await
+    }
+
+    async fn inquire(&self, who: Who, region: &str, path: &str, body: Value) -> Answer {
         let mut signer = Signer::new(who.access_key(), SECRET);
         signer.time = Some(self.clock.now());
-        signer.region = REGION.to_owned();
+        signer.region = region.to_owned();
         let headers = vec![("content-type", "application/json".to_owned())];
         let call = (headers, body.to_string().into_bytes());
-        send(
-            self.address,
-            "POST",
-            "/_palisade/usage",
-            "palisade",
-            Some(&signer),
-            call,
-        )
-        .await
+        send(self.address, "POST", path, "palisade", Some(&signer), call).await
     }
 
     /// Closes the door and gives what was recorded, oldest first.

@@ -56,8 +56,8 @@ pub(crate) struct Dev {
     #[arg(long, default_value = "123456789012", value_parser = parse_account)]
     account: AccountId,
     /// A root credential of your own, as KEY:SECRET:ACCOUNT; may be given several times.
-    #[arg(long = "credential", value_name = "KEY:SECRET:ACCOUNT", value_parser = parse_credential)]
-    credentials: Vec<GivenCredential>,
+    #[arg(long = "credential", value_name = "KEY:SECRET:ACCOUNT")]
+    credentials: Vec<Typed>,
     /// Users, access keys, roles, policies and KMS keys with fixed ids and secrets (docs/dev-seed.md).
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
@@ -76,6 +76,10 @@ pub(crate) struct Dev {
     /// Waits for the disk before every answer, not only after changes.
     #[arg(long)]
     audit_strict: bool,
+    /// Starts although store or record is older than the other, as when one of them was put back alone
+    /// (docs/backup.md). What is missing stays missing.
+    #[arg(long)]
+    accept_older: bool,
     #[command(flatten)]
     kms: super::serve::KmsFlags,
 }
@@ -86,41 +90,65 @@ enum ClockKind {
     Virtual,
 }
 
-/// A credential typed on the command line; `Clone` because clap keeps a copy.
+/// What was typed as a credential, which messages must not repeat: so it is read
+/// after clap is done. `Clone` because clap keeps a copy.
 #[derive(Clone)]
+struct Typed(String);
+
+impl From<String> for Typed {
+    fn from(text: String) -> Typed {
+        Typed(text)
+    }
+}
+
+/// A root credential.
 struct GivenCredential {
     access_key_id: String,
     secret_access_key: String,
     account: AccountId,
 }
 
-fn parse_credential(text: &str) -> Result<GivenCredential, String> {
-    let form = "must be KEY:SECRET:ACCOUNT, such as AKIAEXAMPLE:secret:123456789012";
-    let (key, rest) = text.split_once(':').ok_or(form)?;
-    let (secret, account) = rest.rsplit_once(':').ok_or(form)?;
-    let key_ok = (4..=128).contains(&key.len())
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if !key_ok || secret.is_empty() || secret.len() > 128 {
-        return Err(form.to_owned());
+impl Typed {
+    /// # Errors
+    ///
+    /// If it is no credential. The message tells the form, and nothing of the text.
+    fn read(&self) -> Result<GivenCredential> {
+        let form = "--credential must be KEY:SECRET:ACCOUNT, such as AKIAEXAMPLE:secret:123456789012";
+        let (key, rest) = self.0.split_once(':').context(form)?;
+        let (secret, account) = rest.rsplit_once(':').context(form)?;
+        let key_ok = (4..=128).contains(&key.len())
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !key_ok || secret.is_empty() || secret.len() > 128 {
+            bail!("{form}");
+        }
+        Ok(GivenCredential {
+            access_key_id: key.to_owned(),
+            secret_access_key: secret.to_owned(),
+            account: parse_account(account).ok().context(form)?,
+        })
     }
-    Ok(GivenCredential {
-        access_key_id: key.to_owned(),
-        secret_access_key: secret.to_owned(),
-        account: parse_account(account)?,
-    })
 }
 
 impl Dev {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         let started = Instant::now();
+        let typed = self.credentials.iter().map(Typed::read);
+        let given = match typed.collect::<Result<Vec<_>>>() {
+            Ok(given) => given,
+            // As clap tells of any other argument that is wrong.
+            Err(problem) => {
+                output.problem(&problem);
+                return Ok(ExitCode::from(2));
+            }
+        };
         super::serve::log_to_stderr(super::serve::LogFormat::Text);
-        super::serve::runtime()?.block_on(self.serve(output, started))?;
+        super::serve::runtime()?.block_on(self.serve(given, output, started))?;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn serve(self, output: Output, started: Instant) -> Result<()> {
+    async fn serve(self, given: Vec<GivenCredential>, output: Output, started: Instant) -> Result<()> {
         let random = Random::system();
         // Whatever is wrong with the seed's text must show before anything is made.
         let seed = self.seed.as_deref().map(Seed::read).transpose()?;
@@ -160,13 +188,15 @@ impl Dev {
             .as_ref()
             .map(|seed| seed.roots().collect())
             .unwrap_or_default();
-        let credential = match (self.credentials.first(), self.seeded_root(&seeded)) {
-            (Some(given), _) => given.clone(),
+        let mut given = given.into_iter();
+        let credential = match (given.next(), self.seeded_root(&seeded)) {
+            (Some(first), _) => first,
             (None, Some(seeded)) => seeded,
             (None, None) => self.own_credential(kept, &layout, &random)?,
         };
+        let others: Vec<GivenCredential> = given.collect();
         let roots = std::iter::once(&credential)
-            .chain(&self.credentials)
+            .chain(&others)
             .map(GivenCredential::root)
             .chain(seeded)
             .collect();
@@ -198,6 +228,7 @@ impl Dev {
             roots,
             seed,
             issuers,
+            starts: kept.then(|| layout.starts(self.accept_older)),
             kms: self.kms.options(&key_stores, &self.region)?,
             xks: xks.as_ref().map(XksFile::credentials),
         };

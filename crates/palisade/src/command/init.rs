@@ -94,6 +94,7 @@ impl Init {
             roots: vec![(self.account, root)],
             seed: None,
             issuers: iam::Issuers::none(),
+            starts: None,
             kms: kms::Options::default(),
             xks: None,
         };

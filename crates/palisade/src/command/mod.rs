@@ -6,6 +6,7 @@ mod coverage;
 mod dev;
 mod doctor;
 mod env;
+mod events;
 mod import;
 mod init;
 mod kes_bridge;
@@ -63,6 +64,9 @@ enum Command {
     /// Tells why a call was or would be allowed or denied, and the smallest change that would allow it.
     #[command(after_help = why::EXAMPLES)]
     Why(why::Why),
+    /// Lists what services announced of your account's resources, in EventBridge's shape.
+    #[command(after_help = events::EXAMPLES)]
+    Events(events::Events),
     /// Checks this machine and, if one is running, the server the environment points at.
     #[command(after_help = "Example: palisade doctor")]
     Doctor(doctor::Doctor),
@@ -157,6 +161,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Seal(seal) => seal.run(output),
         Command::Env(env) => env.run(output),
         Command::Why(why) => why.run(output),
+        Command::Events(events) => events.run(output),
         Command::Doctor(doctor) => doctor.run(output),
         Command::Coverage(coverage) => coverage.run(output),
         Command::Policy(policy) => policy.run(output),

@@ -145,6 +145,7 @@ impl Stopped {
             roots: Vec::new(),
             seed: None,
             issuers: iam::Issuers::none(),
+            starts: Some(layout.starts(false)),
             kms: kms::Options::default(),
             xks: None,
         };

@@ -38,6 +38,10 @@ pub(crate) struct Serve {
     /// Where to listen, instead of the configuration's.
     #[arg(long)]
     listen: Option<SocketAddr>,
+    /// Starts although store or record is older than the other, as when one of them was put back alone
+    /// (docs/backup.md). What is missing stays missing.
+    #[arg(long)]
+    accept_older: bool,
     #[command(flatten)]
     kms: KmsFlags,
     #[command(flatten)]
@@ -136,6 +140,7 @@ impl Serve {
             roots: Vec::new(),
             seed: None,
             issuers: settings.federation.issuers()?,
+            starts: Some(layout.starts(self.accept_older)),
             kms,
             xks: xks.as_ref().map(XksFile::credentials),
         };

@@ -41,9 +41,11 @@ impl Verify {
         });
         match verified {
             Ok(report) => {
-                output.show(&serde_json::json!({"whole": true, "report": report}), || {
+                let chain: String = report.chain.iter().map(|byte| format!("{byte:02x}")).collect();
+                let mut told = serde_json::json!({"whole": true, "report": report});
+                told["report"]["chain"] = chain.as_str().into();
+                output.show(&told, || {
                     let seals = if report.seals_checked { ", seals right" } else { "" };
-                    let chain: String = report.chain.iter().map(|byte| format!("{byte:02x}")).collect();
                     let tail = match &report.tail {
                         journal::Tail::Whole => String::new(),
                         journal::Tail::Torn { bytes, .. } => {

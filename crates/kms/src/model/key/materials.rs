@@ -40,6 +40,14 @@ impl Key {
         known.any(|generation| generation.material == *id)
     }
 
+    /// When the first of the materials that it needs is forgotten by itself.
+    /// One that it only can rotate to is no part of it yet.
+    ///
+    /// Source: KMS API Reference, `KeyMetadata`, `ValidTo`.
+    pub fn valid_to(&self) -> Option<Timestamp> {
+        self.generations.iter().filter_map(Generation::expires).min()
+    }
+
     /// When some of its material is forgotten by itself.
     pub fn expiry_due(&self) -> Option<Timestamp> {
         let generations = self.generations.iter().chain(&self.pending);
@@ -87,7 +95,14 @@ impl Key {
         let mut known = self.generations.iter_mut().chain(&mut self.pending);
         match known.find(|generation| generation.material == *id) {
             Some(_) if is_new == Some(true) => return Err(incorrect),
-            Some(generation) => generation.import = Some(import),
+            Some(generation) => {
+                // What was said of it stands until something else is.
+                let said = generation.import.take().and_then(|before| before.description);
+                generation.import = Some(Import {
+                    description: import.description.or(said),
+                    ..import
+                });
+            }
             None if !is_new.unwrap_or(is_first) => return Err(incorrect),
             None => {
                 let generation = Generation {
@@ -143,10 +158,18 @@ impl Key {
         }
     }
 
-    /// Forgets a material. One that it never used is gone; without one of the
-    /// others it waits for it.
+    /// Forgets a material. One that it never used is gone, but from a replica:
+    /// that still expects what its primary has. Without one of the others it waits
+    /// for it.
     pub fn lose(&mut self, id: &MaterialId) {
-        self.pending = self.pending.take().filter(|pending| pending.material != *id);
+        if self.is_replica() {
+            self.pending
+                .iter_mut()
+                .filter(|it| it.material == *id)
+                .for_each(Generation::lose);
+        } else {
+            self.forget_pending(id);
+        }
         for generation in self.generations.iter_mut().filter(|it| it.material == *id) {
             generation.lose();
         }
@@ -156,6 +179,17 @@ impl Key {
         if matches!(self.state, KeyState::Enabled | KeyState::Disabled) && !self.is_complete() {
             self.state = KeyState::PendingImport;
         }
+    }
+
+    /// Expects a material no more that it could have rotated to.
+    pub fn forget_pending(&mut self, id: &MaterialId) {
+        self.pending = self.pending.take().filter(|pending| pending.material != *id);
+    }
+
+    /// The material that it can rotate to, if that is here.
+    pub fn pending_here(&self) -> Option<&MaterialId> {
+        let pending = self.pending.as_ref().filter(|pending| pending.is_present());
+        pending.map(|pending| &pending.material)
     }
 
     /// How often it rotated for this reason.
@@ -210,7 +244,7 @@ impl Key {
     /// [`Error::NothingToRotateTo`] if there is none.
     pub fn rotate_to_imported(&mut self, at: Timestamp) -> Result<(), Error> {
         let kind = RotationKind::OnDemand;
-        let Some(pending) = self.pending.take() else {
+        let Some(pending) = self.pending.take_if(|pending| pending.is_present()) else {
             return Err(Error::NothingToRotateTo { arn: self.arn() });
         };
         self.take_over(Generation {
