@@ -44,7 +44,7 @@ pub use newest_first::NewestFirst;
 pub use phrases::{Phrase, Record};
 pub use reader::{Entry, Reader};
 pub use tail::Space;
-pub use verify::{Progress, Report, Tail, verify};
+pub use verify::{Progress, Report, Tail, verify, verify_each};
 
 /// The key that signs seals and heads.
 pub type SealKey = ground::Secret<[u8; 32]>;

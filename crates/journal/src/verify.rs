@@ -86,7 +86,22 @@ pub struct Progress {
 pub fn verify(
     directory: &Path,
     seal_key: Option<&SealKey>,
+    progress: impl FnMut(Progress),
+) -> Result<Report, VerifyError> {
+    verify_each(directory, seal_key, progress, |_, _| {})
+}
+
+/// As [`verify`], and hands every record to `each`, oldest first, once its own
+/// bytes are proven. What follows may still be damaged.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn verify_each(
+    directory: &Path,
+    seal_key: Option<&SealKey>,
     mut progress: impl FnMut(Progress),
+    mut each: impl FnMut(Position, &[u8]),
 ) -> Result<Report, VerifyError> {
     let listed: Vec<u64> = segment::list(directory)?
         .iter()
@@ -136,7 +151,7 @@ pub fn verify(
     let mut visited = Vec::new();
     loop {
         visited.push(first);
-        match proof.segment(first, &mut tell)? {
+        match proof.segment(first, &mut tell, &mut each)? {
             Ended::Sealed if segment::exists(directory, proof.report.position.0 + 1) => {
                 first = proof.report.position.0 + 1;
             }
@@ -173,7 +188,12 @@ struct Proof<'a> {
 
 impl Proof<'_> {
     /// Proves one segment, which must continue what has been proven.
-    fn segment(&mut self, first: u64, tell: &mut impl FnMut(&Report)) -> Result<Ended, JournalError> {
+    fn segment(
+        &mut self,
+        first: u64,
+        tell: &mut impl FnMut(&Report),
+        each: &mut impl FnMut(Position, &[u8]),
+    ) -> Result<Ended, JournalError> {
         let mut source = Source::open(self.directory, first)?;
         let Some((header, chain)) = source.header(first)? else {
             return if self.exists_after(first)? {
@@ -195,7 +215,7 @@ impl Proof<'_> {
             let offset = walk.offset;
             let trouble = match walk.step()? {
                 Step::Record => {
-                    walk.record()?;
+                    each(Position(sequence), &walk.record()?);
                     self.report.position = Position(sequence);
                     self.report.chain = walk.chain;
                     self.report.bytes = begun_bytes + walk.offset;

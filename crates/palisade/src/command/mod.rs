@@ -79,7 +79,7 @@ enum Command {
     /// Tells what an account used of a service, and what AWS would have asked for it.
     #[command(after_help = "Example: palisade usage kms --since 30d")]
     Usage(usage::Usage),
-    /// Proves that the record of calls is whole and unaltered.
+    /// Proves that the record of calls is whole and unaltered, and prints it if asked.
     #[command(after_help = "Example: palisade verify --data /var/lib/palisade")]
     Verify(verify::Verify),
     /// Copies a stopped server's data directory: store, record and key slots as of one moment.
@@ -131,6 +131,15 @@ impl Output {
             println!("{value}");
         } else {
             print!("{}", human());
+        }
+    }
+
+    /// As [`Output::show`], on standard error: standard output has something else.
+    pub(crate) fn show_aside(self, value: &serde_json::Value, human: impl FnOnce() -> String) {
+        if self.json {
+            eprintln!("{value}");
+        } else {
+            eprint!("{}", human());
         }
     }
 

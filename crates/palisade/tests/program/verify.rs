@@ -171,6 +171,35 @@ async fn a_record_that_was_cut_short_is_told() {
     assert!(nothing.stderr.contains("right directory"), "{}", nothing.stderr);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_are_printed_as_they_were_written_and_what_is_proven_is_told_aside() {
+    let kept = Kept::new().await;
+    let printed = kept.verify(&kept.data(), &["--records"]);
+    assert_eq!(printed.code(), 0, "{printed:?}");
+    assert!(printed.stderr.contains("The record is whole"), "{printed:?}");
+    let names: Vec<String> = printed
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|record| record["eventName"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, vec!["ListKeys"; CALLS]);
+
+    // Before a damaged record stand those that are proven.
+    let broken = kept.changed(|journal| {
+        let path = log_file(journal);
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = content_length(&path) / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    });
+    let printed = kept.verify(broken.path(), &["--records", "--json"]);
+    assert_eq!(printed.code(), 2, "{printed:?}");
+    assert!(printed.stderr.contains(r#""whole":false"#), "{printed:?}");
+    let count = printed.stdout.lines().count();
+    assert!(0 < count && count < CALLS, "{count}");
+}
+
 /// Two records exchanged are two records changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_in_another_order_are_told() {
