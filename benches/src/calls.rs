@@ -204,7 +204,16 @@ pub(crate) async fn list_keys(address: SocketAddr) -> Result<(Vec<String>, Vec<D
     }
 }
 
-/// A CreateGrant on this key for the user that [`user`] makes.
+/// Makes the user of [`user`] if there is none yet, without anything he could use.
+pub(crate) async fn grantee(address: SocketAddr) -> Result<()> {
+    let form = "Action=CreateUser&Version=2010-05-08&UserName=bench";
+    let answer = post(address, "iam", Some(&root()), query_call(form)).await;
+    let is_there = answer.text().contains("EntityAlreadyExists");
+    ensure!(answer.status == 200 || is_there, "{}", answer.text());
+    Ok(())
+}
+
+/// A CreateGrant on this key for the user that [`grantee`] makes.
 pub(crate) fn create_grant(address: SocketAddr, key: &str) -> Arc<[u8]> {
     let grant = json!({
         "KeyId": key,

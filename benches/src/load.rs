@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -17,8 +17,44 @@ pub(crate) struct Done {
     pub(crate) took: Duration,
 }
 
-/// Requests that are sent in turn, each connection beginning at a place of its own.
-pub(crate) type Requests = Arc<[Arc<[u8]>]>;
+/// Requests that are sent in turn; every load goes on where the one before ended.
+#[derive(Clone)]
+pub(crate) struct Requests {
+    all: Arc<[Arc<[u8]>]>,
+    sent: Arc<AtomicUsize>,
+}
+
+impl Requests {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// How many were sent so far, in all loads together.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    fn next(&self) -> Option<&Arc<[u8]>> {
+        let turn = self.sent.fetch_add(1, Ordering::Relaxed);
+        self.all.get(turn.checked_rem(self.all.len())?)
+    }
+}
+
+impl FromIterator<Arc<[u8]>> for Requests {
+    fn from_iter<T: IntoIterator<Item = Arc<[u8]>>>(requests: T) -> Requests {
+        Requests {
+            all: requests.into_iter().collect(),
+            sent: Arc::default(),
+        }
+    }
+}
+
+impl From<Arc<[u8]>> for Requests {
+    fn from(request: Arc<[u8]>) -> Requests {
+        Requests::from_iter([request])
+    }
+}
 
 /// Sends `requests` again and again over `connections` for `time`, as fast as
 /// they are answered or at `rate` requests a second in all; every answer must be
@@ -36,11 +72,10 @@ pub(crate) async fn run(
     let started = Instant::now();
     let pause = rate.map(|rate| Duration::from_secs_f64(connections as f64 / rate));
     let tasks: Vec<_> = (0..connections)
-        .map(|connection| {
+        .map(|_| {
             tokio::spawn(talk(
                 address,
-                Arc::clone(&requests),
-                connection * requests.len() / connections,
+                requests.clone(),
                 Arc::clone(&stop),
                 Arc::clone(&count),
                 pause,
@@ -61,7 +96,6 @@ pub(crate) async fn run(
 async fn talk(
     address: SocketAddr,
     requests: Requests,
-    from: usize,
     stop: Arc<AtomicBool>,
     count: Arc<AtomicU64>,
     pause: Option<Duration>,
@@ -70,13 +104,12 @@ async fn talk(
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(16 << 10);
     let mut next = tokio::time::Instant::now();
-    let mut turns = requests.iter().cycle().skip(from);
     while !stop.load(Ordering::Relaxed) {
         if let Some(pause) = pause {
             next += pause;
             tokio::time::sleep_until(next).await;
         }
-        let Some(request) = turns.next() else {
+        let Some(request) = requests.next() else {
             bail!("there is nothing to send");
         };
         stream.write_all(request).await?;

@@ -63,6 +63,12 @@ struct Arguments {
     /// Also measures Encrypt, lists and the start among this many keys with five grants each.
     #[arg(long, value_name = "KEYS")]
     stored: Option<usize>,
+    /// Draws among this many of the stored keys, instead of all of them.
+    #[arg(long, value_name = "KEYS", requires = "stored")]
+    drawn: Option<usize>,
+    /// Keeps the data directories of `--stored` here, and measures those that are here.
+    #[arg(long, value_name = "DIRECTORY", requires = "stored")]
+    stocked_in: Option<PathBuf>,
 }
 
 /// When a record must be on the disk.
@@ -166,7 +172,12 @@ async fn run(arguments: Arguments, binaries: &Path) -> Result<()> {
         kms::sign(&palisade, time).await?;
     }
     if let Some(keys) = arguments.stored {
-        stored::stored(&palisade, keys, time).await?;
+        let wanted = stored::Wanted {
+            keys,
+            drawn: arguments.drawn.unwrap_or(keys),
+            kept: arguments.stocked_in.as_deref(),
+        };
+        stored::stored(&palisade, &wanted, time).await?;
     }
     Ok(())
 }
@@ -178,7 +189,7 @@ pub(crate) async fn measure(
     time: Duration,
     rate: Option<f64>,
 ) -> Result<Figure> {
-    let requests = [Arc::clone(&call.request)].into();
+    let requests = Arc::clone(&call.request).into();
     measure_all(server, &requests, connections, time, rate).await
 }
 
@@ -190,7 +201,7 @@ pub(crate) async fn measure_all(
     time: Duration,
     rate: Option<f64>,
 ) -> Result<Figure> {
-    let run = |time| load::run(server.address, Arc::clone(requests), connections, time, rate);
+    let run = |time| load::run(server.address, requests.clone(), connections, time, rate);
     run(Duration::from_millis(300)).await?;
     let before = server.processor_time()?;
     let done = run(time).await?;
