@@ -20,15 +20,14 @@ pub(crate) use committer::start;
 pub(crate) use reading::RedbSnapshot;
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase as _};
 
 use self::error::{failed, open_failed};
 use self::file::{FileStorage, open_file};
-use self::layout::{META, ROWS, prepare, read_version};
-use self::reading::{get_row, scan_rows};
+use self::layout::{META, prepare, read_version};
 use crate::commit::{KeyRange, Versioned};
 use crate::{StoreError, Version};
 
@@ -53,7 +52,40 @@ enum Slot {
     Closed,
     /// A write failed; whoever comes next opens the file again.
     Failed,
-    Open(Database),
+    Open(Opened),
+}
+
+/// An open file, and what is read of it.
+struct Opened {
+    /// The rows as the newest commit left them, kept for all reads until the next
+    /// commit: to begin a transaction and find the table costs a read of one row
+    /// nearly as much again. Taken away by whoever commits before anybody hears of
+    /// it; made under the lock, so that none from before can come after.
+    latest: RwLock<Option<Arc<RedbSnapshot>>>,
+    database: Database,
+}
+
+impl Opened {
+    fn new(database: Database) -> Opened {
+        Opened {
+            latest: RwLock::default(),
+            database,
+        }
+    }
+
+    fn latest(&self) -> Result<Arc<RedbSnapshot>, StoreError> {
+        if let Some(latest) = &*self.latest.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(latest));
+        }
+        let mut latest = self.latest.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(latest) = &*latest {
+            return Ok(Arc::clone(latest));
+        }
+        let newest = self.database.begin_read().map_err(failed)?;
+        let newest = Arc::new(RedbSnapshot::of(&newest)?);
+        *latest = Some(Arc::clone(&newest));
+        Ok(newest)
+    }
 }
 
 impl RedbEngine {
@@ -67,7 +99,7 @@ impl RedbEngine {
             faults: std::sync::Arc::default(),
         };
         let database = engine.open_database()?;
-        *engine.slot.write().unwrap_or_else(PoisonError::into_inner) = Slot::Open(database);
+        *engine.slot.write().unwrap_or_else(PoisonError::into_inner) = Slot::Open(Opened::new(database));
         Ok(engine)
     }
 
@@ -116,20 +148,24 @@ impl RedbEngine {
 
     /// Runs `work` on the open database, opening it again if a write had failed.
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.with_open(|opened| work(&opened.database))
+    }
+
+    fn with_open<T>(&self, work: impl FnOnce(&Opened) -> Result<T, StoreError>) -> Result<T, StoreError> {
         {
             let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
             match &*slot {
                 Slot::Closed => return Err(StoreError::Closed),
                 Slot::Failed => {}
-                Slot::Open(database) => return work(database),
+                Slot::Open(opened) => return work(opened),
             }
         }
         let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(&*slot, Slot::Failed) {
-            *slot = Slot::Open(self.open_database()?);
+            *slot = Slot::Open(Opened::new(self.open_database()?));
         }
         match &*slot {
-            Slot::Open(database) => work(database),
+            Slot::Open(opened) => work(opened),
             Slot::Closed | Slot::Failed => Err(StoreError::Closed),
         }
     }
@@ -151,7 +187,7 @@ impl RedbEngine {
 
     /// The row as it stands.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Versioned>, StoreError> {
-        self.reading(|transaction| get_row(&transaction.open_table(ROWS).map_err(failed)?, key))
+        self.reading_latest(|rows| rows.get(key))
     }
 
     /// The first `limit` rows of a range.
@@ -160,7 +196,16 @@ impl RedbEngine {
         range: &KeyRange,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Versioned)>, StoreError> {
-        self.reading(|transaction| scan_rows(&transaction.open_table(ROWS).map_err(failed)?, range, limit))
+        self.reading_latest(|rows| rows.scan(range, limit))
+    }
+
+    /// Has whoever reads from now on see what was committed meanwhile.
+    fn move_on(&self) {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        if let Slot::Open(opened) = &*slot {
+            let latest = opened.latest.write();
+            drop(latest.unwrap_or_else(PoisonError::into_inner).take());
+        }
     }
 
     /// Has the file opened again before anything else is done with it.
@@ -181,10 +226,22 @@ impl RedbEngine {
             && matches!(error.downcast_ref(), Some(redb::Error::PreviousIo))
     }
 
+    /// Reads in a transaction of its own.
+    fn reading<T>(&self, work: impl Fn(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.twice(|| self.with(|database| work(&database.begin_read().map_err(failed)?)))
+    }
+
+    /// Reads the rows as they stand now.
+    fn reading_latest<T>(
+        &self,
+        work: impl Fn(&RedbSnapshot) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.twice(|| self.with_open(|opened| work(&*opened.latest()?)))
+    }
+
     /// Runs a read, once more on a newly opened file if an earlier failure had
     /// closed this one to everybody.
-    fn reading<T>(&self, work: impl Fn(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let read = || self.with(|database| work(&database.begin_read().map_err(failed)?));
+    fn twice<T>(&self, read: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
         match read() {
             Err(error) if self.is_latched(&error) => {
                 self.distrust();
@@ -192,5 +249,54 @@ impl RedbEngine {
             }
             outcome => outcome,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::commit::{Commit, Write};
+    use crate::committer::Queued;
+
+    /// However many read meanwhile: once a commit is made, every read sees it.
+    #[test]
+    fn what_is_kept_for_reads_is_never_from_before_a_commit() {
+        let engine = RedbEngine::open(Place::Memory, 1 << 20).unwrap();
+        let done = AtomicBool::new(false);
+        let newest = || {
+            let row = engine.get(b"k").unwrap();
+            let scanned = engine.scan(&KeyRange::everything(), 2).unwrap();
+            assert!(scanned.len() <= 1);
+            let scanned = scanned.into_iter().next().map(|(_, row)| row.version);
+            (row.map(|row| row.version), scanned)
+        };
+        std::thread::scope(|threads| {
+            for _ in 0..3 {
+                threads.spawn(|| {
+                    let mut before = None;
+                    while !done.load(Ordering::SeqCst) {
+                        let (got, scanned) = newest();
+                        assert!(before <= got && got <= scanned);
+                        before = scanned;
+                    }
+                });
+            }
+            let mut seen = Vec::new();
+            for number in 1..=500u64 {
+                let mut commit = Commit::default();
+                let value = number.to_be_bytes().to_vec();
+                commit.writes.insert(b"k".as_slice().into(), Write::Put(value));
+                let answer = tokio::sync::oneshot::channel().0;
+                engine.apply(&[Queued { commit, answer }]).unwrap();
+                seen.push(newest());
+            }
+            // First, or the others would go on for ever where this fails.
+            done.store(true, Ordering::SeqCst);
+            for (number, seen) in (1..).zip(seen) {
+                assert_eq!(seen, (Some(Version(number)), Some(Version(number))));
+            }
+        });
     }
 }

@@ -49,8 +49,15 @@ pub(crate) fn start(
 
 impl RedbEngine {
     /// Weighs the commits one after the other and makes those that stand durable together.
+    /// Whoever reads afterwards sees them.
     pub(super) fn apply(&self, batch: &[Queued]) -> Result<Vec<Outcome>, StoreError> {
         self.check_room(batch)?;
+        let outcomes = self.write(batch);
+        self.move_on();
+        outcomes
+    }
+
+    fn write(&self, batch: &[Queued]) -> Result<Vec<Outcome>, StoreError> {
         let mut tried = self.with(|database| Ok(attempt(database, batch)))?;
         if matches!(&tried, Attempt::Failed { error, reached: None } if self.is_latched(error)) {
             // A read had failed before: nothing of this batch was tried yet.
@@ -81,7 +88,7 @@ impl RedbEngine {
     fn panicked(&self) -> Result<Vec<Outcome>, StoreError> {
         match self.place {
             Place::File { .. } => self.distrust(),
-            Place::Memory => {}
+            Place::Memory => self.move_on(),
         }
         Err(StoreError::Unsure)
     }

@@ -27,7 +27,8 @@ impl RedbSnapshot {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Versioned>, StoreError> {
-        get_row(&self.rows, key)
+        let found = self.rows.get(key).map_err(failed)?;
+        found.map(|stored| versioned(stored.value())).transpose()
     }
 
     pub(crate) fn scan(
@@ -35,31 +36,15 @@ impl RedbSnapshot {
         range: &KeyRange,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Versioned)>, StoreError> {
-        scan_rows(&self.rows, range, limit)
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        let range = range.start.as_slice()..range.end.as_slice();
+        for row in self.rows.range(range).map_err(failed)?.take(limit) {
+            let (key, stored) = row.map_err(failed)?;
+            found.push((key.value().to_vec(), versioned(stored.value())?));
+        }
+        Ok(found)
     }
-}
-
-pub(super) fn get_row(
-    rows: &ReadOnlyTable<&'static [u8], &'static [u8]>,
-    key: &[u8],
-) -> Result<Option<Versioned>, StoreError> {
-    let found = rows.get(key).map_err(failed)?;
-    found.map(|stored| versioned(stored.value())).transpose()
-}
-
-pub(super) fn scan_rows(
-    rows: &ReadOnlyTable<&'static [u8], &'static [u8]>,
-    range: &KeyRange,
-    limit: usize,
-) -> Result<Vec<(Vec<u8>, Versioned)>, StoreError> {
-    if range.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    let range = range.start.as_slice()..range.end.as_slice();
-    for row in rows.range(range).map_err(failed)?.take(limit) {
-        let (key, stored) = row.map_err(failed)?;
-        found.push((key.value().to_vec(), versioned(stored.value())?));
-    }
-    Ok(found)
 }
