@@ -194,3 +194,7 @@ pub const REFUSED_PASSWORDS_MAX: usize = 1_024;
 
 /// How long a proxy may take in all. Source: XKS Proxy API, "KMS considerations".
 pub const PROXY_TIME: Duration = Duration::from_millis(250);
+
+/// Compiled policies that each thread keeps for all keys that say the same. Ours:
+/// 2 MiB of text a thread if all of them are as long as a policy may be.
+pub const COMPILED_POLICIES_KEPT: usize = 64;

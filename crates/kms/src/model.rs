@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod ciphertext;
+mod compiled_policy;
 pub mod context;
 pub mod custom_key_store;
 pub(crate) mod derived;

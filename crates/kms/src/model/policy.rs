@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::limits::POLICY_BYTES_MAX;
+use crate::model::compiled_policy;
 
 /// The one name a key policy has.
 pub const POLICY_NAME: &str = "default";
@@ -32,7 +33,8 @@ pub struct KeyPolicy {
     /// From the ARNs of users and roles to their unique ids; an id that the
     /// text gives itself stands for itself.
     bound: BTreeMap<String, String>,
-    /// Compiled at its first use and kept as long as the cached row.
+    /// Compiled at its first use, or another key's that says the same, and kept as
+    /// long as the cached row.
     #[serde(skip)]
     compiled: OnceLock<Arc<Attached>>,
 }
@@ -163,9 +165,12 @@ impl KeyPolicy {
         if let Some(compiled) = self.compiled.get() {
             return Ok(Arc::clone(compiled));
         }
-        let mut document = Document::parse(&self.text, DocumentKind::KmsKey)?;
-        document.bind(|arn| self.bound.get(arn).cloned())?;
-        Ok(Arc::clone(self.compiled.get_or_init(|| attached(document))))
+        let compiled = compiled_policy::shared(&self.text, &self.bound, || {
+            let mut document = Document::parse(&self.text, DocumentKind::KmsKey)?;
+            document.bind(|arn| self.bound.get(arn).cloned())?;
+            Ok(attached(document))
+        })?;
+        Ok(Arc::clone(self.compiled.get_or_init(|| compiled)))
     }
 }
 
@@ -254,6 +259,27 @@ mod tests {
                 &policy,
                 &Principal::user(account(), "AIDAQEAAAAAEXAMPLE999", "/", "bob")
             ));
+        }
+    }
+
+    /// Keys that say the same share it; the same text about another user does not.
+    #[test]
+    fn what_is_shared_was_made_from_the_same() {
+        let read = |policy: &KeyPolicy| -> KeyPolicy {
+            serde_json::from_str(&serde_json::to_string(policy).unwrap()).unwrap()
+        };
+        let default = KeyPolicy::delegating_to(account());
+        let (one, other) = (read(&default), read(&default));
+        assert!(Arc::ptr_eq(&one.attached().unwrap(), &other.attached().unwrap()));
+        let bob = |id: &str| {
+            let ids = BTreeMap::from([(BOB.to_owned(), id.to_owned())]);
+            read(&UnboundPolicy::parse(naming(BOB)).unwrap().bind(ids).unwrap())
+        };
+        let (first, second) = ("AIDAQEAAAAAEXAMPLE234", "AIDAQEAAAAAEXAMPLE999");
+        for (id, other) in [(first, second), (second, first)] {
+            let policy = bob(id);
+            assert!(allows(&policy, &Principal::user(account(), id, "/", "bob")));
+            assert!(!allows(&policy, &Principal::user(account(), other, "/", "bob")));
         }
     }
 
