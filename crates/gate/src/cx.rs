@@ -313,6 +313,33 @@ impl Cx {
     /// [`AuthorizeError::Denied`] with AWS's words, or
     /// [`AuthorizeError::Store`] if policies cannot be read.
     pub async fn authorize<T>(&self, access: Access<T>) -> Result<Permit<T>, AuthorizeError> {
+        let hidden = access.asked.hidden;
+        let (resource, weighed) = self.weigh(access).await?;
+        self.conclude(resource, weighed, hidden).await
+    }
+
+    /// As [`Cx::authorize`], with the ids of the grants that cover the call, which
+    /// are looked for only if the caller is not allowed it without: a grant can
+    /// only allow more, and whoever is allowed by policies is spared the search.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::authorize`], and whatever `grants` reports.
+    pub async fn authorize_or_by_grant<T, E: From<AuthorizeError>>(
+        &self,
+        access: Access<T>,
+        grants: impl AsyncFnOnce() -> Result<Vec<String>, E>,
+    ) -> Result<Permit<T>, E> {
+        let hidden = access.asked.hidden;
+        let (resource, mut weighed) = self.weigh(access).await?;
+        if weighed.denied().is_some() {
+            weighed = weighed.or_by(grants().await?, hidden);
+        }
+        Ok(self.conclude(resource, weighed, hidden).await?)
+    }
+
+    /// Notes what is asked for, and asks the policies.
+    async fn weigh<T>(&self, access: Access<T>) -> Result<(T, Weighed), AuthorizeError> {
         self.gather(|gathered| {
             if let Some(touched) = access.touched(self.account())
                 && !gathered.touched.contains(&touched)
@@ -322,7 +349,16 @@ impl Cx {
         });
         let Access { resource, asked } = access;
         let hidden = asked.hidden;
-        let weighed = Weighed::new(self.question(asked).await?, hidden);
+        Ok((resource, Weighed::new(self.question(asked).await?, hidden)))
+    }
+
+    /// Notes what was decided, and gives the permit if it is one.
+    async fn conclude<T>(
+        &self,
+        resource: T,
+        weighed: Weighed,
+        hidden: bool,
+    ) -> Result<Permit<T>, AuthorizeError> {
         let denied = weighed.denied().map(|text| self.worded(text, &weighed, hidden));
         let asked = match weighed.asked_owner() {
             Some(owner) if self.account_exists(owner).await? => Some(owner),

@@ -120,15 +120,31 @@ pub(crate) struct Weighed {
 impl Weighed {
     /// Asks the policies, unless the same was allowed before. `hidden` refusals
     /// tell no reason: the resource is another account's.
-    pub(crate) fn new(question: Question, hidden: bool) -> Weighed {
-        match settled::recall(&question) {
+    ///
+    /// Grants count where policies alone do not allow, so that what decided is the
+    /// same whether or not somebody looked for grants first.
+    pub(crate) fn new(mut question: Question, hidden: bool) -> Weighed {
+        let grants = std::mem::take(&mut question.asked.grants);
+        let weighed = match settled::recall(&question) {
             Some(outcome) => Weighed {
                 question,
                 outcome,
                 denied: None,
             },
             None => Weighed::anew(question, hidden),
+        };
+        weighed.or_by(grants, hidden)
+    }
+
+    /// The same if it is allowed, else weighed again with the ids of the grants
+    /// that cover the caller.
+    pub(crate) fn or_by(self, grants: Vec<String>, hidden: bool) -> Weighed {
+        if self.denied.is_none() || grants.is_empty() {
+            return self;
         }
+        let mut question = self.question;
+        question.asked.grants = grants;
+        Weighed::anew(question, hidden)
     }
 
     #[inline(never)]

@@ -4,9 +4,10 @@
 //! Developer Guide, "AWS KMS condition keys". A key that a request does not
 //! have is left out, never given an empty value.
 //!
-//! Grants are looked for where permission is asked, and only if one was ever
-//! made on the key.
+//! Grants are looked for where permission is asked, only if one was ever made on
+//! the key, and only for who is not allowed it by policies alone.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use gate::{Access, AuthorizeError, Cx, Describing, Fault, Permit};
@@ -278,26 +279,32 @@ impl<'a> Ask<'a> {
     /// [`Error::AliasHidden`], which do not tell whether there is such a key
     /// or which it is.
     pub async fn permit(self) -> Result<Permit<Arc<Key>>, Error> {
-        let grants = match &self.sought.found {
-            // Asked only where there may be one, to spare other keys the way.
-            Some((key, _)) if key.granted => Box::pin(self.grants(key)).await?,
-            Some(_) | None => Vec::new(),
-        };
         let Ask {
             access,
             action,
+            context,
             cx,
+            making,
             sought,
-            ..
         } = self;
-        let access = access.with_grants(grants);
         let foreign = sought.owner != cx.account();
-        let permit = match cx.authorize(access).await {
+        let asked = match &sought.found {
+            // Asked with grants only where there may be one, to spare other keys the way.
+            Some((key, _)) if key.granted => {
+                let grants = async || {
+                    let action = action.unwrap_or(cx.operation().action);
+                    covering(cx, key, action, context, making).await
+                };
+                Box::pin(cx.authorize_or_by_grant(access, grants)).await
+            }
+            Some(_) | None => cx.authorize(access).await.map_err(Error::from),
+        };
+        let permit = match asked {
             Ok(permit) => permit,
-            Err(AuthorizeError::Denied(_)) if foreign && sought.named != Named::Key => {
+            Err(Error::Denied(AuthorizeError::Denied(_))) if foreign && sought.named != Named::Key => {
                 return Err(hidden(cx, action, &sought));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         // Nobody is let in to a foreign key without a policy that says so.
         let Some((key, _)) = sought.found else {
@@ -308,14 +315,9 @@ impl<'a> Ask<'a> {
         }
         Ok(permit.map(|()| key))
     }
-
-    /// The grants of the key that let the caller do this.
-    async fn grants(&self, key: &Key) -> Result<Vec<String>, Error> {
-        let action = self.action.unwrap_or(self.cx.operation().action);
-        covering(self.cx, key, action, self.context, self.making).await
-    }
 }
 
+/// The grants of the key that let the caller do this.
 async fn covering(
     cx: &Cx,
     key: &Key,
@@ -492,6 +494,9 @@ pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Descri
 /// What holds for an existing key.
 fn facts(key: &Key) -> Arc<Context<'static>> {
     let facts = key.derived.facts.get_or_init(|| {
+        if key.multi_region.is_none() && key.aliases.is_empty() && key.tags.is_empty() {
+            return plain_facts(key);
+        }
         let mut facts = of_purpose(key.purpose, key.origin);
         facts.insert("kms:multiregion", key.multi_region.is_some());
         if let Some(keys) = &key.multi_region {
@@ -507,6 +512,26 @@ fn facts(key: &Key) -> Arc<Context<'static>> {
         Arc::new(facts)
     });
     Arc::clone(facts)
+}
+
+/// What holds for a key of which nothing is to be said but what it is made of:
+/// shared by all that are made of the same, of which there are few kinds.
+fn plain_facts(key: &Key) -> Arc<Context<'static>> {
+    type Kind = (Purpose, Origin);
+    thread_local! {
+        static SHARED: RefCell<Vec<(Kind, Arc<Context<'static>>)>> = const { RefCell::new(Vec::new()) };
+    }
+    let kind = (key.purpose, key.origin);
+    SHARED.with_borrow_mut(|shared| {
+        if let Some((_, facts)) = shared.iter().find(|(known, _)| *known == kind) {
+            return Arc::clone(facts);
+        }
+        let mut facts = of_purpose(key.purpose, key.origin);
+        facts.insert("kms:multiregion", false);
+        let facts = Arc::new(facts);
+        shared.push((kind, Arc::clone(&facts)));
+        facts
+    })
 }
 
 /// What holds for a key by what it is made of; twice where an older name of
