@@ -230,11 +230,16 @@ impl Noted {
 
 type Uses = Vec<(Arc<str>, KeyId, LastUse)>;
 
+/// In the order of the rows, so that those of one commit lie on few pages: among
+/// many keys a page serves one use after the other instead of each its own.
 fn by_place(due: Noticings) -> HashMap<(AccountId, Region), Uses> {
     let mut places: HashMap<(AccountId, Region), Uses> = HashMap::new();
     for (arn, it) in due {
         let uses = places.entry((it.account, it.region)).or_default();
         uses.push((arn, it.key, it.last));
+    }
+    for uses in places.values_mut() {
+        uses.sort_unstable_by(|(_, one, _), (_, other, _)| one.cmp(other));
     }
     places
 }
@@ -263,8 +268,8 @@ async fn write(store: &Store, place: &Scope, uses: &[(Arc<str>, KeyId, LastUse)]
     store
         .transact(place, async |tx| {
             for (_, key, last) in uses {
-                let is_there = tx.get(&KEYS, key).await?.is_some();
-                let written = tx.get(&LAST_USES, key).await?;
+                let is_there = tx.is_there(&KEYS, key).await?;
+                let written = tx.get_once(&LAST_USES, key).await?;
                 if is_there && written.is_none_or(|written| written.at < last.at) {
                     tx.put(&LAST_USES, key, last);
                 }

@@ -14,8 +14,8 @@
 use std::any::Any;
 use std::hash::BuildHasher as _;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::{Cache as Shards, DefaultLifecycle};
@@ -63,7 +63,7 @@ pub(crate) struct Standing {
 /// The cache of one store.
 pub(crate) struct Cache {
     shards: Shards<Held, Kept, ByWeight, DefaultHashBuilder, DefaultLifecycle<Held, Kept>>,
-    generations: Box<[AtomicU64]>,
+    generations: Generations,
     hasher: DefaultHashBuilder,
     /// `None`: this process makes every change, so the cache is always true.
     freshness: Option<Freshness>,
@@ -89,9 +89,49 @@ enum Kept {
 #[derive(Clone)]
 struct ByWeight;
 
-/// Number of generations. At a thousand writes a second a key is spuriously
-/// missed every sixteen seconds; they take 128 KiB.
-const GENERATIONS: usize = 16_384;
+/// Number of generations: 4 MiB once they are all in use. Of a million keys that
+/// are used, 10,000 last uses are written a second, which then costs 2 keys of a
+/// hundred in memory a miss; with 16,384 it was half of them.
+const GENERATIONS: usize = PARTS * PART;
+
+/// Parts that generations are made in, each when the first of it moves on.
+const PARTS: usize = 1_024;
+
+/// Generations in a part: a page of memory.
+const PART: usize = 512;
+
+/// How often what belongs to each generation changed. A part that is not there yet
+/// stands at zero, so that a store nobody writes to takes no room for them.
+struct Generations(Box<[OnceLock<Box<[AtomicU64]>>]>);
+
+impl Generations {
+    fn new() -> Generations {
+        Generations((0..PARTS).map(|_| OnceLock::new()).collect())
+    }
+
+    fn of(&self, hash: u64) -> u64 {
+        let slot = slot(hash);
+        let part = self.0[slot / PART].get();
+        part.map_or(0, |part| part[slot % PART].load(Ordering::SeqCst))
+    }
+
+    fn move_on(&self, hash: u64) {
+        let slot = slot(hash);
+        self.part(slot / PART)[slot % PART].fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn move_all_on(&self) {
+        for part in 0..PARTS {
+            for generation in self.part(part) {
+                generation.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn part(&self, part: usize) -> &[AtomicU64] {
+        self.0[part].get_or_init(|| (0..PART).map(|_| AtomicU64::new(0)).collect())
+    }
+}
 
 /// What an entry weighs beside its record: keys, counters, table slots.
 const ENTRY_OVERHEAD: u64 = 200;
@@ -101,6 +141,19 @@ const DECODED_FACTOR: u64 = 3;
 
 /// Average weight of an entry, from which the tables are dimensioned.
 const ENTRY_WEIGHT_ESTIMATE: u64 = 1_500;
+
+impl Entry {
+    /// That a key was read at this version, of what is not kept.
+    pub(crate) fn passing(probe: Probe<'_>, version: Option<Version>) -> Arc<Entry> {
+        Arc::new(Entry {
+            key: probe.bytes.into(),
+            version,
+            value: None,
+            generation: 0,
+            weight: 0,
+        })
+    }
+}
 
 impl Cache {
     /// A cache of at most `bytes`. `alone` says that no other process writes.
@@ -114,7 +167,7 @@ impl Cache {
         let hasher = DefaultHashBuilder::default();
         Cache {
             shards: Shards::with_options(options, ByWeight, hasher.clone(), DefaultLifecycle::default()),
-            generations: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(),
+            generations: Generations::new(),
             hasher,
             freshness: (!alone).then(|| Freshness {
                 epoch: Instant::now(),
@@ -137,7 +190,7 @@ impl Cache {
     pub(crate) fn standing(&self, probe: Probe<'_>) -> Standing {
         Standing {
             hash: probe.hash,
-            generation: self.generations[slot(probe.hash)].load(Ordering::SeqCst),
+            generation: self.generations.of(probe.hash),
         }
     }
 
@@ -156,7 +209,7 @@ impl Cache {
     }
 
     fn stands(&self, hash: u64, generation: u64) -> bool {
-        self.generations[slot(hash)].load(Ordering::SeqCst) == generation
+        self.generations.of(hash) == generation
     }
 
     /// The record of a key, if what is known of it is true now.
@@ -249,15 +302,12 @@ impl Cache {
 
     /// Makes whatever is kept under exactly this key or prefix answer no more.
     pub(crate) fn move_on(&self, bytes: &[u8]) {
-        let slot = slot(self.probe(bytes).hash);
-        self.generations[slot].fetch_add(1, Ordering::SeqCst);
+        self.generations.move_on(self.probe(bytes).hash);
     }
 
     /// Makes everything kept answer no more.
     pub(crate) fn all_changed(&self) {
-        for generation in &self.generations {
-            generation.fetch_add(1, Ordering::SeqCst);
-        }
+        self.generations.move_all_on();
         self.shards.clear();
     }
 
@@ -290,7 +340,7 @@ impl Cache {
 
 fn slot(hash: u64) -> usize {
     // The low bits choose a place within the cache's shards, the high ones the generation.
-    usize::try_from(hash >> 50).unwrap_or(0) % GENERATIONS
+    usize::try_from(hash >> 32).unwrap_or(0) % GENERATIONS
 }
 
 fn weight(key: usize, record: usize) -> u64 {
@@ -390,6 +440,24 @@ mod tests {
         assert!(cache.record(cache.probe(key)).is_some());
         cache.known_until(Instant::now(), Duration::ZERO);
         assert!(cache.record(cache.probe(key)).is_none());
+    }
+
+    /// Whether what a key belongs to is there already or is made by its change.
+    #[test]
+    fn every_key_has_a_generation_that_moves() {
+        let cache = Cache::new(1 << 20, true);
+        for round in 0..2 {
+            for number in 0..5_000u32 {
+                let key = number.to_be_bytes();
+                let before = cache.standing(cache.probe(&key));
+                assert!(cache.still_stands(before));
+                cache.move_on(&key);
+                assert!(!cache.still_stands(before), "round {round}, key {number}");
+            }
+        }
+        let before = cache.standing(cache.probe(b"untouched"));
+        cache.all_changed();
+        assert!(!cache.still_stands(before));
     }
 
     #[test]

@@ -53,7 +53,10 @@ pub const CHANGE_LOG_VERSIONS: u64 = 100_000;
 pub const CHANGE_LOG_TRIM_EVERY: u64 = 1_000;
 
 /// Default weight of the cache of decoded records, in bytes.
-pub const CACHE_BYTES_DEFAULT: u64 = 8 * 1024 * 1024;
+///
+/// Room for some 50,000 KMS keys in use; measured in
+/// `docs/decisions/0008-keys-drawn-at-random.md`. Memory is taken as records are read.
+pub const CACHE_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 
 /// Default page cache of the embedded engine, in bytes.
 pub const PAGE_CACHE_BYTES_DEFAULT: usize = 16 * 1024 * 1024;

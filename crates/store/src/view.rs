@@ -298,6 +298,58 @@ impl View {
         Ok(value)
     }
 
+    /// Whether there is a record of `key`, which is not read: the condition of a
+    /// write as if it had been.
+    pub(crate) async fn is_there<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<bool, StoreError> {
+        let row = table.row(&self.0.scope, key)?;
+        let cache = self.0.store.cache();
+        let probe = cache.probe(&row);
+        let entry = match cache.record(probe) {
+            Some(entry) => entry,
+            None => {
+                let found = self.0.store.engine().get(probe.bytes).await?;
+                Entry::passing(probe, found.map(|found| found.version))
+            }
+        };
+        let is_there = entry.version.is_some();
+        self.remember(entry);
+        Ok(is_there)
+    }
+
+    /// As [`View::get`], but the record is not kept in memory.
+    pub(crate) async fn get_once<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<Option<Arc<V>>, StoreError> {
+        let row = table.row(&self.0.scope, key)?;
+        let cache = self.0.store.cache();
+        let probe = cache.probe(&row);
+        if let Some(entry) = cache.record(probe) {
+            let value = entry.value.as_ref().map(|value| downcast(table, value));
+            let value = value.transpose()?;
+            self.remember(entry);
+            return Ok(value);
+        }
+        let found = self.0.store.engine().get(probe.bytes).await?;
+        let version = found.as_ref().map(|found| found.version);
+        let value = found.map(|found| table.decode(&found.value)).transpose()?;
+        self.remember(Entry::passing(probe, version));
+        Ok(value)
+    }
+
+    /// Makes what was read the condition of what is written.
+    fn remember(&self, entry: Arc<Entry>) {
+        let mut reads = self.reads();
+        if reads.has_room() {
+            reads.keys.push(entry);
+        }
+    }
+
     /// Reads a record from the engine and keeps it.
     async fn fetch<K: Key, V: Record>(
         &self,

@@ -94,6 +94,52 @@ impl WriteTx {
         self.view.cross_account_get(scope, table, key).await
     }
 
+    /// Whether there is a record of `key`, as this transaction leaves it, for who
+    /// need not know what it says: neither decoded nor kept in memory.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the engine reports.
+    pub async fn is_there<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<bool, StoreError> {
+        match self
+            .pending()
+            .writes
+            .get(table.row(self.view.scope(), key)?.as_slice())
+        {
+            Some(Write::Put(_)) => return Ok(true),
+            Some(Write::Delete) => return Ok(false),
+            None => {}
+        }
+        self.view.is_there(table, key).await
+    }
+
+    /// As [`WriteTx::get`], for who goes through many records: what is read takes
+    /// the place of nothing in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::get`].
+    pub async fn get_once<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<Option<Arc<V>>, StoreError> {
+        match self
+            .pending()
+            .writes
+            .get(table.row(self.view.scope(), key)?.as_slice())
+        {
+            Some(Write::Put(value)) => return table.decode(value).map(Some),
+            Some(Write::Delete) => return Ok(None),
+            None => {}
+        }
+        self.view.get_once(table, key).await
+    }
+
     /// Up to `limit` records whose keys begin with `prefix`, from behind
     /// `after`, as this transaction leaves them.
     ///

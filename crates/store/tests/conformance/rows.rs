@@ -213,6 +213,63 @@ async fn a_transaction_sees_its_own_writes() {
     .await;
 }
 
+/// Records that are looked at in passing: as true as those that are kept in
+/// memory, and as much a condition of what is written.
+#[tokio::test]
+async fn what_is_read_in_passing_is_true_and_a_condition() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let key = |name: &str| name.to_owned();
+        for name in ["read", "met", "own"] {
+            put(&store, name, 1).await;
+        }
+        let tx = store.view(scope()).begin();
+        tx.delete(&NUMBERS, &key("own"));
+        tx.put(&NUMBERS, &key("new"), &2);
+        for (name, number) in [
+            ("read", Some(1)),
+            ("own", None),
+            ("new", Some(2)),
+            ("absent", None),
+        ] {
+            let got = tx.get_once(&NUMBERS, &key(name)).await.unwrap();
+            assert_eq!(got.map(|got| *got), number, "{name}");
+            let is_there = tx.is_there(&NUMBERS, &key(name)).await.unwrap();
+            assert_eq!(is_there, number.is_some(), "{name}");
+        }
+        drop(tx);
+
+        // Whatever of it changes meanwhile, in memory before or not.
+        for remembered in [false, true] {
+            for (at, changed) in ["read", "met", "absent", "absent too"].iter().enumerate() {
+                if remembered {
+                    get(&store, changed).await;
+                }
+                let tx = store.view(scope()).begin();
+                if at % 2 == 0 {
+                    tx.get_once(&NUMBERS, &key(changed)).await.unwrap();
+                } else {
+                    tx.is_there(&NUMBERS, &key(changed)).await.unwrap();
+                }
+                put(&store, changed, 7).await;
+                tx.put(&NUMBERS, &key("written"), &1);
+                let outcome = store.commit(tx).await;
+                assert!(
+                    matches!(outcome, Err(StoreError::Conflict)),
+                    "{changed}: {outcome:?}"
+                );
+                assert_eq!(get(&store, changed).await, Some(7));
+            }
+        }
+        let tx = store.view(scope()).begin();
+        tx.get_once(&NUMBERS, &key("read")).await.unwrap();
+        assert!(!tx.is_there(&NUMBERS, &key("never")).await.unwrap());
+        tx.put(&NUMBERS, &key("written"), &1);
+        store.commit(tx).await.unwrap();
+    })
+    .await;
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Named {
     name: String,
