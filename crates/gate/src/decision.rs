@@ -111,6 +111,8 @@ impl Question {
 /// A question and its answer.
 pub(crate) struct Weighed {
     question: Question,
+    /// Grants that cover the caller, who is allowed without them.
+    unneeded: Vec<String>,
     /// What decided, in words.
     outcome: Outcome,
     /// The refusal in AWS's words; `None` if allowed.
@@ -128,6 +130,7 @@ impl Weighed {
         let weighed = match settled::recall(&question) {
             Some(outcome) => Weighed {
                 question,
+                unneeded: Vec::new(),
                 outcome,
                 denied: None,
             },
@@ -138,8 +141,9 @@ impl Weighed {
 
     /// The same if it is allowed, else weighed again with the ids of the grants
     /// that cover the caller.
-    pub(crate) fn or_by(self, grants: Vec<String>, hidden: bool) -> Weighed {
+    pub(crate) fn or_by(mut self, grants: Vec<String>, hidden: bool) -> Weighed {
         if self.denied.is_none() || grants.is_empty() {
+            self.unneeded = grants;
             return self;
         }
         let mut question = self.question;
@@ -170,6 +174,7 @@ impl Weighed {
         drop(grants);
         Weighed {
             question,
+            unneeded: Vec::new(),
             outcome,
             denied,
         }
@@ -177,13 +182,13 @@ impl Weighed {
 
     /// The same question, were these the policies of the caller.
     pub(crate) fn under(self, policies: Arc<CallerPolicies>) -> Weighed {
-        Weighed::new(
-            Question {
-                policies,
-                ..self.question
-            },
-            false,
-        )
+        let mut question = Question {
+            policies,
+            ..self.question
+        };
+        // Under these he may need them.
+        question.asked.grants.extend(self.unneeded);
+        Weighed::new(question, false)
     }
 
     /// The policies of the caller.
