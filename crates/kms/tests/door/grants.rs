@@ -104,6 +104,27 @@ async fn a_grant_lets_its_grantee_do_what_it_names_until_it_is_revoked() {
     );
 }
 
+/// A grant is named as what decided where policies alone did not allow, and lets
+/// in again once they no longer do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_decides_where_policies_do_not() {
+    let world = World::new().await;
+    let key = world.key(json!({})).await;
+    world
+        .ok(Who::Root, "CreateGrant", to_bob(&key, &["Encrypt"]))
+        .await;
+    for policies in [vec![], vec![allow("kms:Encrypt")], vec![]] {
+        world.people.grant(Who::Bob, &policies);
+        assert_eq!(code(&world, Who::Bob, "Encrypt", encrypt(&key)).await, "ok");
+    }
+    let records = world.records().await;
+    let by_grant = records
+        .iter()
+        .filter(|record| record["eventName"] == "Encrypt")
+        .map(|record| text(&record["palisade"]["decisions"][0], "because").starts_with("allowed by grant "));
+    assert_eq!(by_grant.collect::<Vec<_>>(), [true, false, true]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namesake_inherits_no_grant() {
     let world = World::kept().await;
