@@ -313,6 +313,40 @@ impl Cx {
     /// [`AuthorizeError::Denied`] with AWS's words, or
     /// [`AuthorizeError::Store`] if policies cannot be read.
     pub async fn authorize<T>(&self, access: Access<T>) -> Result<Permit<T>, AuthorizeError> {
+        self.list(&access);
+        let Access { resource, asked } = access;
+        let hidden = asked.hidden;
+        let weighed = Weighed::new(self.question(asked).await?, hidden);
+        self.settle(resource, weighed, hidden).await
+    }
+
+    /// As [`Cx::authorize`], of a resource that may have grants: `find` tells the ids
+    /// of those that cover this caller, action and context. They are looked for only
+    /// where the policies do not allow by themselves, and none of them denies.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::authorize`], and what `find` reports.
+    pub async fn authorize_or_by_grants<T>(
+        &self,
+        access: Access<T>,
+        find: impl AsyncFnOnce() -> Result<Vec<String>, StoreError>,
+    ) -> Result<Permit<T>, AuthorizeError> {
+        self.list(&access);
+        let Access { resource, asked } = access;
+        let hidden = asked.hidden;
+        let mut weighed = Weighed::new(self.question(asked).await?, hidden);
+        if weighed.could_be_granted() {
+            let grants = find().await?;
+            if !grants.is_empty() {
+                weighed = weighed.with_grants(grants, hidden);
+            }
+        }
+        self.settle(resource, weighed, hidden).await
+    }
+
+    /// Lists what permission is asked for in the record.
+    fn list<T>(&self, access: &Access<T>) {
         self.gather(|gathered| {
             if let Some(touched) = access.touched(self.account())
                 && !gathered.touched.contains(&touched)
@@ -320,9 +354,15 @@ impl Cx {
                 gathered.touched.push(touched);
             }
         });
-        let Access { resource, asked } = access;
-        let hidden = asked.hidden;
-        let weighed = Weighed::new(self.question(asked).await?, hidden);
+    }
+
+    /// Gives what was weighed to the record and to `why`, and the permit to the caller.
+    async fn settle<T>(
+        &self,
+        resource: T,
+        weighed: Weighed,
+        hidden: bool,
+    ) -> Result<Permit<T>, AuthorizeError> {
         let denied = weighed.denied().map(|text| self.worded(text, &weighed, hidden));
         let asked = match weighed.asked_owner() {
             Some(owner) if self.account_exists(owner).await? => Some(owner),
@@ -387,7 +427,8 @@ impl Cx {
 
     /// What the policies would say if this context's caller asked for `access`,
     /// `said` being known of the request whatever else is. Of a foreign
-    /// resource's owner nothing is weighed. As [`Cx::would_allow`], it leaves no trace.
+    /// resource's owner nothing is weighed. Its grants count as in
+    /// [`Cx::authorize_or_by_grants`]. As [`Cx::would_allow`], it leaves no trace.
     ///
     /// # Errors
     ///
@@ -404,7 +445,7 @@ impl Cx {
         for (key, value) in said.iter() {
             question.asked.keys.insert(key.to_owned(), value.clone());
         }
-        Ok(Weighed::new(question.of_callers_side(), false))
+        Ok(Weighed::policies_first(question.of_callers_side()))
     }
 
     /// Everything that bears on a request.
@@ -423,6 +464,7 @@ impl Cx {
             standing,
             own_action: self.operation.action,
             asked,
+            grants_aside: false,
         })
     }
 

@@ -4,11 +4,13 @@
 //! Developer Guide, "AWS KMS condition keys". A key that a request does not
 //! have is left out, never given an empty value.
 //!
-//! Grants are looked for where permission is asked, and only if one was ever
-//! made on the key.
+//! Grants are looked for where permission is asked, if one was ever made on the key
+//! and the policies do not decide by themselves. So a caller whom they allow reads
+//! none, however many it holds.
 
 use std::sync::Arc;
 
+use ::store::StoreError;
 use gate::{Access, AuthorizeError, Cx, Describing, Fault, Permit};
 use ground::{AccountId, Arn};
 use kms_api::{EncryptionAlgorithmSpec, GrantOperation, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
@@ -278,21 +280,25 @@ impl<'a> Ask<'a> {
     /// [`Error::AliasHidden`], which do not tell whether there is such a key
     /// or which it is.
     pub async fn permit(self) -> Result<Permit<Arc<Key>>, Error> {
-        let grants = match &self.sought.found {
-            // Asked only where there may be one, to spare other keys the way.
-            Some((key, _)) if key.granted => Box::pin(self.grants(key)).await?,
-            Some(_) | None => Vec::new(),
-        };
         let Ask {
             access,
             action,
+            context,
             cx,
+            making,
             sought,
-            ..
         } = self;
-        let access = access.with_grants(grants);
         let foreign = sought.owner != cx.account();
-        let permit = match cx.authorize(access).await {
+        let asked = match &sought.found {
+            // Only where there may be a grant, to spare other keys the way.
+            Some((key, _)) if key.granted => {
+                let action = action.unwrap_or(cx.operation().action);
+                let find = async || covering(cx, key, action, context, making).await;
+                Box::pin(cx.authorize_or_by_grants(access, find)).await
+            }
+            Some(_) | None => cx.authorize(access).await,
+        };
+        let permit = match asked {
             Ok(permit) => permit,
             Err(AuthorizeError::Denied(_)) if foreign && sought.named != Named::Key => {
                 return Err(hidden(cx, action, &sought));
@@ -308,21 +314,16 @@ impl<'a> Ask<'a> {
         }
         Ok(permit.map(|()| key))
     }
-
-    /// The grants of the key that let the caller do this.
-    async fn grants(&self, key: &Key) -> Result<Vec<String>, Error> {
-        let action = self.action.unwrap_or(self.cx.operation().action);
-        covering(self.cx, key, action, self.context, self.making).await
-    }
 }
 
+/// The grants of the key that let the caller do `action`.
 async fn covering(
     cx: &Cx,
     key: &Key,
     action: &str,
     context: Option<&EncryptionContext>,
     making: Option<&Terms>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>, StoreError> {
     let operation = action.strip_prefix("kms:").and_then(GrantOperation::parse);
     let Some(operation) = operation.filter(|it| *it != GrantOperation::RetireGrant) else {
         return Ok(Vec::new());
@@ -481,7 +482,8 @@ pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Descri
         // What a foreign owner has granted is not told.
         let grants = match &sought.found {
             Some((key, _)) if sought.owner == cx.account() => {
-                covering(cx, key, action, None, None).await.map_err(told)?
+                let found = covering(cx, key, action, None, None).await;
+                found.map_err(|error| told(error.into()))?
             }
             Some(_) | None => Vec::new(),
         };

@@ -62,6 +62,38 @@ async fn what_a_decision_reads_does_not_grow_with_the_grants_of_others() {
     world.ok(Who::Eve, "Encrypt", encrypt).await;
 }
 
+/// Whom the policies allow reads no grant, however many of his own there are; whom
+/// they do not, looks for one among his own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_whom_policies_allow_reads_none_of_its_grants() {
+    let world = World::new().await;
+    let key = world.key(json!({})).await;
+    let encrypt = json!({"KeyId": key["Arn"], "Plaintext": "aGVsbG8="});
+    let reads = async |who: Who| {
+        world.call(who, "Encrypt", encrypt.clone()).await;
+        let before = world.reads();
+        for _ in 0..5 {
+            world.call(who, "Encrypt", encrypt.clone()).await;
+        }
+        world.reads() - before
+    };
+    world.people.grant(Who::Bob, &[allow("kms:Encrypt")]);
+    let ungranted = reads(Who::Bob).await;
+    assert!(ungranted > 0, "nothing was counted");
+    // None of these covers what is called, so that all of them would be looked at.
+    let grant = json!({"KeyId": key["KeyId"], "GranteePrincipal": Who::Bob.arn(), "Operations": ["Decrypt"]});
+    for _ in 0..250 {
+        world.ok(Who::Root, "CreateGrant", grant.clone()).await;
+    }
+    assert_eq!(reads(Who::Bob).await, ungranted);
+    // An explicit denial ends it as well; only where nothing is said they are looked for.
+    let deny = json!({"Effect": "Deny", "Action": "kms:Encrypt", "Resource": "*"});
+    world.people.grant(Who::Bob, &[deny]);
+    assert_eq!(reads(Who::Bob).await, ungranted);
+    world.people.grant(Who::Bob, &[]);
+    assert!(reads(Who::Bob).await > ungranted);
+}
+
 /// A key that lacks three grants of its quota, and many who make one at the same
 /// moment: three are made. What is revoked makes room for as many again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

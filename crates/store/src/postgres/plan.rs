@@ -107,16 +107,15 @@ pub(super) fn weigh<'a>(batch: &'a [Queued], state: &State) -> Plan<'a> {
     plan
 }
 
+/// The row of a number, and its record after an addition.
+type Sum = (Arc<[u8]>, Vec<u8>);
+
 /// The rows that the commit's additions leave.
 ///
 /// # Errors
 ///
 /// Why the commit is refused for them.
-fn sums(
-    commit: &Commit,
-    rows: &LastWrites<'_>,
-    state: &State,
-) -> Result<Vec<(Arc<[u8]>, Vec<u8>)>, StoreError> {
+fn sums(commit: &Commit, rows: &LastWrites<'_>, state: &State) -> Result<Vec<Sum>, StoreError> {
     let mut sums = Vec::with_capacity(commit.additions.len());
     for (key, addition) in &commit.additions {
         let stored = match rows.get(key) {
