@@ -224,10 +224,10 @@ async fn what_was_allowed_for_one_request_is_not_for_another() {
 
     // Who is let in by a policy and holds a grant needs either; and is denied with both.
     let made = leaf(&ok(server, root, "kms:CreateGrant", grant).await, "GrantId");
-    let put = |name, effect| {
-        let mut put = policy(name, all(effect));
-        put["UserName"] = json!("carol");
-        put
+    let put = |name: &str, effect: &str| {
+        let statement = json!({"Effect": effect, "Action": "kms:*", "Resource": "*"});
+        let document = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+        json!({"UserName": "carol", "PolicyName": name, "PolicyDocument": document})
     };
     let delete = |name: &str| json!({"UserName": "carol", "PolicyName": name});
     let expect = async |code: Option<&str>, when: &str| {
