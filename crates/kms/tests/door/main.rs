@@ -21,6 +21,7 @@ mod keys;
 mod last_use;
 mod life;
 mod managed;
+mod material;
 mod multi_region;
 mod names;
 mod permissions;
