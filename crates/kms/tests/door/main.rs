@@ -24,6 +24,7 @@ mod managed;
 mod material;
 mod multi_region;
 mod names;
+mod nist;
 mod permissions;
 mod quotas;
 mod recipient;

