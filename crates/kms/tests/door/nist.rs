@@ -307,6 +307,45 @@ async fn rsa_signatures() {
     ]);
 }
 
+/// KMS has no labels, and its provider no exponents of more than 33 bits: what is
+/// bound to a label does not open, and such a key is not imported.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rsa_ciphertexts() {
+    let world = World::new().await;
+    let mut tally = Tally::default();
+    for line in lines(include_str!("../nist/rsa_oaep.txt")) {
+        let [case, label, material, ciphertext, plaintext] = line[..] else {
+            panic!("{line:?}");
+        };
+        let waiting = Waiting::new(&world, "RSA_AES_KEY_WRAP_SHA_256", "RSA_2048", "ENCRYPT_DECRYPT").await;
+        let body = waiting.import(&waiting.wrap_long(&unbase64(material)));
+        let answer = world.call(Who::Root, "ImportKeyMaterial", body).await;
+        if case == "23" {
+            assert_eq!(answer.code(), "IncorrectKeyMaterialException");
+            tally.count("the exponent is longer than KMS's");
+            continue;
+        }
+        assert_eq!(answer.status, 200, "{case}: {}", answer.text());
+        let body = json!({"KeyId": waiting.id, "EncryptionAlgorithm": "RSAES_OAEP_SHA_1",
+            "CiphertextBlob": b64(&unhex(ciphertext))});
+        let answer = world.call(Who::Root, "Decrypt", body).await;
+        if label == "label" {
+            assert_eq!(answer.code(), "InvalidCiphertextException", "{case}");
+            tally.count("a label is bound");
+        } else {
+            assert_eq!(answer.status, 200, "{case}: {}", answer.text());
+            let found = text(&answer.json(), "Plaintext");
+            assert_eq!(found, b64(&unhex(plaintext)), "{case}");
+            tally.count("the plaintext is NIST's");
+        }
+    }
+    tally.assert(&[
+        ("a label is bound", 1),
+        ("the exponent is longer than KMS's", 1),
+        ("the plaintext is NIST's", 2),
+    ]);
+}
+
 /// A ciphertext that was changed gives a secret too, which is NIST's as well:
 /// FIPS 203 says which (Algorithm 18, line 7).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
