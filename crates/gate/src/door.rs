@@ -22,7 +22,7 @@ use wire::sigv4::{Claim, RequestParts};
 use wire::{Answer, RequestHead, Router, WireFault};
 
 use crate::authenticate::{Authenticated, Refused, authenticate};
-use crate::body;
+use crate::body::{self, Room};
 use crate::cx::{Cx, Said};
 use crate::decision::DecisionLog;
 use crate::directory::Directory;
@@ -30,7 +30,9 @@ use crate::fault::{Fault, FaultKind};
 use crate::guardrails::Guardrails;
 use crate::intent::Intents;
 use crate::jobs::{Job, JobError, JobLeases};
-use crate::limits::{CONFLICT_RERUNS_MAX, CONFLICTS_BEFORE_TURN};
+use crate::limits::{
+    CONFLICT_RERUNS_MAX, CONFLICTS_BEFORE_TURN, UNFINISHED_BYTES_MAX, UNFINISHED_BYTES_OF_CONNECTION_MAX,
+};
 use crate::metrics::{CallMetrics, Ending, Metrics, Refusal};
 use crate::node::{Node, Sharing};
 use crate::operator;
@@ -50,6 +52,8 @@ pub struct Peer {
     pub(crate) spelled: String,
     /// The record's `tlsDetails`, as JSON, if the connection is encrypted.
     pub tls: Option<String>,
+    /// For its requests that have not come whole.
+    pub(crate) unfinished: Room,
 }
 
 impl Peer {
@@ -59,6 +63,7 @@ impl Peer {
             address,
             spelled: address.ip().to_string(),
             tls,
+            unfinished: Room::new(UNFINISHED_BYTES_OF_CONNECTION_MAX),
         }
     }
 }
@@ -125,6 +130,8 @@ pub struct Door {
     pub(crate) resealing: Job,
     /// Whether it has been recorded that the disk is full.
     told_full: AtomicBool,
+    /// For requests that have not come whole, of all connections.
+    unfinished: Room,
 }
 
 /// A route's service, row and counters.
@@ -176,6 +183,7 @@ impl Door {
             metrics,
             intents,
             told_full: AtomicBool::new(false),
+            unfinished: Room::new(UNFINISHED_BYTES_MAX),
             job_leases: JobLeases::new(holder),
             node,
             declared: Declared::by(&parts.services),
@@ -278,10 +286,14 @@ impl Door {
     ) -> Response<Full<Bytes>> {
         let (mut head, body) = request.into_parts();
         let request_id = id::uuid(self.parts.random.public_bytes());
-        let body = match body::read(body, body_time_max).await {
+        let rooms = [&peer.unfinished, &self.unfinished];
+        let body = match body::read(body, &head.headers, rooms, body_time_max).await {
             Ok(body) => body,
             Err(fault) => {
                 self.metrics.refuse(Refusal::Body);
+                if operator::is_operators(head.uri.path()) {
+                    return operator::problem_of(&fault);
+                }
                 let answer = wire::encode_fault(None, Protocol::Json11, &fault, &request_id, false);
                 return respond(answer, request_id, head.headers);
             }
