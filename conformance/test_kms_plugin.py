@@ -265,9 +265,6 @@ def test_a_silent_kms_is_told_and_the_next_endpoint_is_asked(palisade, plugin_of
         with plugin_of(user.credentials, "--key", key["KeyId"], *both) as plugin:
             # Half of the time is kept for the second.
             assert plugin.status().healthz == "ok"
-    with plugin_of(user.credentials, "--key", key["KeyId"], "--endpoint", "http://192.0.2.1:4566") as plugin:
-        with fails(CODE.UNAVAILABLE, saying="https"):
-            plugin.status()
 
 
 def test_a_plugin_that_died_is_replaced_and_a_living_one_is_not(palisade, plugin_of, new_user, key):
