@@ -321,6 +321,7 @@ def test_many_at_once(plugin_of, new_user, key):
         (["--context", "a=b", "--context", "a=c"], {}, "--context a=… is there twice"),
         (["--context", "palisade:purpose=mine"], {}, "the plugin's own"),
         (["--key", ""], {}, "--key"),
+        (["--region", ""], {}, "--region"),
     ],
 )
 def test_a_plugin_that_could_not_work_does_not_start(palisade, tmp_path, flags, variables, saying):

@@ -53,7 +53,10 @@ impl Bridge {
     /// endpoint that may be asked.
     pub(crate) fn new(settings: Settings) -> Result<(Bridge, TlsAcceptor)> {
         let tls = tls::acceptor(&settings.tls)?;
-        let kms = RemoteKms::new(settings.endpoints, settings.region);
+        let kms = RemoteKms::new(
+            settings.endpoints,
+            settings.region.map(|region| region.to_string()),
+        );
         let mut clients = HashMap::new();
         for identity in settings.identities {
             let kms = kms.of_profile(&identity.profile);

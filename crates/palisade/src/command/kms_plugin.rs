@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use ground::Region;
 
 use super::Output;
 use super::serve::{LogFormat, log_to_stderr, runtime, told_to_stop};
@@ -31,8 +32,8 @@ pub(crate) struct KmsPlugin {
     #[arg(long, value_name = "URL")]
     endpoint: Vec<String>,
     /// The key's region, instead of AWS_REGION.
-    #[arg(long)]
-    region: Option<String>,
+    #[arg(long, value_parser = Region::parse)]
+    region: Option<Region>,
     /// A pair of the encryption context, bound to every ciphertext; again for more.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     context: Vec<(String, String)>,
@@ -67,7 +68,7 @@ impl KmsPlugin {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         log_to_stderr(LogFormat::Json);
         let context = context(self.context)?;
-        let kms = RemoteKms::new(self.endpoint, self.region);
+        let kms = RemoteKms::new(self.endpoint, self.region.map(|region| region.to_string()));
         // They are looked up for every call; without any, every call would fail.
         kms.check().context("the KMS cannot be asked")?;
         let plugin = Plugin::new(kms, self.key, context, Duration::from_secs(self.timeout));
