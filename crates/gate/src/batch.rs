@@ -33,12 +33,13 @@ use wire::{Answer, RequestHead};
 
 use crate::authenticate::Authenticated;
 use crate::cx::Said;
-use crate::door::{AskedToRun, Door, Peer, Ran};
+use crate::door::{Door, Peer};
 use crate::fault::Fault;
 use crate::limits::{BATCH_ANSWER_BYTES_MAX, BATCH_CALLS_AT_ONCE, BATCH_CALLS_MAX};
 use crate::operator::{self, problem};
 use crate::table::Spelled;
 use crate::tell::{tell, wire_fault};
+use crate::walk::{AskedToRun, Ran};
 
 /// What is sent.
 #[derive(Deserialize)]

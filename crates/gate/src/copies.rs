@@ -89,7 +89,7 @@ fn of_owner(own: &Record<'_>, identity: &str, owner: AccountId, weighed: &[Weigh
         .filter(|touched| touched.account == owner)
         .cloned()
         .collect();
-    let decision = decision::summary_for_owner(own.request_id, owner, weighed);
+    let decision = decision::summary_for_owner(owner, weighed);
     let copy = Record {
         user_identity: Some(identity),
         event_id: &event_id,

@@ -583,7 +583,7 @@ impl Cx {
     /// The record of this call, each copy as one line of JSON.
     pub(crate) fn records(&self, error: Option<(&str, Option<&str>)>, elements: Option<&str>) -> Copies {
         let gathered = self.gathered();
-        let decision = crate::decision::summary(&self.request_id, &gathered.weighed, &gathered.calls);
+        let decision = crate::decision::summary(&gathered.weighed, &gathered.calls);
         let shared = (!gathered.owners.is_empty()).then(|| copies::shared_event_id(&self.event_id));
         let own = Record {
             user_identity: Some(self.identity_json()),

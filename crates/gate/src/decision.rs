@@ -142,8 +142,10 @@ impl Weighed {
             Decision::Deny(denial) => Some(policy::denial_text(&request, denial)),
         };
         let told_to_owner = question.is_foreign().then(|| told_to_owner(&decision)).flatten();
+        let because = question.because(&decision);
         let outcome = Outcome {
-            because: question.because(&decision).into(),
+            told: head(&question, denied.is_none(), &because).into(),
+            because: because.into(),
             told_to_owner: told_to_owner.map(Arc::from),
         };
         if denied.is_none() {
@@ -243,7 +245,7 @@ impl Weighed {
 
     /// The decision for the record: what decided, and of a refusal the trace.
     fn summary(&self, out: &mut String) {
-        self.head(out, self.because());
+        out.push_str(&self.outcome.told);
         if self.denied.is_some()
             && let Ok(trace) = serde_json::to_string(&self.trace())
         {
@@ -252,18 +254,20 @@ impl Weighed {
         }
         out.push('}');
     }
+}
 
-    /// What was asked and what decided, with the object left open.
-    fn head(&self, out: &mut String, because: &str) {
-        out.push_str("{\"action\":");
-        json_text(out, self.question.action());
-        out.push_str(",\"resource\":");
-        json_text(out, &self.question.asked.arn);
-        out.push_str(",\"allowed\":");
-        out.push_str(if self.denied.is_none() { "true" } else { "false" });
-        out.push_str(",\"because\":");
-        json_text(out, because);
-    }
+/// What was asked and what decided, as JSON with the object left open.
+fn head(question: &Question, allowed: bool, because: &str) -> String {
+    let mut out = String::with_capacity(256);
+    out.push_str("{\"action\":");
+    json_text(&mut out, question.action());
+    out.push_str(",\"resource\":");
+    json_text(&mut out, &question.asked.arn);
+    out.push_str(",\"allowed\":");
+    out.push_str(if allowed { "true" } else { "false" });
+    out.push_str(",\"because\":");
+    json_text(&mut out, because);
+    out
 }
 
 /// What the owner of a resource is told of a foreign caller: what its own
@@ -310,15 +314,14 @@ fn hide_owners_side(trace: &mut Trace, because: &str) {
     });
 }
 
-/// The record's `palisade` member; `None` if nothing was weighed. `decision`
-/// is the id under which `why` tells more: the request's, which the caller has.
-/// `calls` are those of the calls that the service made for this one.
-pub(crate) fn summary(request_id: &str, weighed: &[Weighed], calls: &[String]) -> Option<String> {
+/// What was weighed, as members of a JSON object without its braces; `None` if
+/// nothing was. `calls` are those of the calls that the service made for this one.
+pub(crate) fn summary(weighed: &[Weighed], calls: &[String]) -> Option<String> {
     if weighed.is_empty() {
         return None;
     }
     let mut out = String::with_capacity(512);
-    begin_summary(&mut out, request_id);
+    out.push_str("\"decisions\":[");
     for (at, weighed) in weighed.iter().enumerate() {
         if at > 0 {
             out.push(',');
@@ -330,14 +333,16 @@ pub(crate) fn summary(request_id: &str, weighed: &[Weighed], calls: &[String]) -
         out.push_str(if at == 0 { ",\"calls\":[" } else { "," });
         json_text(&mut out, call);
     }
-    out.push_str(if calls.is_empty() { "}" } else { "]}" });
+    if !calls.is_empty() {
+        out.push(']');
+    }
     Some(out)
 }
 
-/// The `palisade` member of the copy that `owner` gets.
-pub(crate) fn summary_for_owner(request_id: &str, owner: AccountId, weighed: &[Weighed]) -> Option<String> {
+/// As [`summary`], of the copy that `owner` gets.
+pub(crate) fn summary_for_owner(owner: AccountId, weighed: &[Weighed]) -> Option<String> {
     let mut out = String::with_capacity(256);
-    begin_summary(&mut out, request_id);
+    out.push_str("\"decisions\":[");
     let mut any = false;
     for weighed in weighed
         .iter()
@@ -350,17 +355,11 @@ pub(crate) fn summary_for_owner(request_id: &str, owner: AccountId, weighed: &[W
             out.push(',');
         }
         any = true;
-        weighed.head(&mut out, because);
+        out.push_str(&head(&weighed.question, weighed.denied.is_none(), because));
         out.push('}');
     }
-    out.push_str("]}");
+    out.push(']');
     any.then_some(out)
-}
-
-fn begin_summary(out: &mut String, request_id: &str) {
-    out.push_str("{\"decision\":");
-    json_text(out, request_id);
-    out.push_str(",\"decisions\":[");
 }
 
 /// What `why` tells of one decision.

@@ -58,6 +58,7 @@ mod tell;
 mod tls;
 mod token_issuer;
 mod usage;
+mod walk;
 mod what_if;
 mod within;
 mod xks_proxy;

@@ -30,9 +30,10 @@ use crate::authenticate::{Authenticated, Refused, authenticate};
 use crate::batch;
 use crate::conditions;
 use crate::cx::{Cx, Said};
-use crate::door::{Door, Mode, Peer, Reset, request_parts};
+use crate::door::{Door, Mode, Peer, Reset};
 use crate::generate;
 use crate::limits::WHY_JOURNAL_BYTES_MAX;
+use crate::walk::request_parts;
 use crate::{events, root_keys, token_issuer, usage, what_if};
 
 /// The action that `why` needs.

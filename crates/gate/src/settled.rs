@@ -33,6 +33,8 @@ use crate::limits::OUTCOMES_REMEMBERED;
 pub(crate) struct Outcome {
     /// One line that tells what decided.
     pub(crate) because: Arc<str>,
+    /// What was asked and what decided, as the record tells it: JSON with the object left open.
+    pub(crate) told: Arc<str>,
     /// What a foreign owner of the resource is told, if its policies were asked.
     pub(crate) told_to_owner: Option<Arc<str>>,
 }

@@ -33,8 +33,9 @@ use wire::{Answer, RequestHead, xks};
 
 use crate::authenticate::Authenticated;
 use crate::directory::SigningKeys;
-use crate::door::{Door, Peer, request_parts, respond};
+use crate::door::{Door, Peer};
 use crate::metrics::Refusal;
+use crate::walk::{request_parts, respond};
 
 /// What sessions of roles are called by which AWS KMS acts.
 const SESSION: &str = "xks-proxy";
