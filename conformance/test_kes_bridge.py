@@ -331,7 +331,8 @@ def test_the_identity_of_a_certificate_and_bad_configurations(palisade, certific
         (tls + one.replace(certificate.identity, "ab"), "hexadecimal"),
         ('prefix = "aws/"\n' + tls + one, "prefix"),
         ("other = 1\n" + tls + one, "other"),
-        ('listen = "127.0.0.1:0"\n' + tls + one, "nobody"),
+        ('listen = "127.0.0.1:0"\n' + tls + one, "the profile nobody has no aws_access_key_id"),
+        ('region = ""\n' + tls + one, "region"),
     ):
         config = tmp_path / "kes.toml"
         config.write_text(text)

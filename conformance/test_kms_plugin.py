@@ -16,7 +16,7 @@ import pytest
 
 from policies import allow
 from programs import recorded, running
-from server import free_port
+from server import binary, free_port
 
 PROTO = pathlib.Path(__file__).parent / "proto"
 CODE = grpc.StatusCode
@@ -265,9 +265,6 @@ def test_a_silent_kms_is_told_and_the_next_endpoint_is_asked(palisade, plugin_of
         with plugin_of(user.credentials, "--key", key["KeyId"], *both) as plugin:
             # Half of the time is kept for the second.
             assert plugin.status().healthz == "ok"
-    with plugin_of(user.credentials, "--key", key["KeyId"], "--endpoint", "http://192.0.2.1:4566") as plugin:
-        with fails(CODE.UNAVAILABLE, saying="https"):
-            plugin.status()
 
 
 def test_a_plugin_that_died_is_replaced_and_a_living_one_is_not(palisade, plugin_of, new_user, key):
@@ -312,3 +309,30 @@ def test_many_at_once(plugin_of, new_user, key):
             thread.join()
         assert {number: plugin.decrypt(sealed) for number, sealed in made.items()} == {n: b"%d" % n for n in range(40)}
         assert b"not the secret" not in plugin.log.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "flags, variables, saying",
+    [
+        ([], {"AWS_ACCESS_KEY_ID": ""}, "AWS_SECRET_ACCESS_KEY"),
+        ([], {"AWS_SECRET_ACCESS_KEY": ""}, "palisade env"),
+        (["--endpoint", "http://192.0.2.1"], {}, "plain http is for this machine alone"),
+        (["--endpoint", "https://"], {}, "https://"),
+        (["--context", "a=b", "--context", "a=c"], {}, "--context a=… is there twice"),
+        (["--context", "palisade:purpose=mine"], {}, "the plugin's own"),
+        (["--key", ""], {}, "--key"),
+        (["--region", ""], {}, "--region"),
+    ],
+)
+def test_a_plugin_that_could_not_work_does_not_start(palisade, tmp_path, flags, variables, saying):
+    socket_path = tmp_path / "s"
+    key = [] if "--key" in flags else ["--key", "alias/any"]
+    done = subprocess.run(
+        [str(binary()), "kms-plugin", "--socket", str(socket_path), *key, *flags],
+        env={**palisade.environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode in (1, 2) and saying in done.stderr, done
+    assert not socket_path.exists()

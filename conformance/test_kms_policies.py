@@ -94,12 +94,31 @@ def test_a_policy_has_at_most_32_kilobytes(kms, new_key):
         kms.put_key_policy(KeyId=made, Policy=policy + " " * (32769 - len(policy)))
 
 
-def test_a_statement_without_action_or_resource_is_inert(kms, new_key):
+@pytest.mark.parametrize(
+    ("elements", "lacks"),
+    [
+        ({"Action": "kms:*"}, "resources"),
+        ({"NotAction": "kms:CreateGrant"}, "resources"),
+        ({"Resource": "*"}, "actions"),
+        ({}, "actions"),
+    ],
+)
+def test_a_statement_without_action_or_resource_is_malformed(kms, new_key, elements, lacks):
     made = new_key()["KeyId"]
-    kms.put_key_policy(
-        KeyId=made,
-        Policy=document(delegating(ACCOUNT), {"Effect": "Deny", "Principal": "*", "Action": "kms:*"}),
-    )
+    before = kms.get_key_policy(KeyId=made)["Policy"]
+    policy = document(delegating(ACCOUNT), {"Effect": "Deny", "Principal": "*", **elements})
+    for bypass in (False, True):
+        with refused("MalformedPolicyDocumentException", f"must contain {lacks}", status=400):
+            kms.put_key_policy(KeyId=made, Policy=policy, BypassPolicyLockoutSafetyCheck=bypass)
+        with refused("MalformedPolicyDocumentException", f"must contain {lacks}", status=400):
+            new_key(Policy=policy, BypassPolicyLockoutSafetyCheck=bypass)
+    assert kms.get_key_policy(KeyId=made)["Policy"] == before
+
+
+def test_a_statement_may_say_what_it_is_not_about(kms, new_key):
+    made = new_key()["KeyId"]
+    spared = {"Effect": "Deny", "Principal": "*", "NotAction": "kms:*", "NotResource": "arn:aws:s3:::b"}
+    kms.put_key_policy(KeyId=made, Policy=document(delegating(ACCOUNT), spared))
     kms.describe_key(KeyId=made)
 
 

@@ -26,7 +26,7 @@ mod transit;
 use crypto::key::{BackingKey, KeySpec};
 use ground::Secret;
 
-use crate::limits::{EXPORT_BYTES_MAX, EXPORT_KEYS_MAX};
+use crate::limits::{EXPORT_BYTES_MAX, EXPORT_KEYS_MAX, EXPORT_SYMMETRIC_VERSIONS_MAX};
 
 /// What kind of file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,9 @@ pub enum BadFile {
     /// Not what the form is; without the values, which may be secret.
     #[error("the file is not {0}")]
     Not(&'static str),
+    /// It has a password, which is not asked for.
+    #[error("the file is encrypted: write it without its password first, as by `openssl pkey -in FILE`")]
+    Encrypted,
     /// Something in it is not understood.
     #[error("the file has {0}, which is not understood")]
     Strange(String),
@@ -173,6 +176,12 @@ fn exported(materials: Vec<(u32, Material)>, usage: Option<Usage>) -> Result<Exp
         versions.push(Version { number, material });
     }
     let spec = spec.ok_or("it has no version with its secret part")?;
+    if spec == KeySpec::SymmetricDefault && versions.len() > EXPORT_SYMMETRIC_VERSIONS_MAX {
+        return Err(format!(
+            "a symmetric key of KMS takes {EXPORT_SYMMETRIC_VERSIONS_MAX} versions, this one has {}: export those that are needed",
+            versions.len()
+        ));
+    }
     versions.sort_by_key(|version| version.number);
     Ok(Exported {
         spec,

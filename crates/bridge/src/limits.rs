@@ -28,5 +28,8 @@ pub const EXPORT_BYTES_MAX: usize = 1 << 20;
 pub const EXPORT_KEYS_MAX: usize = 1_000;
 /// Versions of a key. Ours: more than a key of KMS can be given.
 pub const EXPORT_VERSIONS_MAX: usize = 100;
+/// Versions of a symmetric key, which is rotated to each but the first (KMS Developer
+/// Guide, "Perform on-demand key rotation": 25 in a key's life).
+pub const EXPORT_SYMMETRIC_VERSIONS_MAX: usize = 26;
 /// Digits of a number in a backup: an RSA-4096 modulus has 1,234.
 pub const EXPORT_DIGITS_MAX: usize = 1_300;

@@ -86,7 +86,9 @@ impl<T> Access<T> {
         self.with(|asked| asked.policy = Some((policy, kind)))
     }
 
-    /// Ids of the grants on the resource that cover this caller, action and context.
+    /// Ids of the grants on the resource that cover this caller, action and context,
+    /// where they are known. Who would have to look for them does so in
+    /// [`crate::Cx::authorize_or_by_grants`].
     #[must_use]
     pub fn with_grants(self, grants: Vec<String>) -> Access<T> {
         self.with(|asked| asked.grants = grants)
@@ -177,14 +179,14 @@ impl fmt::Display for Denied {
 
 impl std::error::Error for Denied {}
 
-/// Why permission was not given: a policy said no, or policies could not be read.
+/// Why permission was not given: a policy said no, or what decides could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
     /// A policy refuses.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// The caller's policies cannot be read.
-    #[error("the caller's policies cannot be read")]
+    /// Policies or grants cannot be read.
+    #[error("policies or grants cannot be read")]
     Store(#[from] store::StoreError),
 }
 

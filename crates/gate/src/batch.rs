@@ -9,9 +9,13 @@
 //! Calls run in no order, several at a time. So only those that change nothing
 //! are taken, which are those that use keys.
 //!
+//! A small request can ask for long lists a thousand times: once the answers have
+//! a certain length, what is left is told to come in another batch.
+//!
 //! Absent by design: a record of the batch as such. The records of its calls
 //! say everything.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,7 +35,7 @@ use crate::authenticate::Authenticated;
 use crate::cx::Said;
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
-use crate::limits::{BATCH_CALLS_AT_ONCE, BATCH_CALLS_MAX};
+use crate::limits::{BATCH_ANSWER_BYTES_MAX, BATCH_CALLS_AT_ONCE, BATCH_CALLS_MAX};
 use crate::operator::{self, problem};
 use crate::table::Spelled;
 use crate::tell::{tell, wire_fault};
@@ -50,7 +54,8 @@ struct Sent<'a> {
 #[serde(deny_unknown_fields)]
 struct Call<'a> {
     /// `Encrypt`
-    operation: &'a str,
+    #[serde(borrow)]
+    operation: Cow<'a, str>,
     /// As the body of the call alone would be.
     #[serde(borrow)]
     input: &'a RawValue,
@@ -145,7 +150,9 @@ impl Batch<'_> {
                 .iter()
                 .map(|_| id::uuid(self.door.random().public_bytes()))
                 .collect();
-            let begun = side_by_side(calls.iter().zip(&ids).map(|(call, id)| self.begin(call, id))).await;
+            let is_full = out.len() > BATCH_ANSWER_BYTES_MAX;
+            let each = calls.iter().zip(&ids);
+            let begun = side_by_side(each.map(|(call, id)| self.begin(call, id, is_full))).await;
             // Those that ran are recorded together; the others stay where they are.
             let mut ran = Vec::with_capacity(begun.len());
             let refused: Vec<Option<Answer>> = begun
@@ -173,16 +180,24 @@ impl Batch<'_> {
         out
     }
 
-    async fn begin<'b>(&'b self, call: &'b Call<'_>, request_id: &'b str) -> Begun<'b> {
+    /// Runs a call, unless the answers before it leave no room for its own.
+    async fn begin<'b>(&'b self, call: &'b Call<'_>, request_id: &'b str, is_full: bool) -> Begun<'b> {
         let door = self.door;
-        let operation = match operation_of(self.service, call.operation) {
-            Ok(operation) => operation,
-            Err((operation, fault)) => {
-                return Begun::Refused(tell(operation, &wire_fault(&fault, operation), request_id));
-            }
+        let refused = |operation, fault: &Fault| {
+            Begun::Refused(tell(operation, &wire_fault(fault, operation), request_id))
         };
+        let operation = match operation_of(self.service, &call.operation) {
+            Ok(operation) => operation,
+            Err((operation, fault)) => return refused(operation, &fault),
+        };
+        if is_full {
+            let message = format!(
+                "The answers to this batch have more than {BATCH_ANSWER_BYTES_MAX} bytes. This call was not run: send it in another batch"
+            );
+            return refused(operation, &Fault::client("LimitExceededException", message));
+        }
         if let Err(fault) = door.admit(self.now).await {
-            return Begun::Refused(tell(operation, &wire_fault(&fault, operation), request_id));
+            return refused(operation, &fault);
         }
         let head = RequestHead {
             method: operation.method,

@@ -1,21 +1,88 @@
 //! Reading a request's body within its bounds.
+//!
+//! Nobody has signed yet: what has not come whole takes room that is counted, for
+//! the connection and for all of them, and who finds none is refused. A request
+//! that comes in one piece is not counted, for it waits for nobody.
 
 use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use wire::WireFault;
 
 use crate::limits::{BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX};
 
-/// Reads the body within its bounds and `time_max`. What is too large is still read a while
-/// and thrown away, so that a client that only listens after sending hears why.
-pub(crate) async fn read(body: Incoming, time_max: Duration) -> Result<Bytes, WireFault> {
-    let mut read = pin!(collect(body));
+/// Room in memory for requests that have not come whole.
+pub(crate) struct Room {
+    taken: AtomicUsize,
+    bytes_max: usize,
+}
+
+impl Room {
+    pub(crate) fn new(bytes_max: usize) -> Room {
+        Room {
+            taken: AtomicUsize::new(0),
+            bytes_max,
+        }
+    }
+}
+
+/// What one request takes of both rooms, until it is dropped.
+struct Taken<'a> {
+    rooms: [&'a Room; 2],
+    bytes: usize,
+}
+
+impl Taken<'_> {
+    /// Takes what is missing to `bytes`.
+    fn up_to(&mut self, bytes: usize) -> Result<(), BadBody> {
+        let more = bytes.saturating_sub(self.bytes);
+        self.bytes += more;
+        let mut fits = true;
+        for room in self.rooms {
+            fits &= room.taken.fetch_add(more, Ordering::Relaxed) + more <= room.bytes_max;
+        }
+        if fits { Ok(()) } else { Err(BadBody::NoRoom) }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for room in self.rooms {
+            room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Bytes that a header takes beside its name and value.
+///
+/// Source: RFC 9113, 6.5.2, `SETTINGS_MAX_HEADER_LIST_SIZE`.
+const HEADER_BYTES_BESIDE: usize = 32;
+
+/// Bytes that the headers take which wait for the body.
+fn bytes_of(headers: &HeaderMap) -> usize {
+    let bytes = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        name.as_str().len() + value.len() + HEADER_BYTES_BESIDE
+    };
+    headers.iter().map(bytes).sum()
+}
+
+/// Reads the body within its bounds and `time_max`, and, while it has not come whole, within
+/// `rooms`. What is too large is still read a while and thrown away, so that a client that
+/// only listens after sending hears why.
+pub(crate) async fn read(
+    body: Incoming,
+    headers: &HeaderMap,
+    rooms: [&Room; 2],
+    time_max: Duration,
+) -> Result<Bytes, WireFault> {
+    let mut read = pin!(collect(body, headers, Taken { rooms, bytes: 0 }));
     // Mostly the body came with its head: then no clock is set.
     let at_once = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
     let outcome = match at_once {
@@ -30,6 +97,13 @@ pub(crate) async fn read(body: Incoming, time_max: Duration) -> Result<Bytes, Wi
             "IncompleteBody",
             "The request body terminated unexpectedly".to_owned(),
         ),
+        BadBody::NoRoom => {
+            let message = "Too many requests are waiting for their bodies. Please try again".to_owned();
+            WireFault {
+                sender: false,
+                ..WireFault::client(503, "ServiceUnavailable", message)
+            }
+        }
         BadBody::TooLarge => {
             let message = format!("Request body is larger than {BODY_BYTES_MAX} bytes");
             WireFault::client(413, "RequestEntityTooLarge", message)
@@ -45,13 +119,22 @@ pub(crate) async fn read(body: Incoming, time_max: Duration) -> Result<Bytes, Wi
 }
 
 /// All of the body. One that comes in one piece, as nearly all do, is not copied.
-async fn collect(mut body: Incoming) -> Result<Bytes, BadBody> {
+async fn collect(mut body: Incoming, headers: &HeaderMap, mut taken: Taken<'_>) -> Result<Bytes, BadBody> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     let mut seen = 0;
-    while !body.is_end_stream()
-        && let Some(frame) = body.frame().await
-    {
+    while !body.is_end_stream() {
+        let mut frame = body.frame();
+        let at_once = poll_fn(|cx| Poll::Ready(Pin::new(&mut frame).poll(cx))).await;
+        let frame = match at_once {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let held = joined.len().max(first.len());
+                taken.up_to(bytes_of(headers) + held)?;
+                frame.await
+            }
+        };
+        let Some(frame) = frame else { break };
         let Ok(frame) = frame else {
             return Err(BadBody::CutOff);
         };
@@ -84,6 +167,7 @@ const BODY_BYTES_TOO_MANY: usize = BODY_BYTES_MAX + 1;
 /// Why a body was not taken.
 enum BadBody {
     CutOff,
+    NoRoom,
     TooLarge,
     TooSlow,
 }

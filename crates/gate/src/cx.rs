@@ -313,33 +313,40 @@ impl Cx {
     /// [`AuthorizeError::Denied`] with AWS's words, or
     /// [`AuthorizeError::Store`] if policies cannot be read.
     pub async fn authorize<T>(&self, access: Access<T>) -> Result<Permit<T>, AuthorizeError> {
-        let hidden = access.asked.hidden;
-        let (resource, weighed) = self.weigh(access).await?;
-        self.conclude(resource, weighed, hidden).await
+        self.list(&access);
+        let Access { resource, asked } = access;
+        let hidden = asked.hidden;
+        let weighed = Weighed::new(self.question(asked).await?, hidden);
+        self.settle(resource, weighed, hidden).await
     }
 
-    /// As [`Cx::authorize`], with the ids of the grants that cover the call, which
-    /// are looked for only if the caller is not allowed it without: a grant can
-    /// only allow more, and whoever is allowed by policies is spared the search.
+    /// As [`Cx::authorize`], of a resource that may have grants: `find` tells the ids
+    /// of those that cover this caller, action and context. They are looked for only
+    /// where the policies do not allow by themselves, and none of them denies.
     ///
     /// # Errors
     ///
-    /// As [`Cx::authorize`], and whatever `grants` reports.
-    pub async fn authorize_or_by_grant<T, E: From<AuthorizeError>>(
+    /// As [`Cx::authorize`], and what `find` reports.
+    pub async fn authorize_or_by_grants<T>(
         &self,
         access: Access<T>,
-        grants: impl AsyncFnOnce() -> Result<Vec<String>, E>,
-    ) -> Result<Permit<T>, E> {
-        let hidden = access.asked.hidden;
-        let (resource, mut weighed) = self.weigh(access).await?;
-        if weighed.denied().is_some() {
-            weighed = weighed.or_by(grants().await?, hidden);
+        find: impl AsyncFnOnce() -> Result<Vec<String>, StoreError>,
+    ) -> Result<Permit<T>, AuthorizeError> {
+        self.list(&access);
+        let Access { resource, asked } = access;
+        let hidden = asked.hidden;
+        let mut weighed = Weighed::new(self.question(asked).await?, hidden);
+        if weighed.could_be_granted() {
+            let grants = find().await?;
+            if !grants.is_empty() {
+                weighed = weighed.with_grants(grants, hidden);
+            }
         }
-        Ok(self.conclude(resource, weighed, hidden).await?)
+        self.settle(resource, weighed, hidden).await
     }
 
-    /// Notes what is asked for, and asks the policies.
-    async fn weigh<T>(&self, access: Access<T>) -> Result<(T, Weighed), AuthorizeError> {
+    /// Lists what permission is asked for in the record.
+    fn list<T>(&self, access: &Access<T>) {
         self.gather(|gathered| {
             if let Some(touched) = access.touched(self.account())
                 && !gathered.touched.contains(&touched)
@@ -347,13 +354,10 @@ impl Cx {
                 gathered.touched.push(touched);
             }
         });
-        let Access { resource, asked } = access;
-        let hidden = asked.hidden;
-        Ok((resource, Weighed::new(self.question(asked).await?, hidden)))
     }
 
-    /// Notes what was decided, and gives the permit if it is one.
-    async fn conclude<T>(
+    /// Gives what was weighed to the record and to `why`, and the permit to the caller.
+    async fn settle<T>(
         &self,
         resource: T,
         weighed: Weighed,
@@ -423,7 +427,8 @@ impl Cx {
 
     /// What the policies would say if this context's caller asked for `access`,
     /// `said` being known of the request whatever else is. Of a foreign
-    /// resource's owner nothing is weighed. As [`Cx::would_allow`], it leaves no trace.
+    /// resource's owner nothing is weighed. Its grants count as in
+    /// [`Cx::authorize_or_by_grants`]. As [`Cx::would_allow`], it leaves no trace.
     ///
     /// # Errors
     ///
@@ -440,7 +445,7 @@ impl Cx {
         for (key, value) in said.iter() {
             question.asked.keys.insert(key.to_owned(), value.clone());
         }
-        Ok(Weighed::new(question.of_callers_side(), false))
+        Ok(Weighed::policies_first(question.of_callers_side()))
     }
 
     /// Everything that bears on a request.
@@ -459,6 +464,7 @@ impl Cx {
             standing,
             own_action: self.operation.action,
             asked,
+            grants_aside: false,
         })
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Question {
     /// The action of the operation, which is meant unless another is asked for.
     pub(crate) own_action: &'static str,
     pub(crate) asked: Box<Asked>,
+    /// Whether the grants that are known to cover it are not weighed.
+    pub(crate) grants_aside: bool,
 }
 
 impl Question {
@@ -103,7 +105,15 @@ impl Question {
         because
     }
 
+    /// Whether a grant is among what is weighed.
+    pub(crate) fn rests_on_grants(&self) -> bool {
+        !self.grants_aside && !self.asked.grants.is_empty()
+    }
+
     fn grants(&self) -> Vec<GrantAllow<'_>> {
+        if self.grants_aside {
+            return Vec::new();
+        }
         self.asked.grants.iter().map(|id| GrantAllow { id }).collect()
     }
 }
@@ -111,44 +121,32 @@ impl Question {
 /// A question and its answer.
 pub(crate) struct Weighed {
     question: Question,
-    /// Grants that cover the caller, who is allowed without them.
-    unneeded: Vec<String>,
     /// What decided, in words.
     outcome: Outcome,
-    /// The refusal in AWS's words; `None` if allowed.
-    denied: Option<String>,
+    /// `None` if allowed.
+    refusal: Option<Refusal>,
+}
+
+/// A refusal of the policies.
+struct Refusal {
+    /// In AWS's words.
+    text: String,
+    /// Whether a policy denies, rather than that none allows.
+    explicit: bool,
 }
 
 impl Weighed {
     /// Asks the policies, unless the same was allowed before. `hidden` refusals
     /// tell no reason: the resource is another account's.
-    ///
-    /// Grants count where policies alone do not allow, so that what decided is the
-    /// same whether or not somebody looked for grants first.
-    pub(crate) fn new(mut question: Question, hidden: bool) -> Weighed {
-        let grants = std::mem::take(&mut question.asked.grants);
-        let weighed = match settled::recall(&question) {
+    pub(crate) fn new(question: Question, hidden: bool) -> Weighed {
+        match settled::recall(&question) {
             Some(outcome) => Weighed {
                 question,
-                unneeded: Vec::new(),
                 outcome,
-                denied: None,
+                refusal: None,
             },
             None => Weighed::anew(question, hidden),
-        };
-        weighed.or_by(grants, hidden)
-    }
-
-    /// The same if it is allowed, else weighed again with the ids of the grants
-    /// that cover the caller.
-    pub(crate) fn or_by(mut self, grants: Vec<String>, hidden: bool) -> Weighed {
-        if self.denied.is_none() || grants.is_empty() {
-            self.unneeded = grants;
-            return self;
         }
-        let mut question = self.question;
-        question.asked.grants = grants;
-        Weighed::anew(question, hidden)
     }
 
     #[inline(never)]
@@ -156,39 +154,64 @@ impl Weighed {
         let (request, grants) = (question.request(), question.grants());
         let policies = question.policies(&grants);
         let decision = policy::decide(&request, &policies);
-        let denied = match &decision {
+        let refusal = match &decision {
             Decision::Allow(_) => None,
-            Decision::Deny(_) if hidden => Some(policy::denial_text_without_reason(&request)),
-            Decision::Deny(denial) => Some(policy::denial_text(&request, denial)),
+            Decision::Deny(denial) => Some(Refusal {
+                text: if hidden {
+                    policy::denial_text_without_reason(&request)
+                } else {
+                    policy::denial_text(&request, denial)
+                },
+                explicit: matches!(denial, Denial::Explicit { .. }),
+            }),
         };
         let told_to_owner = question.is_foreign().then(|| told_to_owner(&decision)).flatten();
         let because = question.because(&decision);
         let outcome = Outcome {
-            told: head(&question, denied.is_none(), &because).into(),
+            told: head(&question, refusal.is_none(), &because).into(),
             because: because.into(),
             told_to_owner: told_to_owner.map(Arc::from),
         };
-        if denied.is_none() {
+        if refusal.is_none() {
             settled::remember(&question, &policies, &outcome);
         }
         drop(grants);
         Weighed {
             question,
-            unneeded: Vec::new(),
             outcome,
-            denied,
+            refusal,
         }
+    }
+
+    /// Asks the policies alone, and the grants that are known only where those leave
+    /// it to a grant: as [`crate::Cx::authorize_or_by_grants`] does for a call.
+    pub(crate) fn policies_first(mut question: Question) -> Weighed {
+        question.grants_aside = true;
+        let mut weighed = Weighed::new(question, false);
+        if weighed.could_be_granted() && !weighed.question.asked.grants.is_empty() {
+            weighed.question.grants_aside = false;
+            weighed = Weighed::new(weighed.question, false);
+        }
+        weighed
+    }
+
+    /// Whether the policies leave it to a grant: none allows this, and none denies it.
+    pub(crate) fn could_be_granted(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|refusal| !refusal.explicit)
+    }
+
+    /// The same question, with grants that cover it.
+    pub(crate) fn with_grants(mut self, grants: Vec<String>, hidden: bool) -> Weighed {
+        self.question.asked.grants = grants;
+        Weighed::new(self.question, hidden)
     }
 
     /// The same question, were these the policies of the caller.
     pub(crate) fn under(self, policies: Arc<CallerPolicies>) -> Weighed {
-        let mut question = Question {
+        Weighed::policies_first(Question {
             policies,
             ..self.question
-        };
-        // Under these he may need them.
-        question.asked.grants.extend(self.unneeded);
-        Weighed::new(question, false)
+        })
     }
 
     /// The policies of the caller.
@@ -202,7 +225,7 @@ impl Weighed {
     }
 
     pub(crate) fn denied(&self) -> Option<&str> {
-        self.denied.as_deref()
+        self.refusal.as_ref().map(|refusal| &*refusal.text)
     }
 
     /// The foreign account whose policies were asked.
@@ -250,7 +273,7 @@ impl Weighed {
             caller: self.question.caller.principal.arn().to_owned(),
             action: self.question.action().to_owned(),
             resource: self.question.asked.arn.to_string(),
-            allowed: self.denied.is_none(),
+            allowed: self.refusal.is_none(),
             because: self.because().to_owned(),
             trace: self.trace(),
         }
@@ -267,7 +290,7 @@ impl Weighed {
     /// The decision for the record: what decided, and of a refusal the trace.
     fn summary(&self, out: &mut String) {
         out.push_str(&self.outcome.told);
-        if self.denied.is_some()
+        if self.refusal.is_some()
             && let Ok(trace) = serde_json::to_string(&self.trace())
         {
             out.push_str(",\"trace\":");
@@ -376,7 +399,7 @@ pub(crate) fn summary_for_owner(owner: AccountId, weighed: &[Weighed]) -> Option
             out.push(',');
         }
         any = true;
-        out.push_str(&head(&weighed.question, weighed.denied.is_none(), because));
+        out.push_str(&head(&weighed.question, weighed.refusal.is_none(), because));
         out.push('}');
     }
     out.push(']');

@@ -11,6 +11,7 @@ use shape::{OperationShape, ServiceShape};
 use store::{StoreError, WriteTx};
 use wire::Router;
 
+use crate::body::Room;
 use crate::cx::Cx;
 use crate::decision::DecisionLog;
 use crate::directory::Directory;
@@ -18,6 +19,7 @@ use crate::fault::Fault;
 use crate::guardrails::Guardrails;
 use crate::intent::Intents;
 use crate::jobs::{Job, JobError, JobLeases};
+use crate::limits::{UNFINISHED_BYTES_MAX, UNFINISHED_BYTES_OF_CONNECTION_MAX};
 use crate::metrics::{CallMetrics, Metrics};
 use crate::node::{Node, Sharing};
 use crate::reseal;
@@ -34,6 +36,8 @@ pub struct Peer {
     pub(crate) spelled: String,
     /// The record's `tlsDetails`, as JSON, if the connection is encrypted.
     pub tls: Option<String>,
+    /// For its requests that have not come whole.
+    pub(crate) unfinished: Room,
 }
 
 impl Peer {
@@ -43,6 +47,7 @@ impl Peer {
             address,
             spelled: address.ip().to_string(),
             tls,
+            unfinished: Room::new(UNFINISHED_BYTES_OF_CONNECTION_MAX),
         }
     }
 }
@@ -109,6 +114,8 @@ pub struct Door {
     pub(crate) resealing: Job,
     /// Whether it has been recorded that the disk is full.
     pub(crate) told_full: AtomicBool,
+    /// For requests that have not come whole, of all connections.
+    pub(crate) unfinished: Room,
 }
 
 /// A route's service, row and counters.
@@ -160,6 +167,7 @@ impl Door {
             metrics,
             intents,
             told_full: AtomicBool::new(false),
+            unfinished: Room::new(UNFINISHED_BYTES_MAX),
             job_leases: JobLeases::new(holder),
             node,
             declared: Declared::by(&parts.services),

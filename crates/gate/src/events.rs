@@ -24,11 +24,11 @@ use serde_json::{Value as Json, json};
 use shape::OperationShape;
 use store::{Announcement, Stamp, Version};
 
-use crate::access::{Access, AuthorizeError};
+use crate::access::Access;
 use crate::cx::Cx;
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
-use crate::inquiry::{bad, enter, finish, operation};
+use crate::inquiry::{bad, enter, finish, operation, permitted, read};
 use crate::jobs::{Job, JobCx, JobError};
 use crate::limits::{
     EVENTS_FORGOTTEN_AFTER, EVENTS_KEPT, EVENTS_LOOKED_AT_MAX, EVENTS_PAGE, EVENTS_PAGE_MAX,
@@ -75,11 +75,7 @@ pub(crate) async fn answer(
 }
 
 async fn events(cx: &Cx, door: &Arc<Door>, body: &[u8]) -> Result<Json, Fault> {
-    let sent: Sent = serde_json::from_slice(body).map_err(|error| {
-        bad(format!(
-            "the body must be {{\"after\": PLACE, \"limit\": NUMBER}}: {error}"
-        ))
-    })?;
+    let sent: Sent = read(body, r#"{"after": PLACE, "limit": NUMBER}"#)?;
     let limit = sent.limit.unwrap_or(EVENTS_PAGE);
     if !(1..=EVENTS_PAGE_MAX).contains(&limit) {
         return Err(bad(format!("limit must be between 1 and {EVENTS_PAGE_MAX}")));
@@ -91,10 +87,7 @@ async fn events(cx: &Cx, door: &Arc<Door>, body: &[u8]) -> Result<Json, Fault> {
     cx.state_parameters(json!({"after": sent.after, "limit": limit}).to_string());
     let arn = Arn::new(operator::SIGNING_NAME, cx.region(), cx.account(), "events");
     let access = Access::to((), arn.to_string()).doing(LIST_EVENTS);
-    cx.authorize(access).await.map_err(|error| match error {
-        AuthorizeError::Denied(denied) => Fault::client("AccessDeniedException", denied).with_status(403),
-        AuthorizeError::Store(error) => Fault::store("InternalFailure", &error),
-    })?;
+    permitted(cx, access).await?;
 
     let store = &door.parts.store;
     let found = store.outbox_after(place, EVENTS_LOOKED_AT_MAX).await;

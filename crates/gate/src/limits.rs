@@ -39,6 +39,14 @@ pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a body that is too large which are read and thrown away before the connection is closed.
 pub(crate) const BODY_BYTES_DISCARDED_MAX: usize = 16 << 20;
 
+/// Bytes of requests that have not come whole, of one connection. Ours: sixteen of the largest
+/// bodies on their way side by side.
+pub(crate) const UNFINISHED_BYTES_OF_CONNECTION_MAX: usize = 16 << 20;
+
+/// Bytes of requests that have not come whole, of all connections. Ours: small against the
+/// memory of a server, and more than a gigabit a second brings in two seconds.
+pub(crate) const UNFINISHED_BYTES_MAX: usize = 256 << 20;
+
 /// Longest request head in bytes (request line and headers). Headers are at
 /// most a hundred, which is hyper's own bound: to say so would make it allocate
 /// for each request.
@@ -133,6 +141,11 @@ pub(crate) const HANDLER_BYTES_MAX: usize = 16 << 10;
 
 /// Calls that one batch carries.
 pub(crate) const BATCH_CALLS_MAX: usize = 1000;
+
+/// Bytes of the answers to a batch after which no further call of it is run. Ours: what a
+/// thousand of the largest data key pairs take, whose answers are the longest but for lists
+/// and policies.
+pub(crate) const BATCH_ANSWER_BYTES_MAX: usize = 8 << 20;
 
 /// Calls of a batch that run at a time: enough to share the writing of their records, and as
 /// many as `futures_util`'s `join_all` waits for in one piece of memory.

@@ -22,6 +22,7 @@ use ground::{AccountId, Region};
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use shape::{Protocol, ServiceShape};
+use wire::WireFault;
 use wire::sigv4::{Claim, Manner};
 
 use crate::access::{Access, AuthorizeError};
@@ -428,6 +429,12 @@ pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Fu
         http::HeaderValue::from_static("application/json"),
     );
     response
+}
+
+/// A body that was not taken.
+pub(crate) fn problem_of(fault: &WireFault) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_REQUEST);
+    problem(status, &fault.code, fault.message.as_deref().unwrap_or_default())
 }
 
 pub(crate) fn problem(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {

@@ -31,11 +31,11 @@ use serde_json::{Value as Json, json};
 use shape::OperationShape;
 use store::{Scope, StoreError};
 
-use crate::access::{Access, AuthorizeError};
+use crate::access::Access;
 use crate::cx::Cx;
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
-use crate::inquiry::{bad, enter, finish, operation};
+use crate::inquiry::{enter, finish, operation, permitted, read};
 use crate::jobs::JobError;
 use crate::limits::ROOT_KEPT_BEYOND;
 use crate::operator;
@@ -314,24 +314,16 @@ async fn carry_out(
     body: &[u8],
 ) -> Result<Json, Fault> {
     let order = if std::ptr::eq(operation, &REMOVE) {
-        let order: Order = serde_json::from_slice(body).map_err(|error| {
-            bad(format!(
-                "the body must be {{\"root\": NUMBER, \"endSessions\": BOOLEAN}}: {error}"
-            ))
-        })?;
+        let order: Order = read(body, r#"{"root": NUMBER, "endSessions": BOOLEAN}"#)?;
         cx.state_parameters(json!({"root": order.root, "endSessions": order.end_sessions}).to_string());
         Some(order)
     } else {
-        let _: Nothing =
-            serde_json::from_slice(body).map_err(|error| bad(format!("the body must be {{}}: {error}")))?;
+        let _: Nothing = read(body, "{}")?;
         None
     };
     let arn = Arn::new(operator::SIGNING_NAME, cx.region(), cx.account(), "seal");
     let access = Access::to((), arn.to_string()).doing(operation.action);
-    cx.authorize(access).await.map_err(|error| match error {
-        AuthorizeError::Denied(denied) => Fault::client("AccessDeniedException", denied).with_status(403),
-        AuthorizeError::Store(error) => Fault::store("InternalFailure", &error),
-    })?;
+    permitted(cx, access).await?;
     let standing = door.parts.guardrails.over(cx.account()).get().await;
     let standing = standing.map_err(|error| Fault::store("InternalFailure", &error))?;
     if let Some(membership) = &standing.membership

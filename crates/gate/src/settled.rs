@@ -59,7 +59,7 @@ thread_local! {
 
 /// The outcome of a question that was allowed before, if it still is one.
 pub(crate) fn recall(question: &Question) -> Option<Outcome> {
-    if !question.asked.grants.is_empty() {
+    if question.rests_on_grants() {
         return None;
     }
     SETTLED.with_borrow(|all| {
@@ -70,7 +70,7 @@ pub(crate) fn recall(question: &Question) -> Option<Outcome> {
 
 /// Remembers that a question was allowed under `policies`, which are all that was weighed.
 pub(crate) fn remember(question: &Question, policies: &Policies<'_>, outcome: &Outcome) {
-    if !question.asked.grants.is_empty() {
+    if question.rests_on_grants() {
         return;
     }
     let Some(reading) = Reading::of(policies, &question.asked.keys) else {

@@ -27,13 +27,12 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use shape::OperationShape;
 
-use crate::access::{Access, AuthorizeError};
+use crate::access::Access;
 use crate::authenticate::Authenticated;
 use crate::cx::{Cx, Said};
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
-use crate::generate::moment;
-use crate::inquiry::{bad, enter, finish, operation};
+use crate::inquiry::{bad, enter, finish, operation, permitted, read, window};
 use crate::limits::USAGE_ROWS_MAX;
 use crate::operator;
 use crate::seen::{self, Window};
@@ -124,25 +123,13 @@ pub(crate) async fn answer(
 }
 
 async fn used(cx: &Cx, door: &Arc<Door>, peer: &Arc<Peer>, body: &[u8]) -> Result<Json, Fault> {
-    let sent: Sent = serde_json::from_slice(body).map_err(|error| {
-        bad(format!(
-            "the body must be {{\"service\": \"kms\", \"since\": TIME, \"until\": TIME, \"account\": ID}}: {error}"
-        ))
-    })?;
+    let form = r#"{"service": "kms", "since": TIME, "until": TIME, "account": ID}"#;
+    let sent: Sent = read(body, form)?;
     let account = match &sent.account {
         Some(text) => AccountId::parse(text).map_err(|error| bad(format!("account: {error}")))?,
         None => cx.account(),
     };
-    let window = Window {
-        since: moment("since", &sent.since, cx.now())?,
-        until: match &sent.until {
-            Some(text) => moment("until", text, cx.now())?,
-            None => cx.now(),
-        },
-    };
-    if window.until <= window.since {
-        return Err(bad("since must be before until"));
-    }
+    let window = window(&sent.since, sent.until.as_deref(), cx.now())?;
     let mut services = door.services().iter();
     let metered = services.find_map(|service| {
         let meter = service
@@ -170,10 +157,7 @@ async fn used(cx: &Cx, door: &Arc<Door>, peer: &Arc<Peer>, body: &[u8]) -> Resul
         format!("usage/{}", service.name),
     );
     let access = Access::to((), arn.to_string()).owned_by(account).doing(GET_USAGE);
-    cx.authorize(access).await.map_err(|error| match error {
-        AuthorizeError::Denied(denied) => Fault::client("AccessDeniedException", denied).with_status(403),
-        AuthorizeError::Store(error) => Fault::store("InternalFailure", &error),
-    })?;
+    permitted(cx, access).await?;
 
     let mut tally = Tally::default();
     let complete = seen::each(door, &window, service.event_source.as_bytes(), |record, time| {

@@ -41,10 +41,14 @@ impl Door {
     ) -> Response<Full<Bytes>> {
         let (mut head, body) = request.into_parts();
         let request_id = id::uuid(self.parts.random.public_bytes());
-        let body = match body::read(body, body_time_max).await {
+        let rooms = [&peer.unfinished, &self.unfinished];
+        let body = match body::read(body, &head.headers, rooms, body_time_max).await {
             Ok(body) => body,
             Err(fault) => {
                 self.metrics.refuse(Refusal::Body);
+                if operator::is_operators(head.uri.path()) {
+                    return operator::problem_of(&fault);
+                }
                 let answer = wire::encode_fault(None, Protocol::Json11, &fault, &request_id, false);
                 return respond(answer, request_id, head.headers);
             }

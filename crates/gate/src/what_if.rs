@@ -31,13 +31,13 @@ use policy::{Context, PolicyType, Standing, Value};
 use serde::Deserialize;
 use shape::OperationShape;
 
-use crate::access::{Access, AuthorizeError};
+use crate::access::Access;
 use crate::authenticate::Authenticated;
 use crate::cx::{Cx, Said};
 use crate::directory::Caller;
 use crate::door::{Door, Peer};
 use crate::fault::Fault;
-use crate::inquiry::{bad, enter, finish, operation};
+use crate::inquiry::{bad, enter, finish, operation, permitted, read};
 use crate::limits::{
     ACTION_BYTES_MAX, SAID_KEY_BYTES_MAX, SAID_KEYS_MAX, SAID_VALUE_BYTES_MAX, SAID_VALUES_MAX,
 };
@@ -184,10 +184,7 @@ pub(crate) async fn principal(
     let access = Access::to((), arn.to_string())
         .owned_by(cx.account())
         .doing(action);
-    cx.authorize(access).await.map_err(|error| match error {
-        AuthorizeError::Denied(denied) => Fault::client("AccessDeniedException", denied).with_status(403),
-        AuthorizeError::Store(error) => Fault::store("InternalFailure", &error),
-    })?;
+    permitted(cx, access).await?;
     let text = arn.to_string();
     let found = door.parts.directory.supposed(&text, "simulated", cx.now()).await;
     let found = found.map_err(|error| Fault::store("InternalFailure", &error))?;
@@ -275,12 +272,8 @@ pub(crate) async fn described(
 impl Question {
     /// Reads what was sent.
     fn read(body: &[u8]) -> Result<Question, Fault> {
-        let sent: Sent = serde_json::from_slice(body).map_err(|error| {
-            bad(format!(
-                "the body must be {{\"principal\": ARN, \"action\": …, \"resource\": ARN, \"context\": {{KEY: [VALUE]}}}}: \
-                 {error}"
-            ))
-        })?;
+        let form = r#"{"principal": ARN, "action": …, "resource": ARN, "context": {KEY: [VALUE]}}"#;
+        let sent: Sent = read(body, form)?;
         let principal = principal_arn(&sent.principal)?;
         if !is_action(&sent.action) {
             return Err(bad(

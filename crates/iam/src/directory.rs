@@ -20,29 +20,27 @@ use gate::{
     SessionIssuer, TokenIssuer, Use, WebIdentity,
 };
 use ground::{AccountId, Arn, Region, Timestamp, id};
-use policy::{Attached, Context, Document, DocumentKind, Holder, Parent, Principal, Who};
+use policy::{Principal, Who};
 use quick_cache::sync::Cache;
 use store::{Scope, Store, StoreError, View, Witness, WriteTx};
 
-use crate::aws_managed;
 use crate::last_used::LastUses;
-use crate::limits::{
-    CREDENTIALS_CACHED, PRINCIPALS_CACHED, ROLE_SESSION_DEFAULT_SECONDS, SESSION_CLOCK_SKEW,
-};
-use crate::model::{CaseOfKeys, Generation, Tag};
+use crate::limits::{CREDENTIALS_CACHED, PRINCIPALS_CACHED, ROLE_SESSION_DEFAULT_SECONDS};
+use crate::model::Generation;
 use crate::new_account;
 use crate::ops::access_key;
 use crate::ops::outbound_federation;
 use crate::ops::simulate::of_entity;
 use crate::store::{
-    ACCESS_KEYS, ACCOUNT, ATTACHED, Entity, GENERATION, INLINE, Rows, cross_account_key_owner,
-    cross_account_token_issuer, rows_of,
+    ACCESS_KEYS, ACCOUNT, Entity, GENERATION, cross_account_key_owner, cross_account_token_issuer, rows_of,
 };
-use crate::sts::token::{self, Claims};
+use crate::sts::token;
 
-/// Where a session's principal keeps the keys of its transitive tags, for the
-/// next role in the chain. Not a key of AWS's, so no policy of AWS's names it.
-pub(crate) const TRANSITIVE_TAG_KEYS: &str = "palisade:TransitiveTagKeys";
+use policies::{Kind, assemble, of_root_federation};
+use session::{Life, principal_tags, session_policies, session_principal};
+
+pub(crate) mod policies;
+pub(crate) mod session;
 
 /// How often policies are put together anew because the account changed meanwhile.
 const ASSEMBLY_ATTEMPTS: u32 = 8;
@@ -368,31 +366,6 @@ impl Known {
     }
 }
 
-/// When temporary credentials are good.
-#[derive(Clone, Copy)]
-struct Life {
-    issued: Timestamp,
-    expires: Timestamp,
-}
-
-impl Life {
-    /// # Errors
-    ///
-    /// [`CredentialFault::Expired`] once its time is over;
-    /// [`CredentialFault::Invalid`] if it was issued in a time to come, as under
-    /// a clock that was ahead: it would live on when the clock is right again.
-    fn holds(self, now: Timestamp) -> Result<(), CredentialFault> {
-        if self.issued > now.after(SESSION_CLOCK_SKEW) {
-            return Err(CredentialFault::Invalid);
-        }
-        if now < self.expires {
-            Ok(())
-        } else {
-            Err(CredentialFault::Expired)
-        }
-    }
-}
-
 impl Directory for Identities {
     fn credential<'a>(
         &'a self,
@@ -509,248 +482,4 @@ fn unreadable_key() -> CredentialFault {
         table: ACCESS_KEYS.name(),
         reason: "its secret does not open under this root key".to_owned(),
     })
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Role,
-    User,
-}
-
-/// `aws:PrincipalTag/…`
-pub(crate) fn principal_tags<'a>(tags: impl Iterator<Item = &'a Tag>) -> Context<'static> {
-    let mut keys = Context::new();
-    for tag in tags {
-        keys.insert(format!("aws:PrincipalTag/{}", tag.key), tag.value.clone());
-    }
-    keys
-}
-
-/// Who a session is, as things are now; `None` if whoever made it is gone. A
-/// deleted role's sessions go on to be someone, with no permissions.
-async fn session_principal(
-    rows: &Rows<'_>,
-    claims: &Claims,
-) -> Result<Option<(Principal, Option<SessionIssuer>)>, StoreError> {
-    let account = rows.account();
-    let mut issuer = None;
-    let mut own_tags: Vec<Tag> = Vec::new();
-    let principal = match &claims.who {
-        token::Who::AssumedRoot | token::Who::Root => Principal::root(account),
-        token::Who::User { id } => {
-            let Some(user) = rows.user_by_id(id).await? else {
-                return Ok(None);
-            };
-            own_tags.extend(user.tags.iter().cloned());
-            Principal::user(account, &user.id, &user.path, &user.name)
-        }
-        token::Who::Federated { name, parent_id } => {
-            let parent = match parent_id {
-                None => None,
-                Some(id) => {
-                    let Some(user) = rows.user_by_id(id).await? else {
-                        return Ok(None);
-                    };
-                    issuer = Some(SessionIssuer {
-                        kind: "IAMUser",
-                        id: user.id.clone(),
-                        arn: user.arn(account),
-                        name: user.name.clone(),
-                    });
-                    own_tags.extend(user.tags.iter().cloned());
-                    Some(Parent {
-                        id: user.id.clone(),
-                        arn: user.arn(account),
-                    })
-                }
-            };
-            Principal::federated_user(account, name, parent)
-        }
-        token::Who::Role {
-            id,
-            path,
-            name,
-            session_name,
-        } => {
-            let arn = crate::model::arn(account, "role", path, name);
-            issuer = Some(SessionIssuer {
-                kind: "Role",
-                id: id.clone(),
-                arn,
-                name: name.clone(),
-            });
-            if let Some(role) = rows.role(name).await?.filter(|role| role.id == *id) {
-                own_tags.extend(role.tags.iter().cloned());
-            }
-            Principal::assumed_role(account, id, path, name, session_name)
-        }
-    };
-    // Session tags win over those of the role or user, whatever their case.
-    let overridden = |tag: &&Tag| {
-        !claims
-            .tags
-            .iter()
-            .any(|own| CaseOfKeys::Ignored.same(&own.key, &tag.key))
-    };
-    let mut keys = principal_tags(own_tags.iter().filter(overridden).chain(&claims.tags));
-    keys.insert("aws:TokenIssueTime", claims.issued);
-    keys.insert_if_known("aws:SourceIdentity", claims.source_identity.clone());
-    if claims.who == token::Who::AssumedRoot {
-        keys.insert("aws:AssumedRoot", true);
-    }
-    if let Some(federated) = &claims.federated {
-        keys.insert("aws:FederatedProvider", federated.provider.clone());
-        for (key, value) in &federated.keys {
-            keys.insert(key.clone(), value.clone());
-        }
-    }
-    if !claims.transitive_tag_keys.is_empty() {
-        keys.insert(
-            TRANSITIVE_TAG_KEYS,
-            claims
-                .transitive_tag_keys
-                .iter()
-                .cloned()
-                .collect::<policy::Value<'static>>(),
-        );
-    }
-    Ok(Some((principal.with_keys(keys), issuer)))
-}
-
-/// The policies passed to a session. A managed one that was deleted since
-/// allows nothing any more. Those of root's tasks only deny: what they leave is
-/// root's.
-async fn session_policies(rows: &Rows<'_>, claims: &Claims) -> Result<Option<Vec<Attached>>, StoreError> {
-    let Some(passed) = &claims.policies else {
-        return Ok(None);
-    };
-    let mut policies = Vec::new();
-    if let Some(text) = &passed.inline {
-        let document =
-            Document::parse(text, DocumentKind::Session).map_err(|malformed| StoreError::BadRecord {
-                table: "session tokens",
-                reason: format!("the session policy is refused: {:?}", malformed.reason()),
-            })?;
-        policies.push(Attached::inline(
-            "session policy",
-            Holder::Session,
-            Arc::new(document),
-        ));
-    }
-    for arn in &passed.arns {
-        if let Some(document) = rows.policy_document(arn).await? {
-            policies.push(Attached::managed(arn, Holder::Session, document));
-        }
-    }
-    if claims.who == token::Who::AssumedRoot {
-        let everything = aws_policy("AdministratorAccess")?.parsed()?;
-        policies.push(Attached::inline(
-            "whatever root may do",
-            Holder::Session,
-            everything,
-        ));
-    }
-    Ok(Some(policies))
-}
-
-/// A federated user made by root may do what root may, within its session policies.
-fn of_root_federation() -> Result<Arc<CallerPolicies>, StoreError> {
-    let everything = aws_policy("AdministratorAccess")?;
-    let attached = Attached::managed(
-        &everything.arn(),
-        Holder::User("root".into()),
-        everything.parsed()?,
-    );
-    Ok(Arc::new(CallerPolicies {
-        identity: vec![attached],
-        ..CallerPolicies::default()
-    }))
-}
-
-/// Whoever is gone may do nothing: not even what a policy of someone else's
-/// resource still grants to the unique id.
-fn of_nobody() -> Result<CallerPolicies, StoreError> {
-    let nothing = aws_policy("AWSDenyAll")?;
-    let denied = Attached::inline("the role or user was deleted", Holder::Session, nothing.parsed()?);
-    Ok(CallerPolicies {
-        identity: vec![denied],
-        ..CallerPolicies::default()
-    })
-}
-
-fn aws_policy(name: &str) -> Result<&'static aws_managed::Policy, StoreError> {
-    aws_managed::find("/", name).ok_or_else(|| StoreError::BadRecord {
-        table: "policies of AWS",
-        reason: format!("{name} is missing"),
-    })
-}
-
-/// Every policy of a user and its groups, or of a role.
-async fn assemble(rows: &Rows<'_>, id: &str, kind: Kind) -> Result<CallerPolicies, StoreError> {
-    let mut policies = CallerPolicies::default();
-    let (holder, boundary) = match (rows.entity(id).await?, kind) {
-        (Some(Entity::User(user)), Kind::User) => {
-            (Holder::User(user.name.as_str().into()), user.boundary.clone())
-        }
-        (Some(Entity::Role(role)), Kind::Role) => {
-            (Holder::Role(role.name.as_str().into()), role.boundary.clone())
-        }
-        _ => return of_nobody(),
-    };
-    gather(rows, id, &holder, &mut policies.identity).await?;
-    if let Kind::User = kind {
-        for group in rows.groups_of(id).await? {
-            let holder = Holder::Group(group.name.as_str().into());
-            gather(rows, &group.id, &holder, &mut policies.identity).await?;
-        }
-    }
-    if let Some(arn) = boundary {
-        // A boundary cannot be deleted while it bounds anyone; without it nobody may pass.
-        let document = rows.policy_document(&arn).await?.ok_or_else(|| lost(&arn))?;
-        policies.boundary = Some(Attached::managed(&arn, holder, document));
-    }
-    Ok(policies)
-}
-
-/// The policies of a user and its groups, of a role, or of a group alone.
-pub(crate) async fn assemble_entity(rows: &Rows<'_>, entity: &Entity) -> Result<CallerPolicies, StoreError> {
-    match entity {
-        Entity::User(user) => assemble(rows, &user.id, Kind::User).await,
-        Entity::Role(role) => assemble(rows, &role.id, Kind::Role).await,
-        Entity::Group(group) => {
-            let mut policies = CallerPolicies::default();
-            let holder = Holder::Group(group.name.as_str().into());
-            gather(rows, &group.id, &holder, &mut policies.identity).await?;
-            Ok(policies)
-        }
-    }
-}
-
-/// Adds the policies on one entity.
-async fn gather(
-    rows: &Rows<'_>,
-    id: &str,
-    holder: &Holder,
-    into: &mut Vec<Attached>,
-) -> Result<(), StoreError> {
-    for (name, policy) in rows.inline(id).await? {
-        into.push(Attached::inline(
-            &name,
-            holder.clone(),
-            policy.document.document(INLINE.name())?,
-        ));
-    }
-    for arn in rows.attached(id).await? {
-        // An attached policy cannot be deleted; one that is lost may have denied.
-        let document = rows.policy_document(&arn).await?.ok_or_else(|| lost(&arn))?;
-        into.push(Attached::managed(&arn, holder.clone(), document));
-    }
-    Ok(())
-}
-
-fn lost(arn: &str) -> StoreError {
-    StoreError::BadRecord {
-        table: ATTACHED.name(),
-        reason: format!("{arn} is attached and does not exist"),
-    }
 }

@@ -4,12 +4,14 @@
 //! Developer Guide, "AWS KMS condition keys". A key that a request does not
 //! have is left out, never given an empty value.
 //!
-//! Grants are looked for where permission is asked, only if one was ever made on
-//! the key, and only for who is not allowed it by policies alone.
+//! Grants are looked for where permission is asked, if one was ever made on the key
+//! and the policies do not decide by themselves. So a caller whom they allow reads
+//! none, however many it holds.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use ::store::StoreError;
 use gate::{Access, AuthorizeError, Cx, Describing, Fault, Permit};
 use ground::{AccountId, Arn};
 use kms_api::{EncryptionAlgorithmSpec, GrantOperation, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
@@ -289,22 +291,20 @@ impl<'a> Ask<'a> {
         } = self;
         let foreign = sought.owner != cx.account();
         let asked = match &sought.found {
-            // Asked with grants only where there may be one, to spare other keys the way.
+            // Only where there may be a grant, to spare other keys the way.
             Some((key, _)) if key.granted => {
-                let grants = async || {
-                    let action = action.unwrap_or(cx.operation().action);
-                    covering(cx, key, action, context, making).await
-                };
-                Box::pin(cx.authorize_or_by_grant(access, grants)).await
+                let action = action.unwrap_or(cx.operation().action);
+                let find = async || covering(cx, key, action, context, making).await;
+                Box::pin(cx.authorize_or_by_grants(access, find)).await
             }
-            Some(_) | None => cx.authorize(access).await.map_err(Error::from),
+            Some(_) | None => cx.authorize(access).await,
         };
         let permit = match asked {
             Ok(permit) => permit,
-            Err(Error::Denied(AuthorizeError::Denied(_))) if foreign && sought.named != Named::Key => {
+            Err(AuthorizeError::Denied(_)) if foreign && sought.named != Named::Key => {
                 return Err(hidden(cx, action, &sought));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         // Nobody is let in to a foreign key without a policy that says so.
         let Some((key, _)) = sought.found else {
@@ -317,14 +317,14 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// The grants of the key that let the caller do this.
+/// The grants of the key that let the caller do `action`.
 async fn covering(
     cx: &Cx,
     key: &Key,
     action: &str,
     context: Option<&EncryptionContext>,
     making: Option<&Terms>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>, StoreError> {
     let operation = action.strip_prefix("kms:").and_then(GrantOperation::parse);
     let Some(operation) = operation.filter(|it| *it != GrantOperation::RetireGrant) else {
         return Ok(Vec::new());
@@ -483,7 +483,8 @@ pub(crate) fn described<'a>(cx: &'a Cx, action: &'a str, arn: &'a Arn) -> Descri
         // What a foreign owner has granted is not told.
         let grants = match &sought.found {
             Some((key, _)) if sought.owner == cx.account() => {
-                covering(cx, key, action, None, None).await.map_err(told)?
+                let found = covering(cx, key, action, None, None).await;
+                found.map_err(|error| told(error.into()))?
             }
             Some(_) | None => Vec::new(),
         };

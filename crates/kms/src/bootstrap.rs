@@ -6,20 +6,17 @@
 //!
 //! Absent by design: a way to change a key that is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crypto::key::{BackingKey, KeySpec};
 use gate::{Event, JobCx, JobError, Touched};
-use ground::{AccountId, Region, Secret, Timestamp};
+use ground::{AccountId, Region, Secret};
 use store::{Scope, StoreError};
 
 use crate::access::KEY_TYPE;
 use crate::error::Error;
 use crate::limits::DESCRIPTION_LENGTH_MAX;
-use crate::model::derived::Derived;
-use crate::model::{
-    Key, KeyId, KeyPolicy, KeyState, KeyUsage, Manager, Material, MaterialId, Origin, Purpose, Tags,
-};
+use crate::model::{Key, KeyId, KeyPolicy, KeyUsage, Material, MaterialId, Purpose};
 use crate::store::{KEYS, MATERIAL_PURPOSE, insert_chosen_key};
 
 /// A key as the operator wants it.
@@ -134,7 +131,7 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
     let key = Key {
         description: wanted.description.to_owned(),
         sealed: Some(sealed.map_err(Error::Crypto)?),
-        ..fresh_key(
+        ..Key::fresh(
             wanted.account,
             wanted.region,
             id.clone(),
@@ -169,42 +166,6 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
     .await
     .map_err(BootstrapError::Write)?;
     Ok(Bootstrapped::Made)
-}
-
-/// A key as `CreateKey` makes it for who says nothing but what it is for: enabled,
-/// its account's to give away. Its material is for the caller to put in.
-pub(crate) fn fresh_key(
-    account: AccountId,
-    region: &Region,
-    id: KeyId,
-    purpose: Purpose,
-    material: MaterialId,
-    now: Timestamp,
-) -> Key {
-    Key {
-        id,
-        account,
-        region: region.clone(),
-        purpose,
-        created: now,
-        description: String::new(),
-        state: KeyState::Enabled,
-        policy: KeyPolicy::delegating_to(account),
-        manager: Manager::Customer,
-        tags: Tags::default(),
-        aliases: BTreeSet::new(),
-        granted: false,
-        multi_region: None,
-        origin: Origin::AwsKms,
-        custody: None,
-        pending: None,
-        generations: Vec::new(),
-        schedule: None,
-        material,
-        sealed: None,
-        derived: Derived::default(),
-        in_store: None,
-    }
 }
 
 /// Whether a key policy is the one that keys of `account` are made with.

@@ -14,7 +14,6 @@ use ground::{AccountId, Region, Timestamp};
 use kms_api::GrantOperation;
 use store::{Scope, Store};
 
-use crate::bootstrap::fresh_key;
 use crate::error::Error;
 use crate::limits::STOCKED_ROWS_PER_COMMIT;
 use crate::model::grant::{Grant, GrantId, Party, Terms};
@@ -81,7 +80,7 @@ fn key_with_grants(
     let key = Key {
         granted: wanted.grants_of_each > 0,
         sealed: Some(sealed),
-        ..fresh_key(wanted.account, wanted.region, id, purpose, material, created)
+        ..Key::fresh(wanted.account, wanted.region, id, purpose, material, created)
     };
     let grants = (0..wanted.grants_of_each).map(|_| {
         Ok(Grant {

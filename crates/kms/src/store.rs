@@ -28,8 +28,11 @@ use crate::model::{
     Alias, AliasName, CiphertextReference, Key, KeyId, KeyName, KeyState, Material, MaterialId, Target,
 };
 
-/// Keys, in their owner's account and region.
-pub(crate) const KEYS: Table<KeyId, Key> = Table::new("kms/key", 1);
+/// Keys, in their owner's account and region, as each says itself: a row that was
+/// copied to another key's place would else stand for that key, with its own policy
+/// and material.
+pub(crate) const KEYS: Table<KeyId, Key> =
+    Table::new("kms/key", 1).lying_at(|key| (scope_of(key), key.id.clone()));
 
 /// Key material that is not in its key's own row: that of earlier generations,
 /// and of keys whose rows were written before it stood there.

@@ -75,20 +75,7 @@ pub(crate) async fn ask_kms(
     operation: &str,
     document: &serde_json::Value,
 ) -> Result<Reply> {
-    let uri: Uri = settings
-        .endpoint
-        .parse()
-        .with_context(|| format!("{} is not an endpoint URL", settings.endpoint))?;
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    match uri.scheme_str() {
-        Some("https") => {}
-        Some("http") if here => {}
-        _ => bail!(
-            "{} is not https; plain http is for this machine alone",
-            settings.endpoint
-        ),
-    }
+    check_kms(&settings.endpoint)?;
     let call = Call {
         method: "POST",
         path: "/",
@@ -97,6 +84,24 @@ pub(crate) async fn ask_kms(
         target: Some(format!("TrentService.{operation}")),
     };
     send(&settings.endpoint, &call, Some(settings)).await
+}
+
+/// Whether a KMS may be asked at this address: over HTTPS, or on this machine.
+///
+/// # Errors
+///
+/// If it is no URL with a host, or plain HTTP elsewhere.
+pub(crate) fn check_kms(endpoint: &str) -> Result<()> {
+    let uri: Uri = endpoint
+        .parse()
+        .with_context(|| format!("{endpoint} is not an endpoint URL"))?;
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match uri.scheme_str() {
+        Some("https") if !host.is_empty() => Ok(()),
+        Some("http") if here => Ok(()),
+        _ => bail!("{endpoint} is not https; plain http is for this machine alone"),
+    }
 }
 
 /// What is sent.

@@ -29,7 +29,8 @@ impl ClientSettings {
     /// If there are no credentials, with what to do about it.
     pub(crate) fn from_environment() -> Result<ClientSettings> {
         let name = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".to_owned());
-        ClientSettings::of(&Profile::load(&name), variable)
+        let hint = "no AWS credentials: run `eval \"$(palisade env)\"`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+        ClientSettings::of(&Profile::load(&name), variable).context(hint)
     }
 
     /// Reads a profile of the shared files. Where endpoint and region are not
@@ -37,7 +38,7 @@ impl ClientSettings {
     ///
     /// # Errors
     ///
-    /// If it has no credentials.
+    /// If it has no credentials, with where they belong.
     pub(crate) fn from_profile(name: &str) -> Result<ClientSettings> {
         let is_place = |name: &str| {
             matches!(
@@ -48,10 +49,14 @@ impl ClientSettings {
         ClientSettings::of(&Profile::load(name), |name| {
             variable(name).filter(|_| is_place(name))
         })
-        .with_context(|| format!("the profile {name} cannot be used"))
+        .with_context(|| {
+            format!(
+                "the profile {name} has no aws_access_key_id and aws_secret_access_key in ~/.aws/credentials"
+            )
+        })
     }
 
-    fn of(profile: &Profile, variable: impl Fn(&str) -> Option<String>) -> Result<ClientSettings> {
+    fn of(profile: &Profile, variable: impl Fn(&str) -> Option<String>) -> Option<ClientSettings> {
         let endpoint = variable("AWS_ENDPOINT_URL").or_else(|| profile.get("endpoint_url"));
         let region = variable("AWS_REGION")
             .or_else(|| variable("AWS_DEFAULT_REGION"))
@@ -68,12 +73,11 @@ impl ClientSettings {
                 profile.get("aws_session_token"),
             ),
         };
-        let hint = "no AWS credentials: run `eval \"$(palisade env)\"`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-        Ok(ClientSettings {
+        Some(ClientSettings {
             endpoint: endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
             region: region.unwrap_or_else(|| "us-east-1".to_owned()),
-            access_key_id: key.context(hint)?,
-            secret_access_key: Secret::new(secret.context(hint)?),
+            access_key_id: key?,
+            secret_access_key: Secret::new(secret?),
             session_token: token,
         })
     }

@@ -49,15 +49,19 @@ impl Bridge {
     ///
     /// # Errors
     ///
-    /// If certificate or key cannot be used, or a profile has no credentials.
+    /// If certificate or key cannot be used, or a profile has no credentials or no
+    /// endpoint that may be asked.
     pub(crate) fn new(settings: Settings) -> Result<(Bridge, TlsAcceptor)> {
         let tls = tls::acceptor(&settings.tls)?;
-        let kms = RemoteKms::new(settings.endpoints, settings.region);
+        let kms = RemoteKms::new(
+            settings.endpoints,
+            settings.region.map(|region| region.to_string()),
+        );
         let mut clients = HashMap::new();
         for identity in settings.identities {
             let kms = kms.of_profile(&identity.profile);
-            kms.settings()
-                .with_context(|| format!("the identity {} has no credentials", identity.id))?;
+            kms.check()
+                .with_context(|| format!("the KMS cannot be asked for the identity {}", identity.id))?;
             let client = Client {
                 profile: identity.profile,
                 kms,

@@ -49,7 +49,7 @@ pub(crate) struct Plugin {
 }
 
 /// The context's pair that says what the ciphertext is for.
-const PURPOSE: (&str, &str) = ("palisade:purpose", "kubernetes-kms-v2");
+pub(crate) const PURPOSE: (&str, &str) = ("palisade:purpose", "kubernetes-kms-v2");
 
 /// An answer: a message, if all is well, then the status.
 type Answer = Response<WithTrailers<Full<Bytes>, Ready<Option<Result<HeaderMap, Infallible>>>>>;

@@ -34,7 +34,10 @@ use crate::command::{Arguments, Output};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return command::unparsed(&error),
+    };
     let output = Output { json: arguments.json };
     if let Err(error) = crypto::forbid_core_dumps() {
         output.progress(&format!("core dumps stay on: {error}"));

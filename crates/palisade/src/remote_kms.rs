@@ -93,6 +93,25 @@ impl RemoteKms {
         Ok(settings)
     }
 
+    /// Proves before the first call that there are credentials to sign with and
+    /// endpoints that may be asked.
+    ///
+    /// # Errors
+    ///
+    /// If there are none, or an endpoint is plain HTTP elsewhere than here, or no URL.
+    pub(crate) fn check(&self) -> Result<()> {
+        let settings = self.settings()?;
+        let said = std::slice::from_ref(&settings.endpoint);
+        let endpoints = if self.endpoints.is_empty() {
+            said
+        } else {
+            &self.endpoints
+        };
+        endpoints
+            .iter()
+            .try_for_each(|endpoint| client::check_kms(endpoint))
+    }
+
     /// Calls an operation; credentials are looked up anew, so that renewed ones
     /// are used from the next call on.
     pub(crate) async fn call(

@@ -14,7 +14,9 @@ use crate::limits::{DOCUMENT_BYTES_MAX, STATEMENTS_MAX};
 use crate::malformed::{Malformed, Reason, Refusal};
 use crate::memory::{self, Slot};
 use crate::named::{Named, NamedClause};
-use crate::statement::{Clause, Effect, Position, Resources, Statement, StatementReader};
+use crate::statement::{
+    Clause, Effect, NO_ACTION, NO_RESOURCE, Position, Resources, Statement, StatementReader,
+};
 use crate::variable::Piece;
 
 /// What a document is for, which decides what it may say.
@@ -218,6 +220,32 @@ impl Document {
         action: &'i AskedAction<'_>,
     ) -> impl Iterator<Item = (usize, About)> + 'i {
         self.index.about(action)
+    }
+
+    /// Checks that every statement says what it is about. A key policy is read without
+    /// that, such a statement being inert; whoever writes one anew must say it.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] for the first statement with neither `Action` nor `NotAction`, or
+    /// neither `Resource` nor `NotResource`, unless the kind of policy implies it.
+    ///
+    /// Source: IAM User Guide, "Grammar of the IAM JSON policy language".
+    pub fn check_whole(&self) -> Result<(), Malformed> {
+        for (index, statement) in self.statements.iter().enumerate() {
+            let refuse = Refusal {
+                kind: self.kind,
+                statement: Some(index),
+            };
+            if statement.actions.is_none() {
+                return Err(refuse.because(Reason::Action, "", NO_ACTION));
+            }
+            match statement.resources {
+                Resources::Missing => return Err(refuse.because(Reason::Resource, "", NO_RESOURCE)),
+                Resources::Listed(_) | Resources::Implied => {}
+            }
+        }
+        Ok(())
     }
 
     /// The ARNs of users and roles it names, each once: those that must exist
@@ -620,6 +648,33 @@ mod tests {
         let document = Document::parse(&text, DocumentKind::KmsKey).unwrap();
         assert_eq!(document.statements()[0].sid(), Some("Allow use of the key"));
         assert!(document.statements()[0].actions.is_none());
+    }
+
+    #[test]
+    fn a_statement_that_is_whole_says_what_it_is_about() {
+        let whole = |elements: &str, kind| Document::parse(&statement(elements), kind).unwrap().check_whole();
+        const TO: &str = r#""Effect":"Allow","Principal":"*""#;
+        for said in [
+            r#""Action":"kms:*","Resource":"*""#,
+            r#""NotAction":"kms:*","NotResource":"*""#,
+        ] {
+            assert_eq!(whole(&format!("{TO},{said}"), DocumentKind::KmsKey), Ok(()));
+        }
+        for (said, reason) in [
+            (r#""Sid":"x""#, Reason::Action),
+            (r#""Resource":"*""#, Reason::Action),
+            (r#""Action":"kms:*""#, Reason::Resource),
+            (r#""NotAction":"kms:*""#, Reason::Resource),
+        ] {
+            let refused = whole(&format!("{TO},{said}"), DocumentKind::KmsKey).unwrap_err();
+            assert_eq!(
+                (refused.reason(), refused.statement()),
+                (reason, Some(0)),
+                "{said}"
+            );
+        }
+        let trust = format!(r#"{TO},"Action":"sts:AssumeRole""#);
+        assert_eq!(whole(&trust, DocumentKind::RoleTrust), Ok(()));
     }
 
     #[test]

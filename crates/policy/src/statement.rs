@@ -335,7 +335,7 @@ impl StatementReader {
             if self.kind == DocumentKind::KmsKey {
                 return Ok(None);
             }
-            return Err(refuse.because(Reason::Action, "", "neither Action nor NotAction is there"));
+            return Err(refuse.because(Reason::Action, "", NO_ACTION));
         };
         let texts = self.texts(value, "Action", refuse)?;
         if texts.is_empty() {
@@ -387,11 +387,7 @@ impl StatementReader {
             (None, DocumentKind::RoleTrust) => return Ok(Resources::Implied),
             (None, DocumentKind::KmsKey) => return Ok(Resources::Missing),
             (None, _) => {
-                return Err(refuse.because(
-                    Reason::Resource,
-                    "",
-                    "neither Resource nor NotResource is there",
-                ));
+                return Err(refuse.because(Reason::Resource, "", NO_RESOURCE));
             }
             (Some(found), _) => found,
         };
@@ -692,3 +688,9 @@ fn is_trust_action(pattern: &ActionPattern) -> bool {
     ];
     pattern.vendor().is_some() && TRUST_ACTIONS.iter().any(|action| pattern.names(action))
 }
+
+/// What is wrong with a statement that says nothing of actions, in our words.
+pub(crate) const NO_ACTION: &str = "neither Action nor NotAction is there";
+
+/// The same of resources.
+pub(crate) const NO_RESOURCE: &str = "neither Resource nor NotResource is there";

@@ -145,6 +145,16 @@ impl Commit {
         self.writes.is_empty() && self.additions.is_empty() && self.appends.is_empty()
     }
 
+    /// What the row of `key`, an addition's, holds once this commit has made its own
+    /// writes, if `stored` is what it held before.
+    pub(crate) fn leaves<'a>(&'a self, key: &[u8], stored: Option<&'a [u8]>) -> Option<&'a [u8]> {
+        match self.writes.get(key) {
+            Some(Write::Put(value)) => Some(value),
+            Some(Write::Delete) => None,
+            None => stored,
+        }
+    }
+
     /// Bytes to be written, keys and values.
     pub(crate) fn bytes(&self) -> usize {
         let writes = self.writes.iter().map(|(key, write)| {
@@ -214,10 +224,12 @@ impl Commit {
 }
 
 /// What became of one commit of a batch that was made durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     Applied(Version),
     Conflict,
+    /// For what one of its additions would come to.
+    Refused(StoreError),
 }
 
 #[cfg(test)]

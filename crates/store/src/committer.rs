@@ -83,6 +83,10 @@ impl Upkeep {
                     self.counters.conflicts.add(1);
                     Err(StoreError::Conflict)
                 }
+                Outcome::Refused(error) => {
+                    self.counters.failures.add(1);
+                    Err(error.clone())
+                }
             };
             // Whoever asked may have gone; the commit stands all the same.
             let _ = queued.answer.send(answer);

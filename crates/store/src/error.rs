@@ -54,6 +54,15 @@ pub enum StoreError {
     /// Rows were to be copied into a store that has some.
     #[error("the store is not empty")]
     NotEmpty,
+    /// An addition would raise a number past the greatest value it may have;
+    /// nothing of the commit was kept.
+    #[error("a number of table {table} would pass {most}")]
+    PastMost {
+        /// The table's name.
+        table: &'static str,
+        /// The greatest value.
+        most: u64,
+    },
     /// A key, record, commit or read set is beyond its limit.
     #[error("{what} of {size} is beyond the limit of {max}")]
     TooLarge {

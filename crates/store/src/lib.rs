@@ -54,7 +54,7 @@ pub use outbox::Announcement;
 pub use scope::Scope;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
-pub use table::{Migrate, Record, Table};
+pub use table::{Migrate, Place, Record, Table};
 pub use view::{Page, View};
 pub use witness::Witness;
 pub use write::WriteTx;

@@ -45,7 +45,7 @@ pub(crate) struct RedbEngine {
     page_cache_bytes: usize,
     slot: RwLock<Slot>,
     #[cfg(test)]
-    faults: std::sync::Arc<failing_disk::Faults>,
+    faults: Arc<failing_disk::Faults>,
 }
 
 enum Slot {
@@ -96,7 +96,7 @@ impl RedbEngine {
             page_cache_bytes,
             slot: RwLock::new(Slot::Closed),
             #[cfg(test)]
-            faults: std::sync::Arc::default(),
+            faults: Arc::default(),
         };
         let database = engine.open_database()?;
         *engine.slot.write().unwrap_or_else(PoisonError::into_inner) = Slot::Open(Opened::new(database));
@@ -113,7 +113,7 @@ impl RedbEngine {
                     file: FileBackend::new(open_file(path)?).map_err(|error| open_failed(error, path))?,
                     durable: *durable,
                     #[cfg(test)]
-                    faults: std::sync::Arc::clone(&self.faults),
+                    faults: Arc::clone(&self.faults),
                 };
                 builder
                     .create_with_backend(storage)
@@ -134,7 +134,7 @@ impl RedbEngine {
     fn on_repair(&self) -> impl Fn(&mut redb::RepairSession) + 'static {
         let told = std::cell::Cell::new(false);
         #[cfg(test)]
-        let faults = std::sync::Arc::clone(&self.faults);
+        let faults = Arc::clone(&self.faults);
         move |_| {
             if !told.replace(true) {
                 tracing::warn!(

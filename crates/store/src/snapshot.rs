@@ -37,9 +37,10 @@ impl Snapshot {
         table: &Table<K, V>,
         key: &K,
     ) -> Result<Option<Arc<V>>, StoreError> {
-        let found = self.0.get(&table.row(scope, key)?).await?;
+        let row = table.row(scope, key)?;
+        let found = self.0.get(&row).await?;
         found
-            .map(|Versioned { value, .. }| table.decode(&value))
+            .map(|Versioned { value, .. }| table.decode_in(&row, &value))
             .transpose()
     }
 
@@ -64,9 +65,9 @@ impl Snapshot {
             Some((row, _)) if more => Some(table.key(scope, row)?),
             Some(_) | None => None,
         };
-        let items = rows
-            .into_iter()
-            .map(|(row, Versioned { value, .. })| Ok((table.key(scope, &row)?, table.decode(&value)?)));
+        let items = rows.into_iter().map(|(row, Versioned { value, .. })| {
+            Ok((table.key(scope, &row)?, table.decode_in(&row, &value)?))
+        });
         Ok(Page {
             items: items.collect::<Result<_, StoreError>>()?,
             next,

@@ -29,6 +29,9 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Record for T {}
 /// why it cannot.
 pub type Migrate = fn(u8, Value) -> Result<Value, String>;
 
+/// Where a record says that it lies.
+pub type Place<K, V> = fn(&V) -> (Scope, K);
+
 /// A typed table, declared as a constant.
 ///
 /// ```
@@ -47,6 +50,7 @@ pub struct Table<K, V> {
     name: &'static str,
     version: u8,
     migrate: Option<Migrate>,
+    place: Option<Place<K, V>>,
     types: PhantomData<fn(K) -> V>,
 }
 
@@ -57,6 +61,7 @@ impl<K: Key, V: Record> Table<K, V> {
             name,
             version,
             migrate: None,
+            place: None,
             types: PhantomData,
         }
     }
@@ -67,6 +72,16 @@ impl<K: Key, V: Record> Table<K, V> {
     pub const fn migrated_by(self, migrate: Migrate) -> Table<K, V> {
         Table {
             migrate: Some(migrate),
+            ..self
+        }
+    }
+
+    /// The same table, whose records say themselves where they lie: what was
+    /// copied to another row, by whoever writes to the disk, is not read there.
+    #[must_use]
+    pub const fn lying_at(self, place: Place<K, V>) -> Table<K, V> {
+        Table {
+            place: Some(place),
             ..self
         }
     }
@@ -135,6 +150,21 @@ impl<K: Key, V: Record> Table<K, V> {
     /// Writes a record.
     pub(crate) fn encode(&self, record: &V) -> Result<Vec<u8>, StoreError> {
         encode_record(self.name, self.version, record)
+    }
+
+    /// Reads the record that was found in `row`.
+    pub(crate) fn decode_in(&self, row: &[u8], stored: &[u8]) -> Result<Arc<V>, StoreError> {
+        let record = self.decode(stored)?;
+        if let Some(place) = self.place {
+            let (scope, key) = place(&record);
+            if self.row(&scope, &key)? != row {
+                return Err(StoreError::BadRecord {
+                    table: self.name,
+                    reason: "it says that it is that of another row".to_owned(),
+                });
+            }
+        }
+        Ok(record)
     }
 
     /// Reads a record of this or an older version.

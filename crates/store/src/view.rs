@@ -360,7 +360,7 @@ impl View {
         let standing = cache.standing(probe);
         let found = match self.0.store.engine().get(probe.bytes).await? {
             Some(Versioned { version, value }) => {
-                let decoded: Decoded = table.decode(&value)?;
+                let decoded: Decoded = table.decode_in(probe.bytes, &value)?;
                 Some((version, decoded, value.len()))
             }
             None => None,
@@ -437,7 +437,7 @@ impl View {
             bytes += key.len() + value.len();
             let decoded = match known {
                 Some(decoded) => decoded,
-                None => table.decode(&value)?,
+                None => table.decode_in(&key, &value)?,
             };
             rows.push((Arc::from(key), version, decoded));
         }

@@ -286,14 +286,43 @@ impl WriteTx {
 
     /// As [`WriteTx::add`], in another scope.
     pub fn cross_account_add<K: Key>(&self, scope: &Scope, table: &Table<K, u64>, key: &K, by: i64) {
+        self.add_to(scope, table, key, by, None);
+    }
+
+    /// As [`WriteTx::add`], up to a greatest value: the commit fails with
+    /// [`StoreError::PastMost`] if this would raise the number past `most`, which is
+    /// judged when the commit is made. A number past it already, or one that it does
+    /// not raise, is not refused.
+    pub fn add_up_to<K: Key>(&self, table: &Table<K, u64>, key: &K, by: i64, most: u64) {
+        self.cross_account_add_up_to(self.view.scope(), table, key, by, most);
+    }
+
+    /// As [`WriteTx::add_up_to`], in another scope.
+    pub fn cross_account_add_up_to<K: Key>(
+        &self,
+        scope: &Scope,
+        table: &Table<K, u64>,
+        key: &K,
+        by: i64,
+        most: u64,
+    ) {
+        self.add_to(scope, table, key, by, Some(most));
+    }
+
+    fn add_to<K: Key>(&self, scope: &Scope, table: &Table<K, u64>, key: &K, by: i64, most: Option<u64>) {
+        let addition = Addition {
+            by,
+            most,
+            record_version: table.version(),
+            table: table.name(),
+        };
         let mut pending = self.pending();
         match table.row(scope, key) {
             Ok(row) => {
-                let addition = pending.additions.entry(row.into()).or_insert(Addition {
-                    by: 0,
-                    record_version: table.version(),
-                });
-                addition.by = addition.by.saturating_add(by);
+                let entry = pending.additions.entry(row.into());
+                entry
+                    .and_modify(|earlier| *earlier = earlier.and(addition))
+                    .or_insert(addition);
             }
             Err(error) => pending.fail(error),
         }

@@ -53,6 +53,47 @@ fn transit_keeps_its_versions_in_order() {
 }
 
 #[test]
+fn a_symmetric_key_has_no_more_versions_than_rotations_can_reach() {
+    let of = |count: u8| {
+        let keys: Vec<String> = (1..=count)
+            .map(|number| format!(r#""{number}": "{}""#, STANDARD.encode([number; 32])))
+            .collect();
+        format!(r#"{{"name": "foo", "keys": {{{}}}}}"#, keys.join(", "))
+    };
+    assert_eq!(one(Form::Transit, None, &of(26)).unwrap().versions.len(), 26);
+    assert!(refused(Form::Transit, None, &of(27)).contains("26 versions, this one has 27"));
+    // Other keys have a key for each version.
+    let macs = one(Form::Transit, Some(Usage::GenerateVerifyMac), &of(27)).unwrap();
+    assert_eq!(macs.versions.len(), 27);
+}
+
+#[test]
+fn a_file_with_two_private_keys_or_a_password_is_told_so() {
+    let pem = |label: &str| {
+        let der = private(KeySpec::EccNistP256);
+        let text = STANDARD.encode(der.expose());
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    };
+    let key = pem("PRIVATE KEY");
+    // A certificate beside it is no second key.
+    assert!(one(Form::Pkcs8, None, &(pem("CERTIFICATE") + &key)).is_ok());
+    for other in ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"] {
+        let both = key.clone() + &pem(other);
+        assert!(refused(Form::Pkcs8, None, &both).contains("more than one private key"));
+        // As a version of a transit key, too.
+        let both = both.replace('\n', "\\n");
+        let export = format!(r#"{{"name": "k", "type": "ecdsa-p256", "keys": {{"1": "{both}"}}}}"#);
+        assert!(refused(Form::Transit, None, &export).contains("is no private key"));
+    }
+    for encrypted in [
+        pem("ENCRYPTED PRIVATE KEY"),
+        pem("EC PRIVATE KEY").replacen('\n', "\nProc-Type: 4,ENCRYPTED\n", 1),
+    ] {
+        assert!(refused(Form::Pkcs8, None, &encrypted).contains("without its password"));
+    }
+}
+
+#[test]
 fn transit_says_what_kms_has_no_place_for() {
     let short = STANDARD.encode([1; 16]);
     for (kind, key, reason) in [

@@ -240,9 +240,8 @@ impl Cx {
             },
         };
         let peer = Arc::new(Peer {
-            address: self.peer.address,
             spelled: via.invoker.to_owned(),
-            tls: None,
+            ..Peer::new(self.peer.address, None)
         });
         let random = &self.door.parts.random;
         let request_id = id::uuid(random.public_bytes());

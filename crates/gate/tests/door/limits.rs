@@ -5,13 +5,18 @@
 //! have the defaults, which no test waits for. What must happen in time is
 //! given [`GENEROUS`], since the machine may be busy.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::select_all;
+use futures_util::stream;
 use gate::{Door, Identity, Limits, Tls, allow_open_files};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -226,6 +231,47 @@ async fn a_body_in_pieces_is_read() {
     stream.write_all(b"67890").await.unwrap();
     let told = answer(&mut stream).await;
     assert!(told.contains("MissingAuthenticationToken"), "{told}");
+}
+
+/// Sixteen megabytes of bodies that stop before their end are waited for, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_cannot_fill_the_memory_with_bodies_that_do_not_end() {
+    let server = listen(Limits::default(), None).await;
+    let stream = TokioIo::new(connect(server.address).await);
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .unwrap();
+    let request = |path: &str| {
+        let uri = format!("http://{}{path}", server.address);
+        let most = Bytes::from(vec![b' '; (1 << 20) - 1]);
+        let begun = stream::iter([Ok::<_, Infallible>(Frame::data(most))]);
+        let body = StreamBody::new(begun.chain(stream::pending()));
+        sender
+            .clone()
+            .send_request(http::Request::post(uri).body(body).unwrap())
+    };
+    let first_refused = async {
+        for path in ["/", "/_palisade/kms/batch"] {
+            let waiting: Vec<_> = (0..17).map(|_| Box::pin(request(path))).collect();
+            let (refused, _, waiting) = select_all(waiting).await;
+            let refused = refused.unwrap();
+            assert_eq!(refused.status(), 503);
+            let told = refused.into_body().collect().await.unwrap().to_bytes();
+            let told = String::from_utf8_lossy(&told).into_owned();
+            assert!(told.contains("ServiceUnavailable"), "{told}");
+            assert_eq!(told.contains(r#"{"error":"#), path != "/", "{told}");
+            // Others are served beside, and those within the bound still waited for.
+            is_served(server.address).await;
+            let soon = tokio::time::timeout(PAUSE, select_all(waiting)).await;
+            assert!(soon.is_err(), "one more is answered");
+            // What was dropped has left the room; the server hears of it soon.
+            tokio::time::sleep(PAUSE * 4).await;
+        }
+    };
+    tokio::select! {
+        ended = connection => panic!("the connection ended: {ended:?}"),
+        ended = tokio::time::timeout(GENEROUS, first_refused) => ended.expect("one is refused"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use crate::Iam;
 use crate::access::{self, Asking};
-use crate::directory::assemble_entity;
+use crate::directory::policies::assemble_entity;
 use crate::error::Error;
 use crate::model::accesses::{SERVICES, permits};
 use crate::model::{Accesses, EntityKind, PolicyArn, Usage};

@@ -33,7 +33,8 @@ use policy::{
 
 use crate::Iam;
 use crate::access;
-use crate::directory::{assemble_entity, principal_tags};
+use crate::directory::policies::assemble_entity;
+use crate::directory::session::principal_tags;
 use crate::error::Error;
 use crate::limits::SIMULATIONS_PER_PAGE_MAX;
 use crate::ops::exclusion::Exclusions;

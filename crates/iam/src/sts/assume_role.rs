@@ -11,7 +11,7 @@ use sts_api::{AssumeRoleInput, AssumeRoleOutput};
 
 use crate::Sts;
 use crate::access::with_resource_tags;
-use crate::directory::TRANSITIVE_TAG_KEYS;
+use crate::directory::session::TRANSITIVE_TAG_KEYS;
 use crate::error::Error;
 use crate::mfa;
 use crate::model::{Role, Tag, Tags};

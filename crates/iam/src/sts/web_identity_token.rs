@@ -22,7 +22,7 @@ use sts_api::{GetWebIdentityTokenInput, GetWebIdentityTokenOutput};
 
 use crate::Sts;
 use crate::access::Asking;
-use crate::directory::TRANSITIVE_TAG_KEYS;
+use crate::directory::session::TRANSITIVE_TAG_KEYS;
 use crate::error::Error;
 use crate::limits::{WEB_IDENTITY_CLAIMS_BYTES_MAX, WEB_IDENTITY_TOKEN_DEFAULT_SECONDS};
 use crate::model::{Tag, Tags, TokenAlgorithm};

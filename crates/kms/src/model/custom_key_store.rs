@@ -8,18 +8,21 @@
 //! Absent by design: VPC endpoint services. There are no VPCs here, so none is
 //! ever found.
 
+mod secret;
+
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use crypto::Random;
 use crypto::hierarchy::DomainKey;
-use ground::{AccountId, Region, Secret, Timestamp};
+use ground::{AccountId, Region, Timestamp};
 use kms_api::{ConnectionErrorCodeType, ConnectionStateType, CustomKeyStoreType};
 use serde::{Deserialize, Serialize};
 use store::TextKey;
 
 use crate::error::Error;
+
+use secret::CREDENTIAL;
+pub use secret::{Credential, SealedSecret};
 
 /// The id of a custom key store: `cks-` and 17 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,44 +132,8 @@ pub struct ProxyPlace {
     pub endpoint: String,
     /// `/example/kms/xks/v1`
     pub path: String,
-    /// The credential that the proxy knows, as [`Credential::to_text`] spells it.
+    /// The credential that the proxy knows, as [`Credential`] spells it.
     pub credential: SealedSecret,
-}
-
-/// A credential of a proxy. The API model calls both halves sensitive.
-pub struct Credential {
-    /// Upper-case letters and digits.
-    pub access_key_id: Secret<String>,
-    /// The secret that goes with it.
-    pub secret: Secret<String>,
-}
-
-/// What a credential is bound to beside its store.
-const CREDENTIAL: &str = "proxy credential";
-
-impl Credential {
-    /// Seals it for a store.
-    ///
-    /// # Errors
-    ///
-    /// [`crypto::Error::Provider`] if the provider fails.
-    pub fn seal(
-        &self,
-        domain: &DomainKey,
-        store: &StoreId,
-        random: &Random,
-    ) -> Result<SealedSecret, crypto::Error> {
-        SealedSecret::seal(domain, store, CREDENTIAL, &self.to_text(), random)
-    }
-
-    /// Id and secret with a line end between them, which neither may have.
-    fn to_text(&self) -> Secret<String> {
-        Secret::new(format!(
-            "{}\n{}",
-            self.access_key_id.expose(),
-            self.secret.expose()
-        ))
-    }
 }
 
 impl ProxyPlace {
@@ -177,15 +144,7 @@ impl ProxyPlace {
     /// [`crypto::Error::BadCiphertext`] if the row was changed or belongs to
     /// another store.
     pub fn credential(&self, domain: &DomainKey, store: &StoreId) -> Result<Credential, crypto::Error> {
-        let text = self.credential.open(domain, store, CREDENTIAL)?;
-        let (id, secret) = text
-            .expose()
-            .split_once('\n')
-            .ok_or(crypto::Error::BadCiphertext)?;
-        Ok(Credential {
-            access_key_id: Secret::new(id.to_owned()),
-            secret: Secret::new(secret.to_owned()),
-        })
+        Credential::open(&self.credential, domain, store)
     }
 
     /// Endpoint and path as one address.
@@ -382,74 +341,6 @@ impl CustomKeyStore {
     }
 }
 
-/// A secret of a store, sealed under a key of its account and region, and bound
-/// to the store and to a name that goes with the secret. Base64.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SealedSecret(String);
-
-impl SealedSecret {
-    /// Seals a secret.
-    ///
-    /// # Errors
-    ///
-    /// [`crypto::Error::Provider`] if the provider fails.
-    pub fn seal(
-        domain: &DomainKey,
-        store: &StoreId,
-        name: &str,
-        secret: &Secret<String>,
-        random: &Random,
-    ) -> Result<SealedSecret, crypto::Error> {
-        let sealed = domain.seal(&bound_to(store, name), secret.expose().as_bytes(), random)?;
-        Ok(SealedSecret(STANDARD.encode(sealed)))
-    }
-
-    /// Opens it.
-    ///
-    /// # Errors
-    ///
-    /// [`crypto::Error::BadCiphertext`] if the row was changed, or the secret
-    /// belongs to another store or name.
-    pub fn open(
-        &self,
-        domain: &DomainKey,
-        store: &StoreId,
-        name: &str,
-    ) -> Result<Secret<String>, crypto::Error> {
-        let sealed = STANDARD
-            .decode(&self.0)
-            .map_err(|_| crypto::Error::BadCiphertext)?;
-        let opened = domain.open(&bound_to(store, name), &sealed)?;
-        let text = std::str::from_utf8(opened.expose()).map_err(|_| crypto::Error::BadCiphertext)?;
-        Ok(Secret::new(text.to_owned()))
-    }
-
-    /// The same under the current root key; `None` if it is already.
-    fn resealed(
-        &self,
-        domain: &DomainKey,
-        store: &StoreId,
-        name: &str,
-        random: &Random,
-    ) -> Result<Option<SealedSecret>, crypto::Error> {
-        let sealed = STANDARD
-            .decode(&self.0)
-            .map_err(|_| crypto::Error::BadCiphertext)?;
-        let fresh = domain.reseal(&bound_to(store, name), &sealed, random)?;
-        Ok(fresh.map(|fresh| SealedSecret(STANDARD.encode(fresh))))
-    }
-
-    /// What tells this sealing from every other.
-    pub(crate) fn as_text(&self) -> &str {
-        &self.0
-    }
-}
-
-fn bound_to<'a>(store: &'a StoreId, name: &'a str) -> [&'a [u8]; 3] {
-    [b"custom key store", store.as_str().as_bytes(), name.as_bytes()]
-}
-
 /// Where a key is that lives in a custom key store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Custody {
@@ -463,8 +354,9 @@ pub struct Custody {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use crypto::hierarchy::RootKey;
+    use ground::Secret;
 
+    use super::secret::tests::domain;
     use super::*;
 
     /// A store of either kind.
@@ -480,15 +372,6 @@ pub(crate) mod tests {
         }
     }
 
-    fn domain(account: &str) -> DomainKey {
-        let root = RootKey::generate(&Random::seeded(3));
-        root.domain(
-            AccountId::parse(account).unwrap(),
-            &Region::us_east_1(),
-            "kms/custom-key-store",
-        )
-    }
-
     #[test]
     fn ids_are_told_from_anything_else() {
         let id = StoreId::generate(&Random::seeded(1));
@@ -502,20 +385,6 @@ pub(crate) mod tests {
         ] {
             assert_eq!(StoreId::from_text(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_secret_opens_where_it_belongs_and_nowhere_else() {
-        let random = Random::seeded(1);
-        let (id, other) = (StoreId::generate(&random), StoreId::generate(&random));
-        let home = domain("111122223333");
-        let secret = Secret::new("a secret".to_owned());
-        let sealed = SealedSecret::seal(&home, &id, "KEYID", &secret, &random).unwrap();
-        assert_eq!(sealed.open(&home, &id, "KEYID").unwrap().expose(), "a secret");
-        assert!(sealed.open(&home, &other, "KEYID").is_err());
-        assert!(sealed.open(&home, &id, "KEYIE").is_err());
-        assert!(sealed.open(&domain("444455556666"), &id, "KEYID").is_err());
-        assert!(!serde_json::to_string(&sealed).unwrap().contains("a secret"));
     }
 
     /// The published conditions of `CustomKeyStoreInvalidStateException`, state by state.

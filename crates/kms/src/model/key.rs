@@ -89,6 +89,42 @@ pub struct Key {
 }
 
 impl Key {
+    /// A key as `CreateKey` makes it for who says nothing but what it is for: enabled,
+    /// its account's to give away. Its material is for the caller to put in.
+    pub(crate) fn fresh(
+        account: AccountId,
+        region: &Region,
+        id: KeyId,
+        purpose: Purpose,
+        material: MaterialId,
+        created: Timestamp,
+    ) -> Key {
+        Key {
+            id,
+            account,
+            region: region.clone(),
+            purpose,
+            created,
+            description: String::new(),
+            state: KeyState::Enabled,
+            policy: KeyPolicy::delegating_to(account),
+            manager: Manager::Customer,
+            tags: Tags::default(),
+            aliases: BTreeSet::new(),
+            granted: false,
+            multi_region: None,
+            origin: Origin::AwsKms,
+            custody: None,
+            pending: None,
+            generations: Vec::new(),
+            schedule: None,
+            material,
+            sealed: None,
+            derived: Derived::default(),
+            in_store: None,
+        }
+    }
+
     /// Its ARN.
     pub fn arn(&self) -> String {
         String::from(&**self.shared_arn())
@@ -334,30 +370,14 @@ mod tests {
 
     fn key_for(purpose: Purpose) -> Key {
         let account = AccountId::parse("123456789012").unwrap();
-        Key {
-            id: KeyId::from_bytes([7; 16]),
+        Key::fresh(
             account,
-            region: Region::parse("eu-west-1").unwrap(),
+            &Region::parse("eu-west-1").unwrap(),
+            KeyId::from_bytes([7; 16]),
             purpose,
-            created: Timestamp(0),
-            description: String::new(),
-            state: KeyState::Enabled,
-            policy: KeyPolicy::delegating_to(account),
-            manager: Manager::Customer,
-            tags: Tags::default(),
-            aliases: BTreeSet::new(),
-            granted: false,
-            multi_region: None,
-            origin: Origin::AwsKms,
-            custody: None,
-            pending: None,
-            generations: Vec::new(),
-            schedule: None,
-            material: MaterialId::generate(&Random::seeded(1)),
-            sealed: None,
-            derived: Derived::default(),
-            in_store: None,
-        }
+            MaterialId::generate(&Random::seeded(1)),
+            Timestamp(0),
+        )
     }
 
     fn key() -> Key {

@@ -40,17 +40,23 @@ pub struct KeyPolicy {
 }
 
 impl UnboundPolicy {
-    /// Reads a policy.
+    /// Reads a policy that is to be a key's. One that is written already may have
+    /// statements without `Action` or `Resource`, which do nothing; a new one may not.
     ///
     /// # Errors
     ///
     /// [`Error::PolicyTooLong`] beyond [`POLICY_BYTES_MAX`];
-    /// [`Error::MalformedPolicy`] if it is no key policy.
+    /// [`Error::MalformedPolicy`] if it is no key policy, or a statement does not say
+    /// what it is about.
+    ///
+    /// Source: KMS Developer Guide, "Elements in a key policy", and AWS's notice that
+    /// such policies are refused since 18 August 2025 (`docs/divergences.md`).
     pub fn parse(text: String) -> Result<UnboundPolicy, Error> {
         if text.len() > POLICY_BYTES_MAX {
             return Err(Error::PolicyTooLong { bytes: text.len() });
         }
         let document = Document::parse(&text, DocumentKind::KmsKey)?;
+        document.check_whole()?;
         Ok(UnboundPolicy { text, document })
     }
 
@@ -330,6 +336,27 @@ mod tests {
         assert_eq!(policy.bound(), &ids);
         assert_eq!(policy.text_with(&BTreeMap::new()), naming(BOB));
         assert_eq!(policy.text_with(&ids), naming("AIDAQEAAAAAEXAMPLE234"));
+    }
+
+    /// What was accepted before is read as ever, and does nothing.
+    #[test]
+    fn a_statement_must_say_what_it_is_about_unless_it_was_written_before() {
+        let delegating = KeyPolicy::delegating_to(account()).text_with(&BTreeMap::new());
+        assert!(UnboundPolicy::parse(delegating).is_ok());
+        for elements in [
+            r#""Resource":"*""#,
+            r#""Action":"kms:*""#,
+            r#""NotAction":"kms:CreateGrant""#,
+        ] {
+            let text = format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":"*",{elements}}}]}}"#
+            );
+            assert!(matches!(
+                UnboundPolicy::parse(text.clone()),
+                Err(Error::MalformedPolicy(_))
+            ));
+            assert!(!allows(&KeyPolicy::fixed(text), &Principal::root(account())));
+        }
     }
 
     #[test]

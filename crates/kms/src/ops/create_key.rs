@@ -1,6 +1,5 @@
 //! `CreateKey`. What is asked of a custom key store is in [`key_in_store`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crypto::Random;
@@ -10,10 +9,8 @@ use kms_api::{CreateKeyInput, CreateKeyOutput, KeyUsageType};
 
 use crate::access;
 use crate::error::Error;
-use crate::model::derived::Derived;
 use crate::model::{
-    Key, KeyId, KeyPolicy, KeyState, KeyUsage, Manager, MaterialId, MultiRegion, Origin, Purpose, Tags,
-    policy,
+    Key, KeyId, KeyPolicy, KeyState, KeyUsage, MaterialId, MultiRegion, Origin, Purpose, Tags, policy,
 };
 use crate::ops::key_in_store;
 use crate::ops::key_policy::{bind, refuse_lockout};
@@ -61,36 +58,25 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
         Some(policy) => bind(cx, policy).await?,
         None => KeyPolicy::delegating_to(cx.account()),
     };
+    let id = if is_multi_region {
+        KeyId::generate_multi_region(cx.now(), cx.random())
+    } else {
+        KeyId::generate(cx.now(), cx.random())
+    };
+    let material = MaterialId::generate(cx.random());
     let mut key = Key {
-        id: if is_multi_region {
-            KeyId::generate_multi_region(cx.now(), cx.random())
-        } else {
-            KeyId::generate(cx.now(), cx.random())
-        },
-        account: cx.account(),
-        region: cx.region().clone(),
-        purpose,
-        created: cx.now(),
         description: input.description.unwrap_or_default(),
         state: match origin {
             Origin::AwsKms | Origin::AwsCloudhsm | Origin::ExternalKeyStore => KeyState::Enabled,
             Origin::External => KeyState::PendingImport,
         },
         policy,
-        manager: Manager::Customer,
         tags,
-        aliases: BTreeSet::new(),
-        granted: false,
         multi_region: is_multi_region.then(|| MultiRegion::alone(cx.region().clone())),
         origin,
         custody: place.as_ref().map(|(_, custody)| custody.clone()),
-        pending: None,
-        generations: Vec::new(),
-        schedule: None,
-        material: MaterialId::generate(cx.random()),
-        sealed: None,
-        derived: Derived::default(),
         in_store: place.as_ref().map(|(store, _)| Arc::clone(store)),
+        ..Key::fresh(cx.account(), cx.region(), id, purpose, material, cx.now())
     };
     if !key.tags.is_empty() {
         cx.authorize(access::new_tags(&key)).await?;

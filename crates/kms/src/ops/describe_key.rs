@@ -9,11 +9,8 @@ use kms_api::{DescribeKeyInput, DescribeKeyOutput};
 
 use crate::access::{Named, Sought};
 use crate::error::Error;
-use crate::model::derived::Derived;
 use crate::model::generation::{RotationPeriod, Schedule};
-use crate::model::{
-    AliasName, Key, KeyId, KeyName, KeyState, Managed, Manager, MaterialId, Origin, Purpose, Tags, Target,
-};
+use crate::model::{AliasName, Key, KeyId, KeyName, Managed, Manager, MaterialId, Purpose, Target};
 use crate::ops::grant_token;
 use crate::ops::metadata::metadata;
 use crate::{Kms, access, store};
@@ -52,29 +49,16 @@ fn predefined(cx: &Cx, text: &str) -> Result<Option<(AliasName, &'static Managed
 
 /// Makes the key of a service in the caller's account and region.
 async fn first_use(cx: &Cx, alias: AliasName, managed: &Managed) -> Result<Permit<Arc<Key>>, Error> {
+    let id = KeyId::generate(cx.now(), cx.random());
+    let material = MaterialId::generate(cx.random());
+    let purpose = Purpose::SYMMETRIC;
     let key = Arc::new(Key {
-        id: KeyId::generate(cx.now(), cx.random()),
-        account: cx.account(),
-        region: cx.region().clone(),
-        purpose: Purpose::SYMMETRIC,
-        created: cx.now(),
         description: managed.description(),
-        state: KeyState::Enabled,
         policy: managed.policy(cx.account(), cx.region()),
         manager: Manager::Aws,
-        tags: Tags::default(),
         aliases: BTreeSet::from([alias.clone()]),
-        granted: false,
-        multi_region: None,
-        origin: Origin::AwsKms,
-        custody: None,
-        pending: None,
-        generations: Vec::new(),
         schedule: Some(Schedule::from(cx.now(), RotationPeriod::new(None)?)),
-        material: MaterialId::generate(cx.random()),
-        sealed: None,
-        derived: Derived::default(),
-        in_store: None,
+        ..Key::fresh(cx.account(), cx.region(), id, purpose, material, cx.now())
     });
     let sought = Sought {
         arn: Arc::clone(key.shared_arn()),

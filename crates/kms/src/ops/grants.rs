@@ -72,8 +72,7 @@ pub async fn create_grant(_kms: &Kms, cx: &Cx, input: CreateGrantInput) -> Resul
     let id = match grants::same(cx, &key, &grant).await? {
         Some(id) => id,
         None => {
-            cx.write(async |tx| grants::insert(tx, &key, &grant).await)
-                .await?;
+            grants::insert(cx, &key, &grant).await?;
             grant.id
         }
     };

@@ -202,29 +202,30 @@ pub(crate) async fn retirable(
 
 /// Writes a new grant on `key`. The permit proves that the caller may make it.
 ///
-/// The limit is looked at and not held on to, so that the makers of many grants
-/// on one key need not wait for each other: it may be passed by as many as are
-/// being made at the same moment.
+/// The makers of many grants on one key need not wait for each other: the limit is
+/// held to where commits are made, which tells [`Error::TooManyGrants`].
 ///
 /// # Errors
 ///
-/// [`Error::TooManyGrants`] beyond [`GRANTS_PER_KEY_MAX`].
-pub(crate) async fn insert(tx: &WriteTx, key: &Permit<Arc<Key>>, grant: &Grant) -> Result<(), Error> {
-    let scope = scope_of(key);
-    let count = tx.view().cross_account_peek(&scope, &COUNTS, &key.id).await?;
-    if count.is_some_and(|count| *count >= GRANTS_PER_KEY_MAX) {
-        return Err(Error::TooManyGrants { arn: key.arn() });
-    }
-    tx.cross_account_add(&scope, &COUNTS, &key.id, 1);
-    write(tx, key, grant);
-    if !key.granted {
-        let after = Key {
-            granted: true,
-            ..Key::clone(key)
-        };
-        tx.cross_account_put(&scope, &KEYS, &key.id, &after);
-    }
-    Ok(())
+/// Those of [`Cx::write`].
+pub(crate) async fn insert(cx: &Cx, key: &Permit<Arc<Key>>, grant: &Grant) -> Result<(), Error> {
+    let written = cx.write(async |tx| {
+        let scope = scope_of(key);
+        tx.cross_account_add_up_to(&scope, &COUNTS, &key.id, 1, GRANTS_PER_KEY_MAX);
+        write(tx, key, grant);
+        if !key.granted {
+            let after = Key {
+                granted: true,
+                ..Key::clone(key)
+            };
+            tx.cross_account_put(&scope, &KEYS, &key.id, &after);
+        }
+        Ok(())
+    });
+    written.await.map_err(|error| match error {
+        StoreError::PastMost { .. } => Error::TooManyGrants { arn: key.arn() },
+        error => Error::Store(error),
+    })
 }
 
 /// Writes all rows of a grant but the count.

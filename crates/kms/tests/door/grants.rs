@@ -104,25 +104,66 @@ async fn a_grant_lets_its_grantee_do_what_it_names_until_it_is_revoked() {
     );
 }
 
-/// A grant is named as what decided where policies alone did not allow, and lets
-/// in again once they no longer do.
+/// The record names what let the caller in: the policies where they do by themselves,
+/// the grant where it takes one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_grant_decides_where_policies_do_not() {
+async fn policies_are_asked_before_grants_and_the_record_says_which_it_was() {
     let world = World::new().await;
     let key = world.key(json!({})).await;
-    world
-        .ok(Who::Root, "CreateGrant", to_bob(&key, &["Encrypt"]))
+    let operations = ["Encrypt", "ReEncryptTo"];
+    let made = world
+        .ok(Who::Root, "CreateGrant", to_bob(&key, &operations))
         .await;
-    for policies in [vec![], vec![allow("kms:Encrypt")], vec![]] {
-        world.people.grant(Who::Bob, &policies);
-        assert_eq!(code(&world, Who::Bob, "Encrypt", encrypt(&key)).await, "ok");
+    let by_grant = format!("allowed by grant {}", text(&made, "GrantId"));
+    let other = world.key(json!({})).await;
+    let sealed = world.ok(Who::Root, "Encrypt", encrypt(&other)).await;
+    let again = json!({"CiphertextBlob": sealed["CiphertextBlob"], "DestinationKeyId": key["KeyId"]});
+
+    // By the grant; by the policy too; by neither; by the policy alone.
+    let deny = json!({"Effect": "Deny", "Action": "kms:Encrypt", "Resource": "*"});
+    for (statements, operation, input, ends) in [
+        (vec![], "Encrypt", encrypt(&key), "ok"),
+        (vec![allow("kms:Encrypt")], "Encrypt", encrypt(&key), "ok"),
+        (vec![allow("kms:Encrypt"), deny], "Encrypt", encrypt(&key), DENIED),
+        (vec![allow("kms:ReEncryptFrom")], "ReEncrypt", again.clone(), "ok"),
+        (vec![allow("kms:ReEncrypt*")], "ReEncrypt", again, "ok"),
+    ] {
+        world.people.grant(Who::Bob, &statements);
+        assert_eq!(
+            code(&world, Who::Bob, operation, input).await,
+            ends,
+            "{statements:?}"
+        );
     }
+    let revoke = json!({"KeyId": key["KeyId"], "GrantId": made["GrantId"]});
+    world.ok(Who::Root, "RevokeGrant", revoke).await;
+    world.people.grant(Who::Bob, &[allow("kms:Encrypt")]);
+    assert_eq!(code(&world, Who::Bob, "Encrypt", encrypt(&key)).await, "ok");
+
     let records = world.records().await;
-    let by_grant = records
+    let of_bob = records
         .iter()
-        .filter(|record| record["eventName"] == "Encrypt")
-        .map(|record| text(&record["palisade"]["decisions"][0], "because").starts_with("allowed by grant "));
-    assert_eq!(by_grant.collect::<Vec<_>>(), [true, false, true]);
+        .filter(|record| record["userIdentity"]["arn"] == Who::Bob.arn().as_str());
+    let because: Vec<Vec<&str>> = of_bob
+        .map(|record| {
+            let decisions = record["palisade"]["decisions"].as_array().unwrap();
+            decisions
+                .iter()
+                .map(|it| it["because"].as_str().unwrap())
+                .collect()
+        })
+        .collect();
+    let [granted, both, denied, mixed, policy, alone] = because.as_slice() else {
+        panic!("{because:#?}");
+    };
+    assert_eq!(granted, &[by_grant.as_str()]);
+    assert_eq!(both, alone, "as if there were no grant");
+    let by_policy = |because: &&str| because.starts_with("allowed by") && *because != by_grant;
+    assert!(by_policy(&both[0]), "{both:?}");
+    assert!(denied[0].starts_with("denied by"), "{denied:?}");
+    assert!(by_policy(&mixed[0]), "{mixed:?}");
+    assert_eq!(mixed[1], by_grant);
+    assert!(policy.len() == 2 && policy.iter().all(by_policy), "{policy:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,8 @@
 //! Keys from their making to their end, and what is told of them.
 
-use serde_json::json;
+use ground::{AccountId, Region};
+use serde_json::{Value, json};
+use store::{Scope, Table};
 
 use crate::world::{HOME, REGION, Who, World, b64, bytes, key_policy, lets, text, told, used_aliases};
 
@@ -301,4 +303,66 @@ async fn what_was_acknowledged_survives_and_opens_under_its_root_key_alone() {
         .fails(Who::Root, "DescribeKey", json!({"KeyId": signer["KeyId"]}))
         .await;
     assert_eq!(refused.0, "NotFoundException");
+}
+
+/// Whoever writes to the disk may copy rows: one that lies where another belongs stands for nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_copied_to_another_key_is_not_read_there() {
+    const RAW: Table<String, Value> = Table::new("kms/key", 1);
+    let world = World::kept().await;
+    let (one, other) = (world.key(json!({})).await, world.key(json!({})).await);
+    let seal = json!({"KeyId": other["KeyId"], "Plaintext": "aGVsbG8="});
+    let sealed = world.ok(Who::Root, "Encrypt", seal.clone()).await;
+    let here = Scope::regional(AccountId::parse(HOME).unwrap(), &Region::us_east_1());
+    let store = world.door().store().clone();
+    let rows = store.snapshot().await.unwrap();
+    let row = async |key: &Value| {
+        let id = text(key, "KeyId").to_owned();
+        rows.cross_account_get(&here, &RAW, &id).await.unwrap().unwrap()
+    };
+    let (row_of_one, row_of_other) = (row(&one).await, row(&other).await);
+    let put = async |scope: &Scope, record: &Value| {
+        let tx = store.view(scope.clone()).begin();
+        tx.put(&RAW, &text(&other, "KeyId").to_owned(), record);
+        store.commit(tx).await.unwrap();
+    };
+    let elsewhere = Scope::regional(AccountId::parse("999999999999").unwrap(), &Region::us_east_1());
+    put(&here, &row_of_one).await;
+    put(&elsewhere, &row_of_other).await;
+    drop((rows, store));
+
+    let world = world.restart(None).await;
+    let foreign = text(&other, "Arn").replace(HOME, "999999999999");
+    for (operation, body) in [
+        ("DescribeKey", json!({"KeyId": other["KeyId"]})),
+        ("Encrypt", seal.clone()),
+        ("Decrypt", json!({"CiphertextBlob": sealed["CiphertextBlob"]})),
+        ("Encrypt", json!({"KeyId": foreign, "Plaintext": "aGVsbG8="})),
+        ("ListKeys", json!({})),
+    ] {
+        let answer = world.call(Who::Root, operation, body).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (500, "KMSInternalException"),
+            "{operation}"
+        );
+    }
+    let own = json!({"KeyId": one["KeyId"], "Plaintext": "aGVsbG8="});
+    world.ok(Who::Root, "Encrypt", own).await;
+
+    // Put back, it is as it was.
+    let store = world.door().store().clone();
+    let tx = store.view(here.clone()).begin();
+    tx.put(&RAW, &text(&other, "KeyId").to_owned(), &row_of_other);
+    store.commit(tx).await.unwrap();
+    drop(store);
+    let world = world.restart(None).await;
+    let opened = world
+        .ok(
+            Who::Root,
+            "Decrypt",
+            json!({"CiphertextBlob": sealed["CiphertextBlob"]}),
+        )
+        .await;
+    assert_eq!(text(&opened, "Plaintext"), "aGVsbG8=");
 }

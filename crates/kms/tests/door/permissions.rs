@@ -134,6 +134,16 @@ async fn the_key_policy_is_the_authority() {
         .await;
     let message = "Policy contains a statement with one or more invalid principals.";
     assert_eq!(refused, told("MalformedPolicyDocumentException", message));
+    for lacks in ["Action", "Resource"] {
+        let mut statement = lets(HOME, "kms:*");
+        statement.as_object_mut().unwrap().remove(lacks);
+        let partial = key_policy(&[lets(HOME, "kms:*"), statement]);
+        let refused = world
+            .fails(Who::Root, "CreateKey", json!({"Policy": partial}))
+            .await;
+        let message = format!("Policy statement must contain {}s.", lacks.to_lowercase());
+        assert_eq!(refused, told("MalformedPolicyDocumentException", &message));
+    }
     let no_account = key_policy(&[lets(HOME, "kms:*"), lets("999999999999", "kms:*")]);
     let refused = world
         .fails(Who::Root, "CreateKey", json!({"Policy": no_account}))

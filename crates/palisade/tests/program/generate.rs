@@ -131,6 +131,15 @@ async fn what_is_allowed_without_it_is_left_out_and_what_stands_against_it_is_to
         "{told}"
     );
 
+    // Nor does what a grant covers, though the call was let in by a policy.
+    let grant = json!({"KeyId": two, "GranteePrincipal": bob_arn(), "Operations": ["Encrypt"]});
+    let grant = leaf(&ok(server, root, "kms:CreateGrant", grant).await, "GrantId");
+    let told = stage.generated(&bob_arn(), &[]);
+    let needless = told["needNoIdentityPolicy"].as_array().unwrap();
+    assert!(needless.iter().any(|it| it["resource"] == two.as_str()), "{told}");
+    let revoke = json!({"KeyId": two, "GrantId": grant});
+    ok(server, root, "kms:RevokeGrant", revoke).await;
+
     // A boundary that came since denies with any policy, and not because of this one.
     let document = json!({"Version": "2012-10-17", "Statement": allow("kms:Encrypt", "*")}).to_string();
     let made = json!({"PolicyName": "narrow", "PolicyDocument": document});

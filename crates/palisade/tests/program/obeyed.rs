@@ -221,6 +221,39 @@ async fn what_was_allowed_for_one_request_is_not_for_another() {
             assert_eq!(answer.code(), "AccessDeniedException", "{take}");
         }
     }
+
+    // Who is let in by a policy and holds a grant needs either; and is denied with both.
+    let made = leaf(&ok(server, root, "kms:CreateGrant", grant).await, "GrantId");
+    let put = |name: &str, effect: &str| {
+        let statement = json!({"Effect": effect, "Action": "kms:*", "Resource": "*"});
+        let document = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+        json!({"UserName": "carol", "PolicyName": name, "PolicyDocument": document})
+    };
+    let delete = |name: &str| json!({"UserName": "carol", "PolicyName": name});
+    let expect = async |code: Option<&str>, when: &str| {
+        for _ in 0..CALLS {
+            let answer = call(server, carol, "kms:Encrypt", input.clone()).await;
+            match code {
+                None => assert_eq!(answer.status, 200, "{when}: {}", answer.text()),
+                Some(code) => assert_eq!(answer.code(), code, "{when}"),
+            }
+        }
+    };
+    let denied = Some("AccessDeniedException");
+    expect(None, "by the grant").await;
+    ok(server, root, "iam:PutUserPolicy", put("may", "Allow")).await;
+    expect(None, "by the policy").await;
+    ok(server, root, "iam:PutUserPolicy", put("no", "Deny")).await;
+    expect(denied, "denied").await;
+    ok(server, root, "iam:DeleteUserPolicy", delete("no")).await;
+    expect(None, "by the policy again").await;
+    ok(server, root, "iam:DeleteUserPolicy", delete("may")).await;
+    expect(None, "by the grant again").await;
+    let revoke = json!({"KeyId": one, "GrantId": made});
+    ok(server, root, "kms:RevokeGrant", revoke).await;
+    expect(denied, "by nothing").await;
+    ok(server, root, "iam:PutUserPolicy", put("may", "Allow")).await;
+    expect(None, "by the policy alone").await;
 }
 
 /// A user without permissions.

@@ -163,6 +163,23 @@ async fn what_is_foretold_of_a_key_is_what_the_call_gets() {
     let same = async |context: &[&str]| stage.same(bob, name, input.clone(), &key, context).await;
 
     assert_eq!(same(&[]).await.unwrap(), "identity");
+    // A grant lets in where no policy does, and is named only there.
+    let because = || {
+        let told = stage.told(root, &bob_arn(), name, &key, &[]);
+        told["decisions"][0]["because"].as_str().unwrap().to_owned()
+    };
+    let grant = json!({"KeyId": key, "GranteePrincipal": bob_arn(), "Operations": ["Encrypt"]});
+    let grant = leaf(&ok(server, root, "kms:CreateGrant", grant).await, "GrantId");
+    assert_eq!(same(&[]).await, None);
+    assert_eq!(because(), format!("allowed by grant {grant}"));
+    stage.put("named", allow(name, "*")).await;
+    assert_eq!(same(&[]).await, None);
+    assert!(because().starts_with("allowed by identity"), "{}", because());
+    let delete = json!({"UserName": "bob", "PolicyName": "named"});
+    ok(server, root, "iam:DeleteUserPolicy", delete).await;
+    let revoke = json!({"KeyId": key, "GrantId": grant});
+    ok(server, root, "kms:RevokeGrant", revoke).await;
+    assert_eq!(same(&[]).await.unwrap(), "identity");
     // As a person reads it; the change that it names does allow it.
     let question = [
         "--principal",

@@ -177,8 +177,15 @@ fn write_batch(
             outcomes.push(Outcome::Conflict);
             continue;
         }
+        let sums = match sums(&rows, &queued.commit)? {
+            Ok(sums) => sums,
+            Err(refused) => {
+                outcomes.push(Outcome::Refused(refused));
+                continue;
+            }
+        };
         version = version.next();
-        write_commit(&mut rows, &queued.commit, version)?;
+        write_commit(&mut rows, &queued.commit, &sums, version)?;
         outcomes.push(Outcome::Applied(version));
     }
     meta.insert(META_VERSION, version.0).map_err(failed)?;
@@ -225,9 +232,31 @@ fn range_stands(
     Ok(found == count)
 }
 
+/// The rows that the commit's additions leave, or why it is refused for them.
+fn sums<'a>(
+    rows: &Table<'_, &'static [u8], &'static [u8]>,
+    commit: &'a Commit,
+) -> Result<Result<Vec<Sum<'a>>, StoreError>, StoreError> {
+    let mut sums = Vec::with_capacity(commit.additions.len());
+    for (key, addition) in &commit.additions {
+        let found = rows.get(&**key).map_err(failed)?;
+        let stored = found.map(|stored| versioned(stored.value())).transpose()?;
+        let stored = stored.as_ref().map(|row| &*row.value);
+        match addition.to(commit.leaves(key, stored)) {
+            Ok(record) => sums.extend(record.map(|record| (&**key, record))),
+            Err(refused) => return Ok(Err(refused)),
+        }
+    }
+    Ok(Ok(sums))
+}
+
+/// The row of a number, and its record after an addition.
+type Sum<'a> = (&'a [u8], Vec<u8>);
+
 fn write_commit(
     rows: &mut Table<'_, &'static [u8], &'static [u8]>,
     commit: &Commit,
+    sums: &[Sum<'_>],
     version: Version,
 ) -> Result<(), StoreError> {
     for (place, append) in commit.appends.iter().enumerate() {
@@ -243,12 +272,8 @@ fn write_commit(
             rows.remove(&**key).map_err(failed)?;
         }
     }
-    for (key, addition) in &commit.additions {
-        let found = rows.get(&**key).map_err(failed)?;
-        let before = found.map(|stored| versioned(stored.value())).transpose()?;
-        if let Some(record) = addition.to(before.as_ref().map(|row| &*row.value)) {
-            put(rows, key, &record, version)?;
-        }
+    for (key, record) in sums {
+        put(rows, key, record, version)?;
     }
     Ok(())
 }
@@ -265,4 +290,39 @@ fn put(
     head.copy_from_slice(&version.0.to_be_bytes());
     body.copy_from_slice(value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tally::batches;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// Of many commits that are made durable together, each is judged by what the
+        /// ones before it left, and one that is refused leaves nothing.
+        #[test]
+        fn each_commit_of_a_batch_is_held_to_greatest_values(wanted in batches::batches()) {
+            let engine = RedbEngine::open(Place::Memory, 1 << 20).unwrap();
+            let mut rows = batches::Rows::new();
+            let mut version = Version(0);
+            for (at, commits) in wanted.iter().enumerate() {
+                let outcomes = engine.apply(&batches::queued(at, commits)).unwrap();
+                prop_assert_eq!(batches::made(&outcomes), batches::make(&mut rows, at, commits));
+                let kept = engine.scan(&KeyRange::everything(), 1_000).unwrap();
+                let kept: batches::Rows = kept.into_iter().map(|(key, row)| (key, row.value)).collect();
+                prop_assert_eq!(&kept, &rows);
+                for outcome in &outcomes {
+                    if let Outcome::Applied(applied) = outcome {
+                        version = version.next();
+                        prop_assert_eq!(*applied, version);
+                    }
+                }
+                prop_assert_eq!(engine.version().unwrap(), version);
+            }
+        }
+    }
 }

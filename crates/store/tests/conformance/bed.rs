@@ -46,6 +46,11 @@ impl Bed {
         Store::open(self.config.clone()).await.unwrap()
     }
 
+    /// Whether many stores can have it open at once.
+    pub(crate) fn has_nodes(&self) -> bool {
+        matches!(self.config.engine, EngineConfig::Postgres { .. })
+    }
+
     /// Whether rows outlive the store.
     pub(crate) fn lasts(&self) -> bool {
         !matches!(self.config.engine, EngineConfig::Memory)

@@ -96,6 +96,120 @@ async fn what_many_add_is_all_there_and_nobody_conflicts() {
     .await;
 }
 
+/// However many add at once: what fits is added, the rest is refused, and nobody
+/// conflicts. As the number only grows, whatever was refused would not fit at the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_add_up_to_a_greatest_value_is_never_past_it() {
+    const MOST: u64 = 60;
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let other = if bed.has_nodes() {
+            bed.open().await
+        } else {
+            store.clone()
+        };
+        let mut tasks = JoinSet::new();
+        for writer in 0..64i64 {
+            let store = if writer % 2 == 0 {
+                store.clone()
+            } else {
+                other.clone()
+            };
+            tasks.spawn(async move {
+                let by = 1 + writer % 3;
+                let tx = store.view(scope()).begin();
+                tx.add_up_to(&NUMBERS, &"bounded".to_owned(), by, MOST);
+                tx.add(&NUMBERS, &"unbounded".to_owned(), by);
+                tx.put(&NUMBERS, &format!("made/{writer}"), &by.unsigned_abs());
+                match store.commit(tx).await {
+                    Ok(_) => (by.unsigned_abs(), true),
+                    Err(StoreError::PastMost { most: MOST, table }) if table == NUMBERS.name() => {
+                        (by.unsigned_abs(), false)
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            });
+        }
+        let told = tasks.join_all().await;
+        let added: u64 = told.iter().filter(|(_, made)| *made).map(|(by, _)| by).sum();
+        let refused = told.iter().filter(|(_, made)| !*made);
+        assert!(added <= MOST, "{added}");
+        assert!(refused.clone().count() > 0, "there was more than fits");
+        for (by, _) in refused {
+            assert!(added + by > MOST, "{by} was refused, with {added} in the end");
+        }
+        let snapshot = store.snapshot().await.unwrap();
+        let numbers = snapshot
+            .cross_account_scan(&scope(), &NUMBERS, &Prefix::all(), None, 100)
+            .await
+            .unwrap();
+        let sum_of = |prefix: &str| -> u64 {
+            let named = numbers.items.iter().filter(|(key, _)| key.starts_with(prefix));
+            named.map(|(_, value)| **value).sum()
+        };
+        assert_eq!(sum_of("bounded"), added);
+        assert_eq!(sum_of("unbounded"), added, "what was refused left nothing");
+        assert_eq!(sum_of("made/"), added);
+        assert_eq!(store.stats().conflicts + other.stats().conflicts, 0);
+        other.close().await;
+        store.close().await;
+    })
+    .await;
+}
+
+/// The sum is judged when the commit is made: behind its own writes, and not before
+/// it stands on what it read.
+#[tokio::test]
+async fn a_refused_addition_leaves_nothing_and_frees_nothing() {
+    on_every_engine(async |bed| {
+        let store = bed.open().await;
+        let (key, other) = ("n".to_owned(), "other".to_owned());
+        put(&store, "n", 4).await;
+        let adding = |by| {
+            let tx = store.view(scope()).begin();
+            tx.add_up_to(&NUMBERS, &key, by, 5);
+            tx
+        };
+        let newest = store.commit(adding(1)).await.unwrap();
+        let tx = adding(1);
+        tx.put(&NUMBERS, &other, &1);
+        let refused = store.commit(tx).await;
+        assert!(
+            matches!(refused, Err(StoreError::PastMost { most: 5, .. })),
+            "{refused:?}"
+        );
+        assert_eq!(get(&store, "other").await, None);
+        assert_eq!(get(&store, "n").await, Some(5));
+        assert_eq!(store.stats().failures, 1);
+
+        // What makes room in the same commit, by writing or adding, makes it fit.
+        let tx = adding(1);
+        tx.put(&NUMBERS, &key, &2);
+        assert!(store.commit(tx).await.unwrap() > newest);
+        assert_eq!(get(&store, "n").await, Some(3));
+        let tx = adding(4);
+        tx.add(&NUMBERS, &key, -2);
+        store.commit(tx).await.unwrap();
+        assert_eq!(get(&store, "n").await, Some(5));
+
+        // Who read what has changed runs again, and is told of the bound only then.
+        let view = store.view(scope());
+        view.get(&NUMBERS, &key).await.unwrap();
+        store.commit(adding(-1)).await.unwrap();
+        let tx = view.begin();
+        tx.add_up_to(&NUMBERS, &key, 9, 5);
+        assert!(matches!(store.commit(tx).await, Err(StoreError::Conflict)));
+
+        // A number that is past it already may only fall.
+        put(&store, "n", 9).await;
+        assert!(store.commit(adding(1)).await.is_err());
+        store.commit(adding(-1)).await.unwrap();
+        assert_eq!(get(&store, "n").await, Some(8));
+        store.close().await;
+    })
+    .await;
+}
+
 /// Who read the number, or wrote it, is told of what others added.
 #[tokio::test]
 async fn an_addition_is_a_change_like_any_other() {
