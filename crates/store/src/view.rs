@@ -337,7 +337,9 @@ impl View {
         }
         let found = self.0.store.engine().get(probe.bytes).await?;
         let version = found.as_ref().map(|found| found.version);
-        let value = found.map(|found| table.decode(&found.value)).transpose()?;
+        let value = found
+            .map(|found| table.decode_in(probe.bytes, &found.value))
+            .transpose()?;
         self.remember(Entry::passing(probe, version));
         Ok(value)
     }
