@@ -35,7 +35,7 @@ use clap::{Parser, Subcommand};
     after_help = "Start here: palisade dev"
 )]
 pub(crate) struct Arguments {
-    /// Answers in JSON, one document on standard output; what is typed wrong, on standard error.
+    /// Answers in JSON, one document on standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -160,9 +160,9 @@ impl Output {
     }
 }
 
-/// Tells what was typed wrong, in JSON on standard error if that was typed
-/// right; or the help or version that was asked for.
-#[expect(clippy::print_stderr, reason = "the command line speaks to its user")]
+/// Tells what was typed wrong, in JSON if at least that was typed right; or the
+/// help or version that was asked for.
+#[expect(clippy::print_stdout, reason = "the command line speaks to its user")]
 pub(crate) fn unparsed(error: &clap::Error) -> ExitCode {
     // Nothing was parsed, so that the flag has to be looked for.
     let json = std::env::args_os()
@@ -171,7 +171,7 @@ pub(crate) fn unparsed(error: &clap::Error) -> ExitCode {
     if json && error.use_stderr() {
         let text = error.render().to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-        eprintln!("{}", serde_json::json!({"error": text}));
+        println!("{}", serde_json::json!({"error": text}));
     } else {
         // That nobody reads it is no failure of its own.
         let _ = error.print();
