@@ -16,6 +16,13 @@ impl Tpm {
     /// Starts one whose state is in this directory, which is made.
     pub(crate) fn start(state: &Path) -> Tpm {
         fs::create_dir(state).unwrap();
+        // Between the moment that ports are found free and the one that they are taken, another
+        // test may have one of them: then it ends at once, and others are tried.
+        let answering = (0..10).find_map(|_| Tpm::on_free_ports(state).answering());
+        answering.expect("swtpm finds ports within ten tries")
+    }
+
+    fn on_free_ports(state: &Path) -> Tpm {
         // The control channel is on the next port.
         let (port, held) = loop {
             let data = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -40,23 +47,30 @@ impl Tpm {
             .stdout(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("swtpm is not here ({error}); ./test installs it"));
-        let tpm = Tpm {
+        Tpm {
             process,
             tcti: format!("swtpm:host=127.0.0.1,port={port}"),
-        };
-        let ready = || {
+        }
+    }
+
+    /// Itself once it answers; `None` if it has ended.
+    fn answering(mut self) -> Option<Tpm> {
+        let ready = |tcti: &str| {
             Command::new("tpm2_pcrread")
-                .args(["-T", &tpm.tcti, "sha256:16"])
+                .args(["-T", tcti, "sha256:16"])
                 .output()
                 .unwrap_or_else(|error| panic!("tpm2-tools are not here ({error}); ./test installs them"))
         };
         for _ in 0..600 {
-            if ready().status.success() {
-                return tpm;
+            if ready(&self.tcti).status.success() {
+                return Some(self);
+            }
+            if self.process.try_wait().unwrap().is_some() {
+                return None;
             }
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
-        panic!("swtpm does not answer: {:?}", ready());
+        panic!("swtpm does not answer: {:?}", ready(&self.tcti));
     }
 }
 
