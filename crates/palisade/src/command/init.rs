@@ -43,6 +43,13 @@ pub(crate) struct Init {
 impl Init {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         let settings = Settings::read_or_default(self.config.as_deref())?;
+        // How `serve` finds what is made here: as it was said to this command.
+        let config = self
+            .config
+            .iter()
+            .map(|file| format!("--config {}", file.display()));
+        let directory = self.data.iter().map(|data| format!("--data {}", data.display()));
+        let next = config.chain(directory).collect::<Vec<_>>().join(" ");
         let Some(data) = self.data.or(settings.data) else {
             bail!("say where the data is to be: --data DIR, or `data` in the configuration");
         };
@@ -102,10 +109,6 @@ impl Init {
         // Written last: a directory with slots is initialised, one without is not.
         files::write_private(&layout.slots(), slots.to_json().as_bytes())?;
 
-        let next = match &self.config {
-            Some(config) => format!("--config {}", config.display()),
-            None => format!("--data {}", data.display()),
-        };
         output.show(&credential, || {
             format!(
                 "{} is ready. The root credential of account {}, shown once:\n\n\

@@ -107,6 +107,24 @@ impl Installed {
     }
 }
 
+#[test]
+fn init_tells_how_to_serve_what_it_made() {
+    let home = tempfile::tempdir().unwrap();
+    let launch = Launch::new(PALISADE, home.path());
+    write_private(&home.path().join("passphrase"), "correct horse\n");
+    std::fs::write(home.path().join("palisade.toml"), "listen = \"127.0.0.1:0\"\n").unwrap();
+    let made = launch.run(&[
+        "init",
+        "--config=palisade.toml",
+        "--data=data",
+        "--new-passphrase-file=passphrase",
+        "--shares-file=shares",
+    ]);
+    assert_eq!(made.code(), 0, "{made:?}");
+    let next = "Next: palisade serve --config palisade.toml --data data\n";
+    assert!(made.stdout.ends_with(next), "{made:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_refuses_to_start_before_init_and_without_its_secret() {
     let home = tempfile::tempdir().unwrap();
