@@ -8,7 +8,7 @@
 //! tap it reads the key); an authorization value, which would need a secret to
 //! keep in turn.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use crypto::slot::{Kept, Tpm2Keeper};
 
 use super::tpm_tools::{Tools, check};
@@ -58,5 +58,15 @@ pub(super) fn unwrap(means: &Means, keeper: &Tpm2Keeper) -> Result<Key> {
         by_registers = format!("pcr:{pcrs}");
         arguments.extend(["-p", &by_registers]);
     }
-    whole(&tools.run("tpm2_unseal", &arguments, &[])?)
+    let opened = tools.run("tpm2_unseal", &arguments, &[]);
+    let opened = match &keeper.pcrs {
+        // What a TPM says of registers that differ is a number, 0x99d.
+        Some(pcrs) => opened.with_context(|| {
+            format!(
+                "the TPM opens it only while the registers {pcrs} are as they were when the slot was made"
+            )
+        }),
+        None => opened,
+    };
+    whole(&opened?)
 }
