@@ -16,7 +16,7 @@ use ground::{AccountId, Clock, Region, Secret, id};
 use iam::RootCredential;
 
 use super::Output;
-use super::env::Running;
+use super::env::{self, Running};
 use crate::federation::FederationSettings;
 use crate::files;
 use crate::key_stores::KeyStoreSettings;
@@ -252,7 +252,7 @@ impl Dev {
             format!(
                 "Palisade {} is ready at {} ({:.0} ms). Enforcement is on.\n\
                  Account {}, data {place}, root key {}.\n\n{}\n\
-                 In another terminal: eval \"$(palisade env)\"\nStop with Ctrl-C.\n",
+                 In another terminal: eval \"$({})\"\nStop with Ctrl-C.\n",
                 env!("CARGO_PKG_VERSION"),
                 running.endpoint,
                 took.as_secs_f64() * 1000.0,
@@ -263,6 +263,7 @@ impl Dev {
                     "thrown away too"
                 },
                 running.exports(),
+                env::command_for(address.port()),
             )
         });
         let jobs = super::serve::spawn(Arc::clone(&opened.door).look_after_jobs());

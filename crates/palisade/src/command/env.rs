@@ -15,8 +15,19 @@ use crate::files;
 #[derive(Args)]
 pub(crate) struct Env {
     /// The port of the dev server.
-    #[arg(long, default_value_t = 4566)]
+    #[arg(long, default_value_t = USUAL_PORT)]
     port: u16,
+}
+
+/// Where a dev server listens unless it is told otherwise.
+const USUAL_PORT: u16 = 4566;
+
+/// The command that tells how to reach the dev server on this port.
+pub(crate) fn command_for(port: u16) -> String {
+    match port {
+        USUAL_PORT => "palisade env".to_owned(),
+        port => format!("palisade env --port {port}"),
+    }
 }
 
 /// How to reach a running dev server. It holds a secret, but one of a server
@@ -33,8 +44,12 @@ pub(crate) struct Running {
 impl Env {
     pub(crate) fn run(self, output: Output) -> Result<ExitCode> {
         let path = Running::path(self.port)?;
-        let bytes = files::read_secret(&path)
-            .with_context(|| format!("no `palisade dev` of yours is running on port {}", self.port))?;
+        let bytes = files::read_secret(&path).with_context(|| {
+            format!(
+                "no `palisade dev` of yours is running on port {}: start one, or say on which it is with --port",
+                self.port
+            )
+        })?;
         let running: Running =
             serde_json::from_slice(bytes.expose()).context("the dev server's note is damaged")?;
         output.show(&running.to_json(), || running.exports());

@@ -389,6 +389,7 @@ async fn dev_says_what_it_is_and_keeps_only_what_it_was_told_to() {
         "Enforcement is on",
         "thrown away",
         "export AWS_ACCESS_KEY_ID=",
+        "$(palisade env --port ",
     ] {
         assert!(seen.contains(words), "no {words} in:\n{seen}");
     }

@@ -112,7 +112,7 @@ fn init_tells_how_to_serve_what_it_made() {
     let home = tempfile::tempdir().unwrap();
     let launch = Launch::new(PALISADE, home.path());
     write_private(&home.path().join("passphrase"), "correct horse\n");
-    std::fs::write(home.path().join("palisade.toml"), "listen = \"127.0.0.1:0\"\n").unwrap();
+    fs::write(home.path().join("palisade.toml"), "listen = \"127.0.0.1:0\"\n").unwrap();
     let made = launch.run(&[
         "init",
         "--config=palisade.toml",
