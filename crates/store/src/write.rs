@@ -45,6 +45,13 @@ impl Pending {
     }
 }
 
+/// What a transaction has done to one row.
+enum Own<V> {
+    Put(Arc<V>),
+    Deleted,
+    Untouched,
+}
+
 impl WriteTx {
     pub(crate) fn new(view: View) -> WriteTx {
         WriteTx {
@@ -55,6 +62,20 @@ impl WriteTx {
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this transaction itself has done to the row of `key` so far.
+    fn written<K: Key, V: Record>(
+        &self,
+        scope: &Scope,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<Own<V>, StoreError> {
+        match self.pending().writes.get(table.row(scope, key)?.as_slice()) {
+            Some(Write::Put(value)) => table.decode(value).map(Own::Put),
+            Some(Write::Delete) => Ok(Own::Deleted),
+            None => Ok(Own::Untouched),
+        }
     }
 
     /// The view this write depends on.
@@ -86,16 +107,15 @@ impl WriteTx {
         table: &Table<K, V>,
         key: &K,
     ) -> Result<Option<Arc<V>>, StoreError> {
-        match self.pending().writes.get(table.row(scope, key)?.as_slice()) {
-            Some(Write::Put(value)) => return table.decode(value).map(Some),
-            Some(Write::Delete) => return Ok(None),
-            None => {}
+        match self.written(scope, table, key)? {
+            Own::Put(record) => Ok(Some(record)),
+            Own::Deleted => Ok(None),
+            Own::Untouched => self.view.cross_account_get(scope, table, key).await,
         }
-        self.view.cross_account_get(scope, table, key).await
     }
 
     /// Whether there is a record of `key`, as this transaction leaves it, for who
-    /// need not know what it says: neither decoded nor kept in memory.
+    /// need not know what it says: what is stored is neither decoded nor kept in memory.
     ///
     /// # Errors
     ///
@@ -105,16 +125,11 @@ impl WriteTx {
         table: &Table<K, V>,
         key: &K,
     ) -> Result<bool, StoreError> {
-        match self
-            .pending()
-            .writes
-            .get(table.row(self.view.scope(), key)?.as_slice())
-        {
-            Some(Write::Put(_)) => return Ok(true),
-            Some(Write::Delete) => return Ok(false),
-            None => {}
+        match self.written(self.view.scope(), table, key)? {
+            Own::Put(_) => Ok(true),
+            Own::Deleted => Ok(false),
+            Own::Untouched => self.view.is_there(table, key).await,
         }
-        self.view.is_there(table, key).await
     }
 
     /// As [`WriteTx::get`], for who goes through many records: what is read takes
@@ -128,16 +143,11 @@ impl WriteTx {
         table: &Table<K, V>,
         key: &K,
     ) -> Result<Option<Arc<V>>, StoreError> {
-        match self
-            .pending()
-            .writes
-            .get(table.row(self.view.scope(), key)?.as_slice())
-        {
-            Some(Write::Put(value)) => return table.decode(value).map(Some),
-            Some(Write::Delete) => return Ok(None),
-            None => {}
+        match self.written(self.view.scope(), table, key)? {
+            Own::Put(record) => Ok(Some(record)),
+            Own::Deleted => Ok(None),
+            Own::Untouched => self.view.get_once(table, key).await,
         }
-        self.view.get_once(table, key).await
     }
 
     /// Up to `limit` records whose keys begin with `prefix`, from behind
