@@ -358,14 +358,14 @@ pub(crate) async fn retire(
         ..sought
     };
     let stand_in = |policy: KeyPolicy| {
-        let policy = policy.attached().map_err(Error::MalformedPolicy);
+        let policy = policy.attached(cx.account()).map_err(Error::MalformedPolicy);
         policy.map(|policy| Access::with_policy(key(cx, about).access, policy, ResourcePolicyKind::KmsKey))
     };
     match retiring {
         Retiring::ByGrant => {}
         Retiring::ByAccount => {
             // As if the resource left it to the account, which is the caller's own.
-            let access = stand_in(KeyPolicy::delegating_to(cx.account()))?;
+            let access = stand_in(KeyPolicy::delegating())?;
             cx.authorize(access.owned_by(cx.account())).await?;
         }
         Retiring::ByNobody => {

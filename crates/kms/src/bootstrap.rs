@@ -6,8 +6,6 @@
 //!
 //! Absent by design: a way to change a key that is there.
 
-use std::collections::BTreeMap;
-
 use crypto::key::{BackingKey, KeySpec};
 use gate::{Event, JobCx, JobError, Touched};
 use ground::{AccountId, Region, Secret};
@@ -170,7 +168,7 @@ pub async fn bootstrap_key(cx: &JobCx, wanted: &FixedKey<'_>) -> Result<Bootstra
 
 /// Whether a key policy is the one that keys of `account` are made with.
 pub fn is_default_policy(account: AccountId, text: &str) -> bool {
-    KeyPolicy::delegating_to(account).text_with(&BTreeMap::new()) == text
+    KeyPolicy::default_text(account) == text
 }
 
 fn purpose(wanted: &FixedKey<'_>) -> Result<Purpose, BootstrapError> {

@@ -1,27 +1,30 @@
 //! When each key was last used for cryptography, and for what.
 //!
 //! Uses are noted in memory, which costs the call next to nothing, and a job of
-//! each node writes them down together. Who asks the node that saw the use is
-//! told at once; other nodes follow within [`LAST_USES_FLUSHED_AFTER`]. A node
-//! that is stopped writes down what it has noted.
+//! each node writes them down, a row for each key. Who asks the node that saw the
+//! use is told at once; other nodes follow when it is written. That is within a
+//! minute or two while some 30,000 keys are used. Keys drawn at random from more
+//! would pay a row for each call if it stayed so: they wait for
+//! [`LAST_USES_WRITTEN_WITHIN`] at the most, and a million of them pay a row for
+//! every thirty minutes. A node that is stopped writes down what it has noted.
 //!
 //! Invariants: a later use is never replaced by an earlier one; a key that is
 //! gone leaves no row; refused calls and rehearsals are no uses.
 //!
-//! Absent by design: certainty. A node that is killed forgets the uses of its
-//! last minute, where AWS's figures may lag an hour; the journal has every call.
+//! Absent by design: certainty. A node that is killed forgets what was not written,
+//! where AWS's figures may lag an hour; the journal has every call.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+mod noted;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gate::{Cx, Job, JobCx, JobError};
-use ground::{AccountId, Region, Timestamp};
+use ground::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::{Scope, Store, StoreError, Table};
 
+use self::noted::{Due, Noted, Use, Uuid};
 use crate::error::Error;
-use crate::limits::{LAST_USES_FLUSHED_AFTER, LAST_USES_NOTED_MAX, LAST_USES_PER_COMMIT_MAX};
 use crate::model::{Key, KeyId};
 use crate::store::KEYS;
 
@@ -65,78 +68,27 @@ impl Usage {
 #[derive(Debug, Default)]
 pub(crate) struct LastUses {
     noted: Mutex<Noted>,
+    /// Held by who writes: what is due is written once.
+    writing: tokio::sync::Mutex<Writing>,
 }
-
-/// Uses by ARN.
-type Noticings = HashMap<Arc<str>, Noticed, BuildHasherDefault<EndOfArn>>;
 
 #[derive(Debug, Default)]
-struct Noted {
-    /// By the key's ARN.
-    uses: Noticings,
-    flushed: Option<Timestamp>,
-}
-
-/// Hashes an ARN by how it ends, which is the random end of a key's id: nobody
-/// chooses those, and every use of a key asks for it.
-#[derive(Debug, Default)]
-struct EndOfArn(u64);
-
-impl Hasher for EndOfArn {
-    fn write(&mut self, bytes: &[u8]) {
-        let end = match bytes.last_chunk() {
-            Some(end) => u64::from_le_bytes(*end),
-            // No ARN is as short, but the mark that ends a text.
-            None => bytes.iter().fold(0, |end, byte| end << 8 | u64::from(*byte)),
-        };
-        self.0 = (self.0.rotate_left(5) ^ end).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 32)
-    }
-}
-
-/// A use, and where its key lies.
-#[derive(Debug)]
-struct Noticed {
-    account: AccountId,
-    region: Region,
-    key: KeyId,
-    last: LastUse,
+struct Writing {
+    /// Whether the store says since when uses are noted.
+    is_tracked: bool,
 }
 
 impl LastUses {
-    /// Notes that the call of `cx` has used `key`. Beyond
-    /// [`LAST_USES_NOTED_MAX`] keys between two writes nothing is noted of others.
+    /// Notes that the call of `cx` has used `key`.
     pub(crate) fn note(&self, cx: &Cx, key: &Key) {
-        let (operation, event_id) = (cx.operation().name, cx.event_id(key.account));
-        let mut noted = self.lock();
-        if let Some(known) = noted.uses.get_mut(&**key.shared_arn()) {
-            if known.last.at <= cx.now() {
-                // In place: the texts keep their room.
-                known.last.at = cx.now();
-                operation.clone_into(&mut known.last.operation);
-                event_id.as_ref().clone_into(&mut known.last.event_id);
-                cx.request_id().clone_into(&mut known.last.request_id);
-            }
-            return;
-        }
-        let last = LastUse {
+        let uuid = |text: &str| Uuid::parse(text).expect("the gate gives requests and records UUIDs");
+        let noticed = Use {
             at: cx.now(),
-            operation: operation.to_owned(),
-            event_id: event_id.into_owned(),
-            request_id: cx.request_id().to_owned(),
+            operation: cx.operation().name,
+            event: uuid(&cx.event_id(key.account)),
+            request: uuid(cx.request_id()),
         };
-        noted.insert(
-            Arc::clone(key.shared_arn()),
-            Noticed {
-                account: key.account,
-                region: key.region.clone(),
-                key: key.id.clone(),
-                last,
-            },
-        );
+        self.lock().note(key.account, &key.region, &key.id, &noticed);
     }
 
     /// What is known of the uses of `key`.
@@ -145,11 +97,8 @@ impl LastUses {
     ///
     /// Whatever the store reports.
     pub(crate) async fn of(&self, cx: &Cx, key: &Key) -> Result<Usage, Error> {
-        let noted = self
-            .lock()
-            .uses
-            .get(&**key.shared_arn())
-            .map(|it| it.last.clone());
+        // First what is noted: it stays so until it can be read.
+        let noted = self.lock().of(key.account, &key.region, &key.id);
         let scope = Scope::regional(key.account, &key.region);
         let written = cx.view().cross_account_get(&scope, &LAST_USES, &key.id).await?;
         let since = cx
@@ -172,76 +121,42 @@ impl LastUses {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down what is due. What cannot be written is noted again.
+    /// Writes down what is due. What cannot be written stays noted.
     async fn flush(&self, store: &Store, now: Timestamp, is_last: bool) -> Result<(), StoreError> {
-        let Some(due) = self.lock().due(now, is_last) else {
-            return Ok(());
-        };
-        begin_tracking(store, now).await?;
+        let mut writing = self.writing.lock().await;
+        if !writing.is_tracked {
+            begin_tracking(store, now).await?;
+            writing.is_tracked = true;
+        }
+        let due = self.lock().due(now, is_last);
         let mut failed = None;
-        for ((account, region), uses) in by_place(due) {
-            for uses in uses.chunks(LAST_USES_PER_COMMIT_MAX) {
-                if let Err(error) = write(store, &Scope::regional(account, &region), uses).await {
-                    let mut noted = self.lock();
-                    for (arn, key, last) in uses {
-                        let noticed = Noticed {
-                            account,
-                            region: region.clone(),
-                            key: key.clone(),
-                            last: last.clone(),
-                        };
-                        noted.insert(Arc::clone(arn), noticed);
-                    }
-                    failed = Some(error);
-                }
+        for due in due {
+            match self.write(store, &due).await {
+                Ok(()) => self.lock().written(&due),
+                Err(error) => failed = Some(error),
             }
         }
         failed.map_or(Ok(()), Err)
     }
-}
 
-impl Noted {
-    fn insert(&mut self, arn: Arc<str>, noticed: Noticed) {
-        let is_full = self.uses.len() >= LAST_USES_NOTED_MAX;
-        match self.uses.get_mut(&arn) {
-            Some(known) if known.last.at > noticed.last.at => {}
-            Some(known) => *known = noticed,
-            None if is_full => {}
-            None => {
-                self.uses.insert(arn, noticed);
-            }
-        }
+    async fn write(&self, store: &Store, due: &Due) -> Result<(), StoreError> {
+        let uses: Vec<(KeyId, LastUse)> = {
+            let noted = self.lock();
+            due.notes.iter().map(|note| noted.spelled(note)).collect()
+        };
+        store
+            .transact(&Scope::regional(due.account, &due.region), async |tx| {
+                for (key, last) in &uses {
+                    let is_there = tx.is_there(&KEYS, key).await?;
+                    let written = tx.get_once(&LAST_USES, key).await?;
+                    if is_there && written.is_none_or(|written| written.at < last.at) {
+                        tx.put(&LAST_USES, key, last);
+                    }
+                }
+                Ok(())
+            })
+            .await
     }
-
-    /// What is to be written now: all that is noted, once in
-    /// [`LAST_USES_FLUSHED_AFTER`], when much is, and when nobody will ask again.
-    fn due(&mut self, now: Timestamp, is_last: bool) -> Option<Noticings> {
-        let is_due = self
-            .flushed
-            .is_none_or(|flushed| now >= flushed.after(LAST_USES_FLUSHED_AFTER) || now < flushed);
-        let is_much = self.uses.len() >= LAST_USES_NOTED_MAX / 4;
-        if !is_due && !is_much && !is_last {
-            return None;
-        }
-        self.flushed = Some(now);
-        Some(std::mem::take(&mut self.uses))
-    }
-}
-
-type Uses = Vec<(Arc<str>, KeyId, LastUse)>;
-
-/// In the order of the rows, so that those of one commit lie on few pages: among
-/// many keys a page serves one use after the other instead of each its own.
-fn by_place(due: Noticings) -> HashMap<(AccountId, Region), Uses> {
-    let mut places: HashMap<(AccountId, Region), Uses> = HashMap::new();
-    for (arn, it) in due {
-        let uses = places.entry((it.account, it.region)).or_default();
-        uses.push((arn, it.key, it.last));
-    }
-    for uses in places.values_mut() {
-        uses.sort_unstable_by(|(_, one, _), (_, other, _)| one.cmp(other));
-    }
-    places
 }
 
 /// Says once and for all that uses are noted from now on.
@@ -264,21 +179,6 @@ async fn begin_tracking(store: &Store, now: Timestamp) -> Result<(), StoreError>
         .await
 }
 
-async fn write(store: &Store, place: &Scope, uses: &[(Arc<str>, KeyId, LastUse)]) -> Result<(), StoreError> {
-    store
-        .transact(place, async |tx| {
-            for (_, key, last) in uses {
-                let is_there = tx.is_there(&KEYS, key).await?;
-                let written = tx.get_once(&LAST_USES, key).await?;
-                if is_there && written.is_none_or(|written| written.at < last.at) {
-                    tx.put(&LAST_USES, key, last);
-                }
-            }
-            Ok(())
-        })
-        .await
-}
-
 /// Writes down the uses that this node has noted.
 pub(crate) fn flushing(uses: Arc<LastUses>) -> Job {
     Job::new("kms/write-last-uses", move |cx: &JobCx| {
@@ -293,55 +193,33 @@ pub(crate) fn flushing(uses: Arc<LastUses>) -> Job {
 
 #[cfg(test)]
 mod tests {
+    use ground::{AccountId, Region};
+
     use super::*;
 
-    fn noticed(key: usize, seconds: i64) -> (Arc<str>, Noticed) {
-        let id = KeyId::from_bytes([u8::try_from(key % 251).unwrap(); 16]);
-        let noticed = Noticed {
-            account: AccountId::parse("111122223333").unwrap(),
-            region: Region::us_east_1(),
-            key: id,
-            last: LastUse {
-                at: Timestamp::from_seconds(seconds),
-                operation: "Encrypt".into(),
-                event_id: "e".into(),
-                request_id: "r".into(),
-            },
+    fn place() -> (AccountId, Region) {
+        (AccountId::parse("111122223333").unwrap(), Region::us_east_1())
+    }
+
+    fn key() -> KeyId {
+        KeyId::from_bytes([1; 16])
+    }
+
+    fn note(uses: &LastUses, seconds: i64) {
+        let id = Uuid::parse("01234567-89ab-4def-8123-456789abcdef").unwrap();
+        let noticed = Use {
+            at: Timestamp::from_seconds(seconds),
+            operation: "Encrypt",
+            event: id,
+            request: id,
         };
-        (key.to_string().into(), noticed)
+        let (account, region) = place();
+        uses.lock().note(account, &region, &key(), &noticed);
     }
 
-    fn note(noted: &mut Noted, key: usize, seconds: i64) {
-        let (arn, noticed) = noticed(key, seconds);
-        noted.insert(arn, noticed);
-    }
-
-    #[test]
-    fn notes_are_taken_once_a_while_or_when_many_and_are_bounded() {
-        let mut noted = Noted::default();
-        let minute = LAST_USES_FLUSHED_AFTER.as_secs().cast_signed();
-        let due = |noted: &mut Noted, seconds, is_last| {
-            let due = noted.due(Timestamp::from_seconds(seconds), is_last);
-            due.map(|due| due.len())
-        };
-        note(&mut noted, 1, 1);
-        assert_eq!(due(&mut noted, 1_000, false), Some(1));
-        note(&mut noted, 1, 2);
-        assert_eq!(due(&mut noted, 999 + minute, false), None);
-        assert_eq!(due(&mut noted, 999 + minute, true), Some(1), "nobody asks again");
-        for key in 0..LAST_USES_NOTED_MAX + 1 {
-            note(&mut noted, key, 3);
-        }
-        assert_eq!(due(&mut noted, 1_000 + minute, false), Some(LAST_USES_NOTED_MAX));
-    }
-
-    #[test]
-    fn an_earlier_use_replaces_no_later_one() {
-        let mut noted = Noted::default();
-        for seconds in [200, 150] {
-            note(&mut noted, 1, seconds);
-        }
-        assert_eq!(noted.uses["1"].last.at, Timestamp::from_seconds(200));
+    fn noted(uses: &LastUses) -> Option<LastUse> {
+        let (account, region) = place();
+        uses.lock().of(account, &region, &key())
     }
 
     /// A job that comes late, or twice, and a key that went meanwhile.
@@ -349,14 +227,31 @@ mod tests {
     async fn what_is_gone_leaves_no_row() {
         let store = Store::open(store::Config::memory()).await.unwrap();
         let uses = LastUses::default();
-        note(&mut uses.lock(), 1, 100);
+        note(&uses, 100);
         uses.flush(&store, Timestamp::from_seconds(1_000), false)
             .await
             .unwrap();
-        assert!(uses.lock().uses.is_empty());
-        let account = AccountId::parse("111122223333").unwrap();
-        let view = store.view(Scope::regional(account, &Region::us_east_1()));
-        let row = view.get(&LAST_USES, &KeyId::from_bytes([1; 16])).await.unwrap();
-        assert!(row.is_none());
+        assert!(noted(&uses).is_none());
+        let (account, region) = place();
+        let view = store.view(Scope::regional(account, &region));
+        assert!(view.get(&LAST_USES, &key()).await.unwrap().is_none());
+    }
+
+    /// What the store does not take is told from memory, and tried again.
+    #[tokio::test]
+    async fn what_cannot_be_written_stays_noted() {
+        let store = Store::open(store::Config::memory()).await.unwrap();
+        let uses = LastUses::default();
+        uses.flush(&store, Timestamp::from_seconds(0), false)
+            .await
+            .unwrap();
+        note(&uses, 100);
+        store.close().await;
+        for is_last in [false, true] {
+            uses.flush(&store, Timestamp::from_seconds(1_000), is_last)
+                .await
+                .unwrap_err();
+            assert_eq!(noted(&uses).unwrap().at, Timestamp::from_seconds(100));
+        }
     }
 }

@@ -128,16 +128,33 @@ pub struct PageLimit {
 /// Source: KMS API Reference, `CreateKey`, `Description`.
 pub const DESCRIPTION_LENGTH_MAX: usize = 8192;
 
-/// How long a use of a key may be known to one node only. Ours; AWS tells last
-/// uses within an hour (KMS Developer Guide, "Determine past usage of a KMS key").
-pub const LAST_USES_FLUSHED_AFTER: Duration = Duration::from_secs(60);
+/// How long a last use is noted in memory before it may be written. Ours: keys that
+/// are used all the time cost a row a minute.
+pub const LAST_USES_WRITTEN_AFTER: Duration = Duration::from_secs(60);
 
-/// Keys whose last use one node remembers until then; it writes them down
-/// before if a quarter of that many were used. Ours: some 40 MB at the most.
-pub const LAST_USES_NOTED_MAX: usize = 100_000;
+/// When it is written at the latest; until then one node only knows of it, and a
+/// crash forgets it. Ours; AWS tells last uses within an hour (KMS Developer Guide,
+/// "Determine past usage of a KMS key").
+pub const LAST_USES_WRITTEN_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// Last uses that are written in one run of the job, a second, between these two
+/// times. Ours: some 1 % of a processor, and a million in half an hour.
+pub const LAST_USES_AT_ONCE: usize = 640;
+
+/// Runs of neighbours that are written in one run of the job, likewise. Ours: each
+/// may be in another account, and then costs a commit.
+pub const LAST_USE_RUNS_AT_ONCE: usize = 16;
+
+/// Notes in a run of neighbours. Ours: two of them fit into a commit, and to put one
+/// more between others moves 15 KB at the most.
+pub const LAST_USES_PER_RUN_MAX: usize = 256;
+
+/// Keys whose last use one node remembers. If there are an eighth less, what waits
+/// for longest is written early. Ours: some 80 MB at the most, and room for a million.
+pub const LAST_USES_NOTED_MAX: usize = 1_200_000;
 
 /// Last uses written in one commit. Ours.
-pub const LAST_USES_PER_COMMIT_MAX: usize = 500;
+pub const LAST_USES_PER_COMMIT_MAX: usize = 512;
 
 /// Accounts, regions and kinds of calls that are counted in one second for
 /// request quotas. Ours: some 10 MB at the most.

@@ -30,9 +30,11 @@ use crate::model::{
 
 /// Keys, in their owner's account and region, as each says itself: a row that was
 /// copied to another key's place would else stand for that key, with its own policy
-/// and material.
-pub(crate) const KEYS: Table<KeyId, Key> =
-    Table::new("kms/key", 1).lying_at(|key| (scope_of(key), key.id.clone()));
+/// and material. Rows of version 1 spell out what those of version 2 leave out: what
+/// most keys say.
+pub(crate) const KEYS: Table<KeyId, Key> = Table::new("kms/key", 2)
+    .reading_from(1)
+    .lying_at(|key| (scope_of(key), key.id.clone()));
 
 /// Key material that is not in its key's own row: that of earlier generations,
 /// and of keys whose rows were written before it stood there.
@@ -147,7 +149,7 @@ pub(crate) async fn related(cx: &Cx, key: &Key, region: &Region) -> Result<Sough
     let related = row.ok_or_else(|| Error::ReplicaRegion {
         region: region.to_string(),
     })?;
-    let policy = related.policy.attached();
+    let policy = related.attached_policy();
     let policy = policy.map_err(|malformed| Error::MalformedStoredPolicy {
         arn: related.arn(),
         malformed,
@@ -232,7 +234,7 @@ async fn by_id(cx: &Cx, owner: AccountId, id: &KeyId, named: Named) -> Result<So
     };
     let found = match row {
         Some(key) => {
-            let policy = key.policy.attached();
+            let policy = key.attached_policy();
             let policy = policy.map_err(|malformed| Error::MalformedStoredPolicy {
                 arn: spelled.to_string(),
                 malformed,

@@ -49,6 +49,8 @@ pub type Place<K, V> = fn(&V) -> (Scope, K);
 pub struct Table<K, V> {
     name: &'static str,
     version: u8,
+    /// The first version that is read as it stands.
+    read_from: u8,
     migrate: Option<Migrate>,
     place: Option<Place<K, V>>,
     types: PhantomData<fn(K) -> V>,
@@ -60,6 +62,7 @@ impl<K: Key, V: Record> Table<K, V> {
         Table {
             name,
             version,
+            read_from: version,
             migrate: None,
             place: None,
             types: PhantomData,
@@ -72,6 +75,18 @@ impl<K: Key, V: Record> Table<K, V> {
     pub const fn migrated_by(self, migrate: Migrate) -> Table<K, V> {
         Table {
             migrate: Some(migrate),
+            ..self
+        }
+    }
+
+    /// The same table, which reads records from version `first` on as its own. What a
+    /// later version only leaves out need not be taken out of the earlier ones, which
+    /// would make reading them dearer than it was.
+    #[must_use]
+    pub const fn reading_from(self, first: u8) -> Table<K, V> {
+        assert!(first <= self.version, "a table reads what it writes");
+        Table {
+            read_from: first,
             ..self
         }
     }
@@ -176,7 +191,7 @@ impl<K: Key, V: Record> Table<K, V> {
         let (&found, json) = stored
             .split_first()
             .ok_or_else(|| bad("it is empty".to_owned()))?;
-        if found == self.version {
+        if (self.read_from..=self.version).contains(&found) {
             return serde_json::from_slice(json)
                 .map(Arc::new)
                 .map_err(|error| bad(without_content(&error)));
@@ -192,7 +207,7 @@ impl<K: Key, V: Record> Table<K, V> {
             .migrate
             .ok_or_else(|| bad(format!("its version {found} is no longer read")))?;
         let mut value = serde_json::from_slice(json).map_err(|error| bad(without_content(&error)))?;
-        for version in found..self.version {
+        for version in found..self.read_from {
             value = migrate(version, value).map_err(bad)?;
         }
         serde_json::from_value(value)
@@ -271,6 +286,37 @@ mod tests {
         assert_eq!(*NAMES.decode(b"\x01\"Ada Byron\"").unwrap(), ada);
         assert_eq!(*NAMES.decode(b"\x02{\"whole\":\"Ada Byron\"}").unwrap(), ada);
         assert_eq!(*NAMES.decode(&NAMES.encode(&ada).unwrap()).unwrap(), ada);
+    }
+
+    /// Read as they stand, and none of them by a migration; what is written says the
+    /// newest version.
+    #[test]
+    fn records_that_only_spell_out_more_are_read_as_they_stand() {
+        const LEAN: Table<String, Name> = Table::new("test/name", 5).migrated_by(split_name).reading_from(3);
+        let ada = Name {
+            given: "Ada".into(),
+            family: "Byron".into(),
+        };
+        let json = br#"{"given":"Ada","family":"Byron"}"#;
+        for version in 3..=5 {
+            let stored = [&[version], json.as_slice()].concat();
+            assert_eq!(*LEAN.decode(&stored).unwrap(), ada);
+        }
+        assert_eq!(*LEAN.decode(b"\x01\"Ada Byron\"").unwrap(), ada);
+        assert_eq!(LEAN.encode(&ada).unwrap()[0], 5);
+        let newer = LEAN.decode(&[&[6], json.as_slice()].concat()).unwrap_err();
+        assert!(matches!(
+            newer,
+            StoreError::NewerRecord {
+                found: 6,
+                known: 5,
+                ..
+            }
+        ));
+        let older = Table::<String, Name>::new("test/name", 5)
+            .reading_from(3)
+            .decode(b"\x02{}");
+        assert!(matches!(older.unwrap_err(), StoreError::BadRecord { .. }));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crypto::key::{EncryptionAlgorithm, MacAlgorithm, SigningAlgorithm};
 use ground::{AccountId, Region, Timestamp};
 use kms_api::{EncryptionAlgorithmSpec, MacAlgorithmSpec, SigningAlgorithmSpec};
+use policy::{Attached, Malformed};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -20,7 +21,8 @@ use crate::model::{
     KeyPolicy, KeyState, KeyUsage, Manager, Material, MaterialId, MultiRegion, Origin, Purpose, Tags,
 };
 
-/// A key.
+/// A key. Its row leaves out what an enabled symmetric key says that its owner
+/// said nothing of: the rows of most keys are short, and many share a page.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Key {
     /// Its id.
@@ -30,22 +32,31 @@ pub struct Key {
     /// Where it lives.
     pub region: Region,
     /// What it is made of and for.
+    #[serde(default = "Purpose::symmetric", skip_serializing_if = "Purpose::is_symmetric")]
     pub purpose: Purpose,
     /// When it was made.
     pub created: Timestamp,
     /// What its owner says of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Its state.
+    #[serde(default = "KeyState::enabled", skip_serializing_if = "KeyState::is_enabled")]
     pub state: KeyState,
     /// Who may use it.
+    #[serde(
+        default = "KeyPolicy::delegating",
+        skip_serializing_if = "KeyPolicy::is_delegating"
+    )]
     pub policy: KeyPolicy,
     /// Who manages it.
     #[serde(default, skip_serializing_if = "Manager::is_customer")]
     pub manager: Manager,
     /// Its tags.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
     pub tags: Tags,
     /// The aliases that point at it. Each has a row of its own; the two are
     /// written together.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub aliases: BTreeSet<AliasName>,
     /// Whether a grant was ever made on it. Keys without are spared the search
     /// for one.
@@ -107,7 +118,7 @@ impl Key {
             created,
             description: String::new(),
             state: KeyState::Enabled,
-            policy: KeyPolicy::delegating_to(account),
+            policy: KeyPolicy::delegating(),
             manager: Manager::Customer,
             tags: Tags::default(),
             aliases: BTreeSet::new(),
@@ -123,6 +134,15 @@ impl Key {
             derived: Derived::default(),
             in_store: None,
         }
+    }
+
+    /// Its policy, ready to be weighed.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyPolicy::attached`].
+    pub fn attached_policy(&self) -> Result<Arc<Attached>, Malformed> {
+        self.policy.attached(self.account)
     }
 
     /// Its ARN.

@@ -378,8 +378,9 @@ mod tests {
     fn every_policy_is_one_and_none_lets_anyone_manage() {
         for managed in MANAGED {
             let policy = managed.policy(account(), &Region::us_east_1());
-            policy.attached().unwrap();
-            let text: serde_json::Value = serde_json::from_str(&policy.text_with(&BTreeMap::new())).unwrap();
+            policy.attached(account()).unwrap();
+            let text: serde_json::Value =
+                serde_json::from_str(&policy.text_with(account(), &BTreeMap::new())).unwrap();
             assert_eq!(text["Id"], managed.id);
             for word in [
                 "kms:*", "Put", "Disable", "Schedule", "Tag", "Update", "Import", "Rotat",
@@ -398,7 +399,7 @@ mod tests {
         let s3 = Managed::of(&AliasName::sought("alias/aws/s3").unwrap()).unwrap();
         let text = s3
             .policy(account(), &Region::us_east_1())
-            .text_with(&BTreeMap::new());
+            .text_with(account(), &BTreeMap::new());
         let expected = r#"{
   "Version" : "2012-10-17",
   "Id" : "auto-s3-2",

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::limits::POLICY_BYTES_MAX;
-use crate::model::compiled_policy;
+use crate::model::compiled_policy::{self, Source};
 
 /// The one name a key policy has.
 pub const POLICY_NAME: &str = "default";
@@ -29,9 +29,13 @@ pub struct UnboundPolicy {
 /// The policy of a key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyPolicy {
-    text: String,
+    /// `None` for that of a key that is created without one, which follows from the
+    /// key's account. Rows of keys leave such a policy out as a whole.
+    #[serde(deserialize_with = "spelled")]
+    text: Option<Box<str>>,
     /// From the ARNs of users and roles to their unique ids; an id that the
     /// text gives itself stands for itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     bound: BTreeMap<String, String>,
     /// Compiled at its first use, or another key's that says the same, and kept as
     /// long as the cached row.
@@ -81,20 +85,24 @@ impl UnboundPolicy {
         accounts.collect()
     }
 
-    /// Binds it to the unique ids of the users and roles it names by ARN or id.
+    /// Binds it, as that of a key of `account`, to the unique ids of the users and
+    /// roles it names by ARN or id.
     ///
     /// # Errors
     ///
     /// [`Error::MalformedPolicy`] or [`Error::UnknownPrincipal`] if one is not
     /// in `ids`.
-    pub fn bind(mut self, ids: BTreeMap<String, String>) -> Result<KeyPolicy, Error> {
+    pub fn bind(mut self, ids: BTreeMap<String, String>, account: AccountId) -> Result<KeyPolicy, Error> {
         if self.unique_ids().iter().any(|id| !ids.contains_key(*id)) {
             return Err(Error::UnknownPrincipal);
         }
         self.document.bind(|arn| ids.get(arn).cloned())?;
+        if ids.is_empty() && self.text == KeyPolicy::default_text(account) {
+            return Ok(KeyPolicy::delegating());
+        }
         let compiled = OnceLock::from(attached(self.document));
         Ok(KeyPolicy {
-            text: self.text,
+            text: Some(self.text.into()),
             bound: ids,
             compiled,
         })
@@ -107,8 +115,22 @@ impl KeyPolicy {
     ///
     /// Source: KMS Developer Guide, "Default key policy when you create a KMS
     /// key programmatically".
-    pub fn delegating_to(account: AccountId) -> KeyPolicy {
-        let text = format!(
+    pub fn delegating() -> KeyPolicy {
+        KeyPolicy {
+            text: None,
+            bound: BTreeMap::new(),
+            compiled: OnceLock::new(),
+        }
+    }
+
+    /// Whether it is [`KeyPolicy::delegating`].
+    pub(super) fn is_delegating(&self) -> bool {
+        self.text.is_none()
+    }
+
+    /// How [`KeyPolicy::delegating`] reads for the keys of `account`.
+    pub(crate) fn default_text(account: AccountId) -> String {
+        format!(
             r#"{{
   "Version" : "2012-10-17",
   "Id" : "key-default-1",
@@ -122,14 +144,13 @@ impl KeyPolicy {
     "Resource" : "*"
   }} ]
 }}"#
-        );
-        KeyPolicy::fixed(text)
+        )
     }
 
     /// A policy that AWS wrote: of users and roles it names none.
     pub(crate) fn fixed(text: String) -> KeyPolicy {
         KeyPolicy {
-            text,
+            text: Some(text.into()),
             bound: BTreeMap::new(),
             compiled: OnceLock::new(),
         }
@@ -138,13 +159,10 @@ impl KeyPolicy {
     /// A policy that allows nobody anything, for what no policy can allow: its
     /// one statement has no resource and is inert.
     pub fn silent() -> KeyPolicy {
-        KeyPolicy {
-            text:
-                r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*"}}"#
-                    .to_owned(),
-            bound: BTreeMap::new(),
-            compiled: OnceLock::new(),
-        }
+        KeyPolicy::fixed(
+            r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*"}}"#
+                .to_owned(),
+        )
     }
 
     /// Every user or role as the text names it, with the unique id it is bound to.
@@ -152,32 +170,46 @@ impl KeyPolicy {
         &self.bound
     }
 
-    /// The text as it was given, but for principals that `renamed` has another
-    /// name for.
-    pub fn text_with(&self, renamed: &BTreeMap<String, String>) -> String {
+    /// The text as it was given, of a key of `account`, but for principals that
+    /// `renamed` has another name for.
+    pub fn text_with(&self, account: AccountId, renamed: &BTreeMap<String, String>) -> String {
+        let Some(text) = &self.text else {
+            return KeyPolicy::default_text(account);
+        };
         if renamed.is_empty() {
-            self.text.clone()
+            String::from(&**text)
         } else {
-            policy::replace_principals(&self.text, renamed)
+            policy::replace_principals(text, renamed)
         }
     }
 
-    /// The policy, ready to be weighed.
+    /// The policy of a key of `account`, ready to be weighed.
     ///
     /// # Errors
     ///
     /// [`Malformed`] if what was accepted when written is no longer.
-    pub fn attached(&self) -> Result<Arc<Attached>, Malformed> {
+    pub fn attached(&self, account: AccountId) -> Result<Arc<Attached>, Malformed> {
         if let Some(compiled) = self.compiled.get() {
             return Ok(Arc::clone(compiled));
         }
-        let compiled = compiled_policy::shared(&self.text, &self.bound, || {
-            let mut document = Document::parse(&self.text, DocumentKind::KmsKey)?;
-            document.bind(|arn| self.bound.get(arn).cloned())?;
-            Ok(attached(document))
-        })?;
+        let compiled = match &self.text {
+            None => compiled_policy::shared(&Source::Default(account), || {
+                let text = KeyPolicy::default_text(account);
+                Ok(attached(Document::parse(&text, DocumentKind::KmsKey)?))
+            }),
+            Some(text) => compiled_policy::shared(&Source::Text(text, &self.bound), || {
+                let mut document = Document::parse(text, DocumentKind::KmsKey)?;
+                document.bind(|arn| self.bound.get(arn).cloned())?;
+                Ok(attached(document))
+            }),
+        }?;
         Ok(Arc::clone(self.compiled.get_or_init(|| compiled)))
     }
+}
+
+/// A policy that is there has a text: what is left out as a whole is another thing.
+fn spelled<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
 }
 
 fn attached(document: Document) -> Arc<Attached> {
@@ -209,7 +241,7 @@ mod tests {
     }
 
     fn allows(policy: &KeyPolicy, caller: &Principal) -> bool {
-        let attached = policy.attached().unwrap();
+        let attached = policy.attached(account()).unwrap();
         let context = Context::new();
         let request = Request::new(caller, "kms:Encrypt", ARN, Some(account()), &context);
         let resource = ResourcePolicy {
@@ -228,10 +260,10 @@ mod tests {
 
     #[test]
     fn the_default_policy_is_the_published_one_and_delegates() {
-        let policy = KeyPolicy::delegating_to(account());
+        let policy = KeyPolicy::delegating();
         assert!(
             policy
-                .text_with(&BTreeMap::new())
+                .text_with(account(), &BTreeMap::new())
                 .starts_with("{\n  \"Version\" : \"2012-10-17\",\n  \"Id\" : \"key-default-1\"")
         );
         assert!(allows(&policy, &Principal::root(account())));
@@ -254,7 +286,10 @@ mod tests {
     #[test]
     fn a_namesake_inherits_nothing_even_after_a_restart() {
         let ids = BTreeMap::from([(BOB.to_owned(), "AIDAQEAAAAAEXAMPLE234".to_owned())]);
-        let policy = UnboundPolicy::parse(naming(BOB)).unwrap().bind(ids).unwrap();
+        let policy = UnboundPolicy::parse(naming(BOB))
+            .unwrap()
+            .bind(ids, account())
+            .unwrap();
         let reread: KeyPolicy = serde_json::from_str(&serde_json::to_string(&policy).unwrap()).unwrap();
         for policy in [policy, reread] {
             assert!(allows(
@@ -274,12 +309,20 @@ mod tests {
         let read = |policy: &KeyPolicy| -> KeyPolicy {
             serde_json::from_str(&serde_json::to_string(policy).unwrap()).unwrap()
         };
-        let default = KeyPolicy::delegating_to(account());
+        let default = KeyPolicy::delegating();
         let (one, other) = (read(&default), read(&default));
-        assert!(Arc::ptr_eq(&one.attached().unwrap(), &other.attached().unwrap()));
+        assert!(Arc::ptr_eq(
+            &one.attached(account()).unwrap(),
+            &other.attached(account()).unwrap()
+        ));
         let bob = |id: &str| {
             let ids = BTreeMap::from([(BOB.to_owned(), id.to_owned())]);
-            read(&UnboundPolicy::parse(naming(BOB)).unwrap().bind(ids).unwrap())
+            read(
+                &UnboundPolicy::parse(naming(BOB))
+                    .unwrap()
+                    .bind(ids, account())
+                    .unwrap(),
+            )
         };
         let (first, second) = ("AIDAQEAAAAAEXAMPLE234", "AIDAQEAAAAAEXAMPLE999");
         for (id, other) in [(first, second), (second, first)] {
@@ -293,7 +336,7 @@ mod tests {
     fn principals_must_be_known() {
         let unbound = UnboundPolicy::parse(naming(BOB)).unwrap();
         assert_eq!(unbound.entities(), [BOB]);
-        let refused = unbound.bind(BTreeMap::new()).unwrap_err();
+        let refused = unbound.bind(BTreeMap::new(), account()).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "Policy contains a statement with one or more invalid principals."
@@ -313,11 +356,11 @@ mod tests {
         let unbound = || UnboundPolicy::parse(naming(ID)).unwrap();
         assert_eq!(unbound().unique_ids(), [ID]);
         assert!(matches!(
-            unbound().bind(BTreeMap::new()),
+            unbound().bind(BTreeMap::new(), account()),
             Err(Error::UnknownPrincipal)
         ));
         let ids = BTreeMap::from([(ID.to_owned(), ID.to_owned())]);
-        let policy = unbound().bind(ids).unwrap();
+        let policy = unbound().bind(ids, account()).unwrap();
         assert!(allows(&policy, &Principal::user(account(), ID, "/", "bob")));
         assert!(!allows(
             &policy,
@@ -331,17 +374,17 @@ mod tests {
         let ids = BTreeMap::from([(BOB.to_owned(), "AIDAQEAAAAAEXAMPLE234".to_owned())]);
         let policy = UnboundPolicy::parse(naming(BOB))
             .unwrap()
-            .bind(ids.clone())
+            .bind(ids.clone(), account())
             .unwrap();
         assert_eq!(policy.bound(), &ids);
-        assert_eq!(policy.text_with(&BTreeMap::new()), naming(BOB));
-        assert_eq!(policy.text_with(&ids), naming("AIDAQEAAAAAEXAMPLE234"));
+        assert_eq!(policy.text_with(account(), &BTreeMap::new()), naming(BOB));
+        assert_eq!(policy.text_with(account(), &ids), naming("AIDAQEAAAAAEXAMPLE234"));
     }
 
     /// What was accepted before is read as ever, and does nothing.
     #[test]
     fn a_statement_must_say_what_it_is_about_unless_it_was_written_before() {
-        let delegating = KeyPolicy::delegating_to(account()).text_with(&BTreeMap::new());
+        let delegating = KeyPolicy::default_text(account());
         assert!(UnboundPolicy::parse(delegating).is_ok());
         for elements in [
             r#""Resource":"*""#,

@@ -111,6 +111,16 @@ impl Purpose {
         Ok(Purpose { spec, usage })
     }
 
+    /// That of keys whose row says nothing else.
+    pub(super) fn symmetric() -> Purpose {
+        Purpose::SYMMETRIC
+    }
+
+    /// Whether it is that of a symmetric key.
+    pub(super) fn is_symmetric(&self) -> bool {
+        *self == Purpose::SYMMETRIC
+    }
+
     /// What the key is made of.
     pub fn spec(self) -> KeySpec {
         self.spec

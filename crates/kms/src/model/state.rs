@@ -44,6 +44,18 @@ pub enum KeyState {
     Updating,
 }
 
+impl KeyState {
+    /// That of keys whose row says nothing else.
+    pub(super) fn enabled() -> KeyState {
+        KeyState::Enabled
+    }
+
+    /// Whether it is [`KeyState::Enabled`].
+    pub(super) fn is_enabled(&self) -> bool {
+        *self == KeyState::Enabled
+    }
+}
+
 /// What an operation wants of a key, as far as the key's state matters.
 /// Operations that any state admits want nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -56,7 +56,7 @@ pub async fn create_key(kms: &Kms, cx: &Cx, input: CreateKeyInput) -> Result<Cre
     let is_given = given.is_some();
     let policy = match given {
         Some(policy) => bind(cx, policy).await?,
-        None => KeyPolicy::delegating_to(cx.account()),
+        None => KeyPolicy::delegating(),
     };
     let id = if is_multi_region {
         KeyId::generate_multi_region(cx.now(), cx.random())

@@ -63,7 +63,7 @@ async fn first_use(cx: &Cx, alias: AliasName, managed: &Managed) -> Result<Permi
     let sought = Sought {
         arn: Arc::clone(key.shared_arn()),
         owner: key.account,
-        found: Some((Arc::clone(&key), key.policy.attached()?)),
+        found: Some((Arc::clone(&key), key.attached_policy()?)),
         named: Named::Alias(alias.clone()),
     };
 

@@ -112,7 +112,7 @@ async fn text_today(cx: &Cx, key: &Key) -> Result<String, Error> {
             renamed.insert(named.clone(), today);
         }
     }
-    Ok(key.policy.text_with(&renamed))
+    Ok(key.policy.text_with(key.account, &renamed))
 }
 
 /// Looks up everyone a policy names.
@@ -138,7 +138,7 @@ pub(super) async fn bind(cx: &Cx, policy: UnboundPolicy) -> Result<KeyPolicy, Er
             return Err(Error::UnknownPrincipal);
         }
     }
-    policy.bind(ids)
+    policy.bind(ids, cx.account())
 }
 
 /// Refuses a policy that its own author could not replace.
@@ -156,7 +156,7 @@ pub(super) async fn refuse_lockout(
 ) -> Result<(), Error> {
     if bypass == Some(true)
         || cx
-            .would_allow(access::later_policy(cx, key, policy.attached()?))
+            .would_allow(access::later_policy(cx, key, policy.attached(key.account)?))
             .await?
     {
         return Ok(());

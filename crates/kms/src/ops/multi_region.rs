@@ -54,7 +54,7 @@ pub async fn replicate_key(
     let is_given = given.is_some();
     let policy = match given {
         Some(policy) => bind(cx, policy).await?,
-        None => KeyPolicy::delegating_to(cx.account()),
+        None => KeyPolicy::delegating(),
     };
     let mut replica = Key {
         region,
@@ -124,7 +124,11 @@ pub async fn replicate_key(
     });
     Ok(ReplicateKeyOutput {
         replica_key_metadata: Some(metadata(&replica)),
-        replica_policy: Some(replica.policy.text_with(&std::collections::BTreeMap::new())),
+        replica_policy: Some(
+            replica
+                .policy
+                .text_with(replica.account, &std::collections::BTreeMap::new()),
+        ),
         replica_tags: Some(told.collect()),
     })
 }

@@ -71,6 +71,31 @@ async fn it_outlives_a_restart_and_not_the_key() {
     assert_eq!(code, "NotFoundException");
 }
 
+/// What was written before is there still; what was not is lost, and the key goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_forgets_what_was_not_written_and_no_more() {
+    let world = World::kept().await;
+    let key = text(&world.key(json!({})).await, "KeyId");
+    encrypt(&world, Who::Root, &key).await;
+    let first = usage(&world, &key).await;
+    world.advance(61).await;
+    assert_eq!(usage(&world, &key).await, first);
+    encrypt(&world, Who::Root, &key).await;
+    let second = usage(&world, &key).await;
+    assert_ne!(
+        second["KeyLastUsage"], first["KeyLastUsage"],
+        "told before it is written"
+    );
+    let world = world.crash().await;
+    assert_eq!(usage(&world, &key).await["KeyLastUsage"], first["KeyLastUsage"]);
+
+    encrypt(&world, Who::Root, &key).await;
+    let third = usage(&world, &key).await;
+    world.advance(61).await;
+    let world = world.crash().await;
+    assert_eq!(usage(&world, &key).await["KeyLastUsage"], third["KeyLastUsage"]);
+}
+
 /// `TrackingStartDate` is the later of the key's making and the first look.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_tracked_since_the_key_was_made() {

@@ -279,6 +279,16 @@ impl World {
     /// with the same root key or another.
     pub(crate) async fn restart(self, root_key: Option<RootKey>) -> World {
         self.door.close().await.unwrap();
+        self.begin_again(root_key).await
+    }
+
+    /// The same place after its process was ended without a warning: what was
+    /// committed and recorded is there.
+    pub(crate) async fn crash(self) -> World {
+        self.begin_again(None).await
+    }
+
+    async fn begin_again(self, root_key: Option<RootKey>) -> World {
         self.door.store().close().await;
         drop(reopen(&self.directory.path().join("journal")).await);
         let file = store::Config::redb_throwaway(self.directory.path().join("store"));
