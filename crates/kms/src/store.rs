@@ -642,3 +642,113 @@ pub(crate) async fn delete_key(tx: &mut WriteTx, key: &Key, now: Timestamp) -> R
     tx.delete(&KEYS, &key.id);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+    use store::Store;
+
+    use super::*;
+    use crate::model::Purpose;
+    use crate::model::policy::KeyPolicy;
+
+    /// The same table, as whoever looks at its rows sees it.
+    const fn spelled(version: u8) -> Table<KeyId, Value> {
+        Table::new("kms/key", version)
+    }
+
+    fn account() -> AccountId {
+        AccountId::parse("111122223333").unwrap()
+    }
+
+    fn id() -> KeyId {
+        KeyId::parse("0196a2b3-c4d5-4e6f-8a9b-0c1d2e3f4a5b").unwrap()
+    }
+
+    async fn stored(version: u8, row: &Value) -> Result<Option<Arc<Key>>, StoreError> {
+        let store = Store::open(store::Config::memory()).await.unwrap();
+        let scope = Scope::regional(account(), &Region::us_east_1());
+        let tx = store.view(scope.clone()).begin();
+        tx.put(&spelled(version), &id(), row);
+        store.commit(tx).await.unwrap();
+        store.view(scope).get(&KEYS, &id()).await
+    }
+
+    /// A row as it was written before rows left out what most keys say.
+    fn row_of_version_1(policy: &str) -> Value {
+        json!({
+            "id": id().as_str(),
+            "account": "111122223333",
+            "region": "us-east-1",
+            "purpose": {"spec": "SYMMETRIC_DEFAULT", "usage": "ENCRYPT_DECRYPT"},
+            "created": 1_800_000_000_000i64,
+            "description": "",
+            "state": "Enabled",
+            "policy": {"text": policy, "bound": {}},
+            "tags": {},
+            "aliases": [],
+            "granted": true,
+            "material": "ab".repeat(32),
+            "sealed": {"created": 1_800_000_000_000i64, "sealed": "AAAA"},
+        })
+    }
+
+    #[tokio::test]
+    async fn rows_of_version_1_say_what_they_said() {
+        let text = KeyPolicy::default_text(account());
+        let mut row = row_of_version_1(&text);
+        let key = stored(1, &row).await.unwrap().unwrap();
+        assert_eq!(key.policy.text_with(account(), &BTreeMap::new()), text);
+        assert!(key.purpose == Purpose::SYMMETRIC && key.state == KeyState::Enabled && key.granted);
+        assert!(key.description.is_empty() && key.tags.is_empty() && key.aliases.is_empty());
+
+        row["purpose"] = json!({"spec": "HMAC_256", "usage": "GENERATE_VERIFY_MAC"});
+        row["state"] = json!("Disabled");
+        row["description"] = json!("of old");
+        row["tags"] = json!({"a": "b"});
+        row["aliases"] = json!(["alias/a"]);
+        row["policy"] = json!({"text": "{}", "bound": {"arn:aws:iam::111122223333:user/bob": "AIDA"}});
+        for version in [1, 2] {
+            let key = stored(version, &row).await.unwrap().unwrap();
+            let mut written = serde_json::to_value(&*key).unwrap();
+            assert_eq!(written, row, "version {version}");
+            // Nothing but what is written as it was is left out.
+            written["policy"]["bound"] = json!({});
+            let key: Key = serde_json::from_value(written).unwrap();
+            assert_eq!(
+                serde_json::to_value(&key).unwrap()["policy"],
+                json!({"text": "{}"})
+            );
+        }
+    }
+
+    /// The row of a key that says what most keys say, which is what is read when one
+    /// is used for the first time.
+    #[tokio::test]
+    async fn a_row_says_only_what_most_keys_do_not() {
+        let material = MaterialId::from_bytes([0xab; 32]);
+        let region = Region::us_east_1();
+        let created = Timestamp::from_seconds(1_800_000_000);
+        let key = Key::fresh(account(), &region, id(), Purpose::SYMMETRIC, material, created);
+        let row = serde_json::to_value(&key).unwrap();
+        let expected = json!({
+            "id": id().as_str(),
+            "account": "111122223333",
+            "region": "us-east-1",
+            "created": 1_800_000_000_000i64,
+            "material": "ab".repeat(32),
+        });
+        assert_eq!(row, expected);
+        let key = stored(2, &row).await.unwrap().unwrap();
+        assert_eq!(serde_json::to_value(&*key).unwrap(), row);
+        assert_eq!(
+            key.policy.text_with(account(), &BTreeMap::new()),
+            KeyPolicy::default_text(account())
+        );
+        assert!(key.purpose == Purpose::SYMMETRIC && key.state == KeyState::Enabled);
+        let newer = stored(3, &row).await.unwrap_err();
+        assert!(matches!(newer, StoreError::NewerRecord { found: 3, .. }));
+    }
+}

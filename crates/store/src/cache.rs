@@ -136,8 +136,8 @@ impl Generations {
 /// What an entry weighs beside its record: keys, counters, table slots.
 const ENTRY_OVERHEAD: u64 = 200;
 
-/// Decoded records take about this many times their encoded size.
-const DECODED_FACTOR: u64 = 3;
+/// What a decoded record points at takes about this many times its encoded size.
+const DECODED_FACTOR: usize = 2;
 
 /// Average weight of an entry, from which the tables are dimensioned.
 const ENTRY_WEIGHT_ESTIMATE: u64 = 1_500;
@@ -223,7 +223,8 @@ impl Cache {
         }
     }
 
-    /// Keeps what the engine said of a key under the generation taken before.
+    /// Keeps what the engine said of a key under the generation taken before: its
+    /// version, the record, and how many bytes that takes.
     pub(crate) fn keep_record(
         &self,
         probe: Probe<'_>,
@@ -260,7 +261,7 @@ impl Cache {
     }
 
     /// A page read under the generation of its prefix taken before the scan,
-    /// kept if `keep` says so.
+    /// kept if `keep` says so. Its keys and records take so many `bytes`.
     pub(crate) fn page_of(
         &self,
         probe: Probe<'_>,
@@ -343,8 +344,15 @@ fn slot(hash: u64) -> usize {
     usize::try_from(hash >> 32).unwrap_or(0) % GENERATIONS
 }
 
-fn weight(key: usize, record: usize) -> u64 {
-    ENTRY_OVERHEAD + key as u64 * 2 + record as u64 * DECODED_FACTOR
+/// Bytes that a decoded record takes, by estimate: its type, whether or not the record
+/// makes use of all of it, and what that points at. A short record of a large type is
+/// not small.
+pub(crate) fn decoded_bytes<V>(stored: usize) -> usize {
+    size_of::<V>() + stored * DECODED_FACTOR
+}
+
+fn weight(key: usize, decoded: usize) -> u64 {
+    ENTRY_OVERHEAD + key as u64 * 2 + decoded as u64
 }
 
 impl PartialEq for Held {

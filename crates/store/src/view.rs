@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::StoreError;
 use crate::Version;
-use crate::cache::{Cache, Decoded, Entry, Page as Found, Probe};
+use crate::cache::{Cache, Decoded, Entry, Page as Found, Probe, decoded_bytes};
 use crate::commit::{KeyRange, Precondition, Versioned, prefix_end, successor};
 use crate::key::{Key, Prefix};
 use crate::limits::{CACHED_PAGE_ROWS_MAX, PAGE_ITEMS_MAX, READS_MAX};
@@ -363,7 +363,7 @@ impl View {
         let found = match self.0.store.engine().get(probe.bytes).await? {
             Some(Versioned { version, value }) => {
                 let decoded: Decoded = table.decode_in(probe.bytes, &value)?;
-                Some((version, decoded, value.len()))
+                Some((version, decoded, decoded_bytes::<V>(value.len())))
             }
             None => None,
         };
@@ -436,7 +436,7 @@ impl View {
                 .record(cache.probe(&key))
                 .filter(|entry| entry.version == Some(version))
                 .and_then(|entry| entry.value.clone());
-            bytes += key.len() + value.len();
+            bytes += key.len() + decoded_bytes::<V>(value.len());
             let decoded = match known {
                 Some(decoded) => decoded,
                 None => table.decode_in(&key, &value)?,

@@ -9,6 +9,7 @@
 //! once and at most [`LAST_USES_PER_RUN_MAX`]; a note leaves when it was written
 //! and not before, so that who asks for it meanwhile is told.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use ground::{AccountId, Region, Timestamp};
@@ -25,7 +26,7 @@ const ROOM: usize = 16;
 
 /// A key in its place. Sorts as the rows of keys do: UUIDs before the ids of
 /// multi-Region keys, which begin with a letter behind all digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Spot {
     is_multi_region: bool,
     id: [u8; KeyId::BYTES],
@@ -51,6 +52,25 @@ impl Spot {
         } else {
             KeyId::from_bytes(self.id)
         }
+    }
+}
+
+impl Spot {
+    /// As a number, which is compared without a call.
+    fn rank(&self) -> (bool, u128) {
+        (self.is_multi_region, u128::from_be_bytes(self.id))
+    }
+}
+
+impl Ord for Spot {
+    fn cmp(&self, other: &Spot) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Spot {
+    fn partial_cmp(&self, other: &Spot) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -134,12 +154,19 @@ struct Run {
 type Runs = BTreeMap<Spot, Run>;
 
 /// All that is noted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Noted {
     places: BTreeMap<AccountId, BTreeMap<Region, Runs>>,
     /// The operations that notes name by their place here.
     operations: Vec<&'static str>,
     notes: usize,
+    notes_max: usize,
+}
+
+impl Default for Noted {
+    fn default() -> Noted {
+        Noted::with_room_for(LAST_USES_NOTED_MAX)
+    }
 }
 
 /// Whole runs of one place that are to be written in one commit, in the order of
@@ -165,8 +192,17 @@ impl Due {
 }
 
 impl Noted {
-    /// Notes a use, unless a later one is known. Of keys beyond
-    /// [`LAST_USES_NOTED_MAX`] nothing is noted until others were written.
+    fn with_room_for(notes_max: usize) -> Noted {
+        Noted {
+            places: BTreeMap::new(),
+            operations: Vec::new(),
+            notes: 0,
+            notes_max,
+        }
+    }
+
+    /// Notes a use, unless a later one is known. Of more keys than
+    /// there is room for nothing is noted until others were written.
     pub(super) fn note(&mut self, account: AccountId, region: &Region, key: &KeyId, noticed: &Use) {
         let note = Note {
             spot: Spot::of(key),
@@ -175,7 +211,7 @@ impl Noted {
             event: noticed.event,
             request: noticed.request,
         };
-        let is_full = self.notes >= LAST_USES_NOTED_MAX;
+        let is_full = self.notes >= self.notes_max;
         let place = self.places.entry(account).or_default();
         let runs = match place.get_mut(region) {
             Some(runs) => runs,
@@ -192,7 +228,7 @@ impl Noted {
             }
             return;
         };
-        match run.notes.binary_search_by(|it| it.spot.cmp(&note.spot)) {
+        match find(&run.notes, note.spot) {
             Ok(found) => {
                 if run.notes[found].at() <= noticed.at {
                     run.notes[found] = note;
@@ -229,7 +265,7 @@ impl Noted {
             .get(region)?
             .range(..=spot)
             .next_back()?;
-        let found = run.notes.binary_search_by(|it| it.spot.cmp(&spot)).ok()?;
+        let found = find(&run.notes, spot).ok()?;
         Some(self.spelled(&run.notes[found]).1)
     }
 
@@ -260,7 +296,7 @@ impl Noted {
         waiting.sort_unstable_by(|one, other| {
             (one.0, one.1, one.2, one.3).cmp(&(other.0, other.1, other.2, other.3))
         });
-        let too_many = self.notes.saturating_sub(LAST_USES_NOTED_MAX / 8 * 7);
+        let too_many = self.notes.saturating_sub(self.notes_max / 8 * 7);
         let (mut runs, mut notes) = (0, 0);
         let mut wanted: BTreeMap<(AccountId, &Region), BTreeMap<Spot, &Run>> = BTreeMap::new();
         for (since, account, region, begins, run) in waiting {
@@ -336,6 +372,32 @@ impl Noted {
     pub(super) fn len(&self) -> usize {
         self.notes
     }
+}
+
+/// Where the note of a key is, or else the gap it belongs into. Sought first where it
+/// would be if the ids of neighbours were evenly spread, as they about are: of a key at
+/// random every note that is looked at is new to the processor.
+fn find(notes: &[Note], spot: Spot) -> Result<usize, usize> {
+    let (Some(first), Some(last)) = (notes.first(), notes.last()) else {
+        return Err(0);
+    };
+    let begin = first.spot.rank().1;
+    let from_begin = |spot: Spot| spot.rank().1.saturating_sub(begin) >> 64;
+    let whole = from_begin(last.spot).max(1);
+    let guess = from_begin(spot).min(whole) * (notes.len() as u128 - 1) / whole;
+    let guess = usize::try_from(guess).unwrap_or(0);
+    let (mut low, mut high, mut step) = (guess, guess, 2);
+    while low > 0 && notes[low].spot > spot {
+        (low, high) = (low.saturating_sub(step), low);
+        step *= 2;
+    }
+    while high < notes.len() && notes[high].spot < spot {
+        (low, high) = (high, (high + step).min(notes.len()));
+        step *= 2;
+    }
+    let high = (high + 1).min(notes.len());
+    let found = notes[low..high].binary_search_by(|it| it.spot.cmp(&spot));
+    found.map(|at| low + at).map_err(|at| low + at)
 }
 
 impl Run {
@@ -572,49 +634,64 @@ mod tests {
         );
     }
 
-    /// With a million keys that are used again and again, each is written once in
-    /// half an hour, and few at a time; nothing is noted of more keys than there is
-    /// room for, and that room is what is said of it.
+    /// Nothing is noted of more keys than there is room for, those that are go on, and
+    /// the room is what is said of it. There is room again before long.
     #[test]
-    fn a_million_keys_are_written_once_in_half_an_hour_and_bounded() {
-        let mut noted = Noted::default();
-        let region = Region::us_east_1();
-        let id = |number: u32| {
-            let mut bytes = [0; 16];
-            bytes[..4].copy_from_slice(&number.to_be_bytes());
-            KeyId::from_bytes(bytes)
-        };
-        let max = u32::try_from(LAST_USES_NOTED_MAX).unwrap();
-        for number in 0..=max {
-            noted.note(account(), &region, &id(number), &used(1_000));
+    fn what_is_noted_is_bounded() {
+        const MAX: u32 = 40_000;
+        let max = usize::try_from(MAX).unwrap();
+        let mut noted = Noted::with_room_for(max);
+        for number in 0..=MAX {
+            note(&mut noted, number, 1_000);
         }
-        assert_eq!(noted.len(), LAST_USES_NOTED_MAX);
-        assert!(noted.of(account(), &region, &id(max)).is_none());
-        noted.note(account(), &region, &id(0), &used(1_001));
-        let last = noted.of(account(), &region, &id(0)).unwrap();
-        assert_eq!(last.at.seconds(), 1_001, "those that are noted go on");
+        assert_eq!(noted.len(), max);
+        assert_eq!(told(&noted, MAX), None);
+        note(&mut noted, 0, 1_001);
+        assert_eq!(told(&noted, 0), Some(1_001));
         let runs = noted.places[&account()].values().flatten();
-        let room: usize = runs
-            .map(|(_, run)| run.notes.capacity() * size_of::<Note>() + size_of::<(Spot, Run)>())
-            .sum();
-        assert!(room < 68 * LAST_USES_NOTED_MAX, "{room}");
+        let room = runs.map(|(_, run)| run.notes.capacity() * size_of::<Note>() + size_of::<(Spot, Run)>());
+        let room: usize = room.sum();
+        assert!(room < 66 * max, "{room}");
 
         let early = write(&mut noted, 1_002, false);
-        let wanted = LAST_USES_NOTED_MAX / 8;
         assert!(
-            (wanted..wanted + LAST_USES_PER_RUN_MAX).contains(&early),
+            (max / 8..max / 8 + LAST_USES_PER_RUN_MAX).contains(&early),
             "{early}"
         );
-        noted.note(account(), &region, &id(max), &used(1_002));
-        assert!(
-            noted.of(account(), &region, &id(max)).is_some(),
-            "there is room again"
-        );
-        let a_second = LAST_USES_AT_ONCE * usize::try_from(LATEST - MINUTE).unwrap();
-        assert!(
-            noted.len() <= a_second,
-            "the pace keeps up with what there is room for"
-        );
+        note(&mut noted, MAX, 1_002);
+        assert_eq!(told(&noted, MAX), Some(1_002));
+        check(&noted);
+    }
+
+    /// Whatever there is room for is written in time at the pace that is set, so that
+    /// nothing is ever due all at once.
+    #[test]
+    fn the_pace_is_enough_for_all_there_is_room_for() {
+        let in_time = LAST_USES_AT_ONCE * usize::try_from(LATEST - MINUTE).unwrap();
+        assert!(LAST_USES_NOTED_MAX / 8 * 7 <= in_time);
+        assert!(LAST_USES_NOTED_MAX / 8 * 7 > 1_000_000);
+    }
+
+    proptest! {
+        /// However ids are spread.
+        #[test]
+        fn a_note_is_found_where_it_is(
+            ids in proptest::collection::btree_set((any::<bool>(), prop_oneof![any::<u128>(), 0u128..100, (0u128..9).prop_map(|high| high << 96)]), 0..300),
+            others in proptest::collection::vec((any::<bool>(), prop_oneof![any::<u128>(), 0u128..100]), 20),
+        ) {
+            let note = |(is_multi_region, id): (bool, u128)| Note {
+                spot: Spot { is_multi_region, id: id.to_be_bytes() },
+                at: [0; 8],
+                operation: 0,
+                event: Uuid([0; 16]),
+                request: Uuid([0; 16]),
+            };
+            let notes: Vec<Note> = ids.iter().copied().map(note).collect();
+            for sought in ids.iter().copied().chain(others) {
+                let spot = note(sought).spot;
+                prop_assert_eq!(find(&notes, spot), notes.binary_search_by(|it| it.spot.cmp(&spot)));
+            }
+        }
     }
 
     #[test]

@@ -303,18 +303,21 @@ mod tests {
         }
     }
 
-    /// Keys that say the same share it; the same text about another user does not.
+    /// Keys that say the same share it; the same text about another user does not, nor
+    /// what follows from another account.
     #[test]
     fn what_is_shared_was_made_from_the_same() {
         let read = |policy: &KeyPolicy| -> KeyPolicy {
             serde_json::from_str(&serde_json::to_string(policy).unwrap()).unwrap()
         };
-        let default = KeyPolicy::delegating();
-        let (one, other) = (read(&default), read(&default));
-        assert!(Arc::ptr_eq(
-            &one.attached(account()).unwrap(),
-            &other.attached(account()).unwrap()
-        ));
+        let attached = |policy: KeyPolicy| policy.attached(account()).unwrap();
+        let default = || attached(KeyPolicy::delegating());
+        assert!(Arc::ptr_eq(&default(), &default()));
+        let spelled = || attached(read(&KeyPolicy::fixed(KeyPolicy::default_text(account()))));
+        assert!(Arc::ptr_eq(&spelled(), &spelled()));
+        let other = AccountId::parse("999999999999").unwrap();
+        let others = KeyPolicy::delegating().attached(other).unwrap();
+        assert!(!Arc::ptr_eq(&default(), &others));
         let bob = |id: &str| {
             let ids = BTreeMap::from([(BOB.to_owned(), id.to_owned())]);
             read(
@@ -329,6 +332,31 @@ mod tests {
             let policy = bob(id);
             assert!(allows(&policy, &Principal::user(account(), id, "/", "bob")));
             assert!(!allows(&policy, &Principal::user(account(), other, "/", "bob")));
+        }
+    }
+
+    /// What follows from the account is not written; every other policy has a text,
+    /// and what has none is not taken for it.
+    #[test]
+    fn only_the_default_of_the_own_account_is_left_out() {
+        let given = |text: String| {
+            UnboundPolicy::parse(text)
+                .unwrap()
+                .bind(BTreeMap::new(), account())
+        };
+        let text = KeyPolicy::default_text(account());
+        let default = given(text.clone()).unwrap();
+        assert!(default.is_delegating());
+        assert_eq!(default.text_with(account(), &BTreeMap::new()), text);
+        let other = KeyPolicy::default_text(AccountId::parse("999999999999").unwrap());
+        for text in [format!("{text} "), other, naming("*")] {
+            let policy = given(text.clone()).unwrap();
+            assert!(!policy.is_delegating());
+            let reread: KeyPolicy = serde_json::from_str(&serde_json::to_string(&policy).unwrap()).unwrap();
+            assert_eq!(reread.text_with(account(), &BTreeMap::new()), text);
+        }
+        for json in ["{}", r#"{"text":null}"#, r#"{"bound":{}}"#, "null"] {
+            assert!(serde_json::from_str::<KeyPolicy>(json).is_err(), "{json}");
         }
     }
 

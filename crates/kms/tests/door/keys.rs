@@ -308,7 +308,7 @@ async fn what_was_acknowledged_survives_and_opens_under_its_root_key_alone() {
 /// Whoever writes to the disk may copy rows: one that lies where another belongs stands for nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_copied_to_another_key_is_not_read_there() {
-    const RAW: Table<String, Value> = Table::new("kms/key", 1);
+    const RAW: Table<String, Value> = Table::new("kms/key", 2);
     let world = World::kept().await;
     let (one, other) = (world.key(json!({})).await, world.key(json!({})).await);
     let seal = json!({"KeyId": other["KeyId"], "Plaintext": "aGVsbG8="});

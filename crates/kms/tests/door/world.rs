@@ -285,6 +285,7 @@ impl World {
     /// The same place after its process was ended without a warning: what was
     /// committed and recorded is there.
     pub(crate) async fn crash(self) -> World {
+        self.door.journal().close().await.unwrap();
         self.begin_again(None).await
     }
 
