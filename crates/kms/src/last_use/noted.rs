@@ -21,6 +21,13 @@ use crate::limits::{
 };
 use crate::model::KeyId;
 
+const _: () = assert!(
+    (LAST_USES_NOTED_MAX / 8 * 7) as u64
+        <= LAST_USES_AT_ONCE as u64
+            * (LAST_USES_WRITTEN_WITHIN.as_secs() - LAST_USES_WRITTEN_AFTER.as_secs()),
+    "whatever there is room for is written in time at the pace that is set, and never all at once"
+);
+
 /// Notes by which a run grows: what it may have room for and not use.
 const ROOM: usize = 16;
 
@@ -661,15 +668,6 @@ mod tests {
         note(&mut noted, MAX, 1_002);
         assert_eq!(told(&noted, MAX), Some(1_002));
         check(&noted);
-    }
-
-    /// Whatever there is room for is written in time at the pace that is set, so that
-    /// nothing is ever due all at once.
-    #[test]
-    fn the_pace_is_enough_for_all_there_is_room_for() {
-        let in_time = LAST_USES_AT_ONCE * usize::try_from(LATEST - MINUTE).unwrap();
-        assert!(LAST_USES_NOTED_MAX / 8 * 7 <= in_time);
-        assert!(LAST_USES_NOTED_MAX / 8 * 7 > 1_000_000);
     }
 
     proptest! {
