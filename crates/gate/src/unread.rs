@@ -189,7 +189,7 @@ impl Body for Answered {
         let piece = match self.rest.len() {
             0 => return Poll::Ready(None),
             // What was written last gives the room back.
-            ..=PIECE_BYTES => Piece {
+            1..=PIECE_BYTES => Piece {
                 bytes: std::mem::take(&mut self.rest),
                 _held: self.held.take(),
             },
