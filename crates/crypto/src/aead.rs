@@ -1,8 +1,8 @@
 //! AES-256-GCM with associated data.
 //!
 //! The caller brings the initialisation vector. Under one key it must never
-//! repeat: everything in this crate derives a fresh key for each message (see
-//! [`crate::kdf`]), so that a random vector cannot.
+//! repeat: everything in this crate derives keys that seal one message or few
+//! ([`crate::message`]), so that random vectors do not.
 //!
 //! Absent by design: AES-128, other modes, truncated tags, and vectors of
 //! another length than the 96 bits NIST SP 800-38D recommends.

@@ -22,7 +22,7 @@ use ground::Secret;
 use crate::aead::TAG_BYTES;
 use crate::canonical::push_part;
 use crate::key::SymmetricKey;
-use crate::message::{self, SALT_BYTES, Salt};
+use crate::message::{SALT_BYTES, Salt};
 use crate::{Error, Random};
 
 /// The longest key reference in bytes: a UUID, a material id and room for a
@@ -34,7 +34,8 @@ pub const REFERENCE_BYTES_MAX: usize = 64;
 pub const ENVELOPE_BYTES_MAX: usize = 6144;
 
 const MAGIC: [u8; 2] = [b'P', 1];
-const LABEL: &str = "palisade kms message v1";
+/// Under what the keys of envelopes are derived.
+pub(crate) const LABEL: &str = "palisade kms message v1";
 
 /// The encryption context in the one form that is authenticated: sorted by
 /// name, every name and value preceded by its length.
@@ -127,7 +128,7 @@ impl<'a> Envelope<'a> {
         context: &EncryptionContext,
     ) -> Result<Secret<Vec<u8>>, Error> {
         let aad = associated_data(self.header, binding, context);
-        message::open(key.derivation(), LABEL, &self.salt, &aad, self.sealed)
+        key.open_envelope(&self.salt, &aad, self.sealed)
     }
 
     /// Seals a plaintext. Every call gives different bytes.
@@ -162,14 +163,14 @@ impl<'a> Envelope<'a> {
                 max,
             });
         }
-        let salt = Salt::draw(random);
+        let message = key.next_envelope(random);
         let mut out = Vec::with_capacity(header_bytes + plaintext.len() + TAG_BYTES);
         out.extend_from_slice(&MAGIC);
         out.push(reference_length);
         out.extend_from_slice(reference);
-        out.extend_from_slice(&salt.0);
+        out.extend_from_slice(&message.salt().0);
         let aad = associated_data(&out, binding, context);
-        message::seal(key.derivation(), LABEL, &salt, &aad, plaintext, &mut out)?;
+        message.seal(&aad, plaintext, &mut out)?;
         Ok(out)
     }
 }

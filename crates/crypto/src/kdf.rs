@@ -15,7 +15,7 @@
 //! | `palisade peer slot v1` | the key above | the AES key of one slot's key |
 //! | `palisade journal seal v1` | root key | the key that signs the journal's seals |
 //! | `palisade sealed message v1` | domain key | the AES key of one sealed value |
-//! | `palisade kms message v1` | backing key | the AES key of one KMS ciphertext |
+//! | `palisade kms message v1` | backing key | an AES key of KMS ciphertexts |
 //! | `palisade xks message v1` | backing key | the AES key of one ciphertext in parts |
 //! | `palisade slot key v1` | a slot's secret | the AES key that wraps the root key |
 //! | `palisade slot key check v1` | a slot's secret | the check value of that slot |

@@ -1,16 +1,20 @@
 //! The AES-256 key behind a symmetric KMS key.
 //!
-//! It never encrypts anything itself: it derives the key of each message.
+//! It never encrypts anything itself: it derives the keys of messages.
 
 use ground::Secret;
 
-use crate::Random;
+use crate::blob;
 use crate::kdf::{DERIVED_KEY_BYTES, DerivationKey};
+use crate::message::{MessageKeys, NextMessage, Salt};
+use crate::{Error, Random};
 
 /// A symmetric backing key, ready to derive message keys.
 pub struct SymmetricKey {
     bytes: Secret<[u8; DERIVED_KEY_BYTES]>,
     derivation: DerivationKey,
+    /// For envelopes, of which there are many.
+    envelopes: MessageKeys,
 }
 
 impl SymmetricKey {
@@ -41,8 +45,26 @@ impl SymmetricKey {
         &self.derivation
     }
 
+    /// What the next envelope is sealed under.
+    pub(crate) fn next_envelope(&self, random: &Random) -> NextMessage {
+        self.envelopes.next(&self.derivation, random)
+    }
+
+    /// Opens the sealed part of an envelope.
+    pub(crate) fn open_envelope(
+        &self,
+        salt: &Salt,
+        aad: &[u8],
+        sealed: &[u8],
+    ) -> Result<Secret<Vec<u8>>, Error> {
+        self.envelopes.open(&self.derivation, salt, aad, sealed)
+    }
+
     fn new(bytes: Secret<[u8; DERIVED_KEY_BYTES]>) -> SymmetricKey {
-        let derivation = DerivationKey::new(bytes.expose());
-        SymmetricKey { bytes, derivation }
+        SymmetricKey {
+            derivation: DerivationKey::new(bytes.expose()),
+            bytes,
+            envelopes: MessageKeys::new(blob::LABEL),
+        }
     }
 }
