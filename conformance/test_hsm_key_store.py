@@ -1,14 +1,16 @@
 """AWS CloudHSM key stores before a real PKCS#11 token: SoftHSM stands for the cluster."""
 
+import json
 import os
 import signal
 import subprocess
 import time
+import uuid
 
 import pytest
 
 from refusals import refused
-from server import ACCOUNT, OTHER_KEY, OTHER_SECRET, Server
+from server import ACCOUNT, OTHER_KEY, OTHER_SECRET, Server, binary
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 ONE, TWO = "cluster-abcdefghi23", "cluster-abcdefghi24"
@@ -244,6 +246,44 @@ def test_a_disconnected_store_opens_nothing(kms, store, key):
         disconnect(kms, store)
         kms.delete_custom_key_store(CustomKeyStoreId=store)
     assert connect(kms, store)["ConnectionState"] == "CONNECTED"
+
+
+def test_keys_that_no_kms_key_names_are_listed(server, kms, key, tokens, tmp_path):
+    password = tmp_path / "password"
+    password.write_text(PASSWORDS[ONE] + "\n")
+    password.chmod(0o600)
+
+    def listed(*more, cluster=ONE):
+        command = ["cluster-keys", "--json", "--key-stores", tokens.settings, "--cluster", cluster, "--password-file", password]
+        done = subprocess.run(
+            [str(part) for part in (binary(), *command, *more)],
+            env=server.environment(None) | {"SOFTHSM2_CONF": str(tokens.configuration)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.returncode, json.loads(done.stdout)
+
+    before = tokens.keys(ONE)
+    code, told = listed()
+    assert (code, told["unnamed"]) == (0, []) and told["keys"] >= 1
+    # As a server leaves one that dies after it has made it.
+    left = str(uuid.uuid4())
+    tokens.run(
+        *("pkcs11-tool", "--module", MODULE, "--token-label", ONE, "--login", "--pin", f"kmsuser:{PASSWORDS[ONE]}"),
+        *("--keygen", "--key-type", "AES:32", "--label", left),
+    )
+    assert listed() == (0, {"cluster": ONE, "keys": told["keys"] + 1, "unnamed": [left]})
+    # It is the same in KMS and token after as before, but for that one.
+    assert left in tokens.keys(ONE) and len(tokens.keys(ONE)) > len(before)
+    # Where nobody has a store of it, nothing is told to be nobody's.
+    code, told = listed("--region", "eu-west-1")
+    assert code == 1 and "no key store of" in told["error"]
+    code, told = listed(cluster=ABSENT)
+    assert code == 1 and "no key store of" in told["error"]
+    password.write_text("wrong\n")
+    code, told = listed()
+    assert code == 1 and "password" in told["error"]
 
 
 def test_it_survives_its_helper_and_its_server(server, kms, key):

@@ -251,6 +251,14 @@ def test_names_that_are_taken_and_files_that_are_none(kms, new_key, bring, palis
     path.chmod(0o644)
     done = palisade.palisade("import", "--from", "raw", path, check=False)
     assert done.returncode == 1 and "chmod 600" in done.stderr
+    # Of several files the others are brought in all the same, and what is mended comes later.
+    good = write(os.urandom(32), f"{name}-good")
+    several = ("--from", "raw", path, good)
+    rows = bring(*several, failing=True)
+    assert {row["name"]: row["state"] for row in rows} == {str(path): "REFUSED", f"{name}-good": "imported"}
+    path.chmod(0o600)
+    path.write_bytes(os.urandom(32))
+    assert sorted(states(bring(*several))) == ["already there", "imported"]
 
 
 def test_a_seed_of_local_kms_keeps_its_ids(palisade, tmp_path, write):
@@ -293,6 +301,7 @@ Aliases:
     rows = {row["name"]: row for row in json.loads(done.stdout)["keys"]}
     assert {key: row["state"] for key, row in rows.items()} == {first: "written", second: "written", third: "REFUSED"}
     assert done.returncode == 1 and "one material" in rows[third]["reason"]
+    assert (rows[first]["alias"], rows[second]["alias"]) == ("alias/testing", "")
     assert seed.stat().st_mode & 0o777 == 0o600
     server = Server(tmp_path / "seeded", "--seed", seed)
     try:

@@ -7,6 +7,7 @@
 //! A key is looked for at every use. A handle that was kept might be another
 //! key's after somebody else has been at the token.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use cryptoki::context::Pkcs11;
@@ -18,7 +19,7 @@ use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::types::AuthPin;
 use ground::Secret;
 
-use crate::message::{Refusal, Reply, Request, Setup, Vectors};
+use crate::message::{LABELS_MAX, Refusal, Reply, Request, Setup, Vectors};
 use crate::module::{self, IV_BYTES, TAG_BITS};
 
 const TAG_BYTES: usize = 16;
@@ -166,6 +167,7 @@ impl Worker {
             Request::Decrypt { .. }
             | Request::Delete { .. }
             | Request::Encrypt { .. }
+            | Request::Labels { .. }
             | Request::Make { .. }
             | Request::Random { .. } => {
                 let login = self.cluster.login.read().unwrap_or_else(PoisonError::into_inner);
@@ -210,6 +212,7 @@ impl Cluster {
             } => self
                 .encrypt(session, label, associated, plaintext.0)
                 .map(Secret::new),
+            Request::Labels { after } => labels(session, after).map(Secret::new),
             Request::Make { label } => make(session, label).map(|()| nothing()),
             Request::Random { bytes } => {
                 let bytes = (*bytes).min(RANDOM_BYTES_MAX);
@@ -310,6 +313,43 @@ fn make(session: &Session, label: &str) -> Result<(), Refusal> {
     Err(Refusal::Unwilling(
         "the module makes keys that can be taken out of it".to_owned(),
     ))
+}
+
+/// Labels of keys that KMS may have made, one a line.
+fn labels(session: &Session, after: &str) -> Result<Vec<u8>, Refusal> {
+    let failed = |error: Error| refusal("listing the keys", &error);
+    let mut found = BTreeSet::new();
+    for key in module::all_keys(session).map_err(failed)? {
+        let told = session
+            .get_attributes(key, &[AttributeType::Label])
+            .map_err(failed)?;
+        let label = told.into_iter().find_map(|attribute| match attribute {
+            Attribute::Label(label) => String::from_utf8(label).ok(),
+            _ => None,
+        });
+        found.extend(label.filter(|label| is_key_id(label) && label.as_str() > after));
+    }
+    // Private keys are not seen by who is not logged in.
+    if found.is_empty() && !is_logged_in(session) {
+        return Err(Refusal::LoggedOut);
+    }
+    let mut lines = Vec::new();
+    for label in found.into_iter().take(LABELS_MAX) {
+        lines.extend_from_slice(label.as_bytes());
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+/// Whether it is a UUID, as the ids of KMS keys in clusters are.
+fn is_key_id(label: &str) -> bool {
+    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+    label.len() == 36
+        && label.bytes().enumerate().all(|(at, byte)| match byte {
+            b'-' => HYPHENS.contains(&at),
+            b'0'..=b'9' | b'a'..=b'f' => !HYPHENS.contains(&at),
+            _ => false,
+        })
 }
 
 /// The one key of a label.

@@ -19,6 +19,9 @@ use ground::Secret;
 /// plaintext with the largest associated data, and room.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 
+/// Most labels in one reply: each has 36 letters and the end of its line.
+pub const LABELS_MAX: usize = 1_000;
+
 /// Longest reason that a reply gives, in bytes.
 const REASON_BYTES_MAX: usize = 1_000;
 
@@ -76,6 +79,12 @@ pub enum Request<'a> {
         associated: &'a [u8],
         /// What to encrypt.
         plaintext: Hidden<'a>,
+    },
+    /// Tells the labels of AES keys that could be ids of KMS keys: the next
+    /// [`LABELS_MAX`] in order, one a line.
+    Labels {
+        /// Those behind this one.
+        after: &'a str,
     },
     /// Logs in.
     LogIn {
@@ -207,6 +216,7 @@ impl Request<'_> {
                 associated,
                 plaintext,
             } => (3, [label.as_bytes(), associated, plaintext.0]),
+            Request::Labels { after } => (9, [after.as_bytes(), &[], &[]]),
             Request::LogIn { pin } => (4, [pin.0, &[], &[]]),
             Request::LogOut => (5, [&[], &[], &[]]),
             Request::Make { label } => (6, [label.as_bytes(), &[], &[]]),
@@ -263,6 +273,7 @@ impl Request<'_> {
                 from: Hidden(from),
                 to: Hidden(to),
             },
+            (9, [_, [], []]) => Request::Labels { after: label()? },
             _ => return Err(Garbled),
         };
         Ok((call, request))
@@ -474,6 +485,7 @@ mod tests {
                 associated: b"",
                 plaintext: Hidden(b"secret"),
             },
+            Request::Labels { after: "label" },
             Request::LogIn { pin: Hidden(b"pin") },
             Request::LogOut,
             Request::Make { label: "label" },

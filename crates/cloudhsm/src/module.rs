@@ -50,6 +50,15 @@ pub(crate) fn keys(session: &Session, label: &str) -> Result<Vec<ObjectHandle>, 
     ])
 }
 
+/// The AES keys there are.
+pub(crate) fn all_keys(session: &Session) -> Result<Vec<ObjectHandle>, Error> {
+    session.find_objects(&[
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(true),
+    ])
+}
+
 /// What a key of this label is to be: AES-256, for encryption alone, and never
 /// out of the token.
 pub(crate) fn key_template(label: &str) -> [Attribute; 10] {

@@ -35,12 +35,13 @@ pub enum Pkcs11Error {
         found: usize,
     },
     /// The module or the token refused.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {said}")]
     Module {
         /// What was asked of it.
         doing: &'static str,
-        /// What it said.
-        source: cryptoki::error::Error,
+        /// What it said, and why. No source of this error: its text tells of its own
+        /// sources, and who tells the whole chain would tell all of it again.
+        said: cryptoki::error::Error,
     },
     /// The token has no such key.
     #[error("the token has no AES key labelled {0}")]
@@ -69,7 +70,7 @@ impl Token {
     /// [`Pkcs11Error::Module`] if the module cannot be loaded or refuses the
     /// PIN; [`Pkcs11Error::NotOneToken`].
     pub fn open(module: &Path, label: &str, pin: &Secret<String>) -> Result<Token, Pkcs11Error> {
-        let failed = |(doing, source)| Pkcs11Error::Module { doing, source };
+        let failed = |(doing, said)| Pkcs11Error::Module { doing, said };
         let context = module::load(module).map_err(failed)?;
         let fitting = module::slots(&context, label).map_err(failed)?;
         let [slot] = fitting[..] else {
@@ -169,5 +170,24 @@ impl Token {
 }
 
 fn doing(doing: &'static str) -> impl FnOnce(cryptoki::error::Error) -> Pkcs11Error {
-    move |source| Pkcs11Error::Module { doing, source }
+    move |said| Pkcs11Error::Module { doing, said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Command line and log tell an error and all that it came of.
+    #[test]
+    fn what_the_module_said_is_told_once() {
+        let told = Token::open(Path::new("/no-module.so"), "token", &Secret::new(String::new()));
+        let mut error: &dyn std::error::Error = &told.err().unwrap();
+        let mut chain = error.to_string();
+        while let Some(source) = error.source() {
+            chain.push_str(&format!(": {source}"));
+            error = source;
+        }
+        assert!(chain.starts_with("loading the module: "), "{chain}");
+        assert_eq!(chain.matches("no-module").count(), 1, "{chain}");
+    }
 }

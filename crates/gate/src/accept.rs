@@ -12,9 +12,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,7 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::quiet::Quiet;
+use crate::body::Room;
+use crate::limits::UNREAD_BYTES_MAX;
+use crate::unread::{Answered, Reader, Turn};
 
 /// How long to wait when no connection can be accepted: out of file
 /// descriptors, most likely, of which some may come back.
@@ -61,6 +61,8 @@ pub struct Talk {
     /// HTTP/1.1 and HTTP/2 as the bounds have them.
     http: Arc<Builder<TokioExecutor>>,
     header_time: Duration,
+    /// For answers on their way, of all connections.
+    unread: Arc<Room>,
     /// Changes when requests under way shall end and no other begin.
     stop: watch::Receiver<()>,
     place: OwnedSemaphorePermit,
@@ -75,6 +77,7 @@ pub async fn accept(
     start: impl Fn(Accepted),
 ) {
     let http = Arc::new(builder(bounds));
+    let unread = Arc::new(Room::new(UNREAD_BYTES_MAX));
     let (order, _) = watch::channel(());
     let places = Arc::new(Semaphore::new(bounds.connections));
     tokio::pin!(stop);
@@ -98,6 +101,7 @@ pub async fn accept(
         let talk = Talk {
             http: Arc::clone(&http),
             header_time: bounds.header_time,
+            unread: Arc::clone(&unread),
             stop: order.subscribe(),
             place,
         };
@@ -137,22 +141,22 @@ fn builder(bounds: Bounds) -> Builder<TokioExecutor> {
 
 impl Talk {
     /// Answers the requests of a connection to its end: of one side's accord, by
-    /// the order to stop, or because it has asked nothing for too long.
-    pub async fn serve<IO, Run>(self, stream: IO, answer: impl Fn(Request<Incoming>) -> Run)
+    /// the order to stop, or because it has asked or taken nothing for too long.
+    ///
+    /// `answer` runs what is asked, and answers through its [`Turn`].
+    pub async fn serve<IO, Run>(self, stream: IO, answer: impl Fn(Request<Incoming>, Turn) -> Run)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        Run: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+        Run: Future<Output = Response<Answered>> + Send + 'static,
     {
-        let quiet = Quiet::new(self.header_time);
+        let reader = Reader::new(self.header_time, self.unread);
         let service = service_fn(|request| {
-            let (answer, running) = (answer(request), quiet.run());
-            async move {
-                let answer = answer.await;
-                drop(running);
-                Ok::<_, Infallible>(answer)
-            }
+            let turn = reader.turn(request.version());
+            let answer = answer(request, turn);
+            async move { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let quiet = &reader.quiet;
         let mut clock = pin!(quiet.clock());
         let mut stop = self.stop.clone();
         let mut stopped = pin!(stop.changed());
@@ -179,7 +183,7 @@ impl Talk {
                 return Poll::Ready(());
             }
             if (!is_known || clock.is_elapsed()) && quiet.poll_too_long(clock.as_mut(), cx).is_ready() {
-                tracing::debug!("closed a connection that asked nothing");
+                tracing::debug!("closed a connection that asked or took nothing");
                 return Poll::Ready(());
             }
             Poll::Pending

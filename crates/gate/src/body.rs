@@ -2,7 +2,8 @@
 //!
 //! Nobody has signed yet: what has not come whole takes room that is counted, for
 //! the connection and for all of them, and who finds none is refused. A request
-//! that comes in one piece is not counted, for it waits for nobody.
+//! that comes in one piece is not counted, for it waits for nobody. What answers
+//! take is bounded likewise ([`crate::unread`]).
 
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
@@ -18,7 +19,8 @@ use wire::WireFault;
 
 use crate::limits::{BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX};
 
-/// Room in memory for requests that have not come whole.
+/// Room in memory for what waits for strangers: requests that have not come whole, or
+/// answers that have not been read.
 pub(crate) struct Room {
     taken: AtomicUsize,
     bytes_max: usize,
@@ -30,6 +32,22 @@ impl Room {
             taken: AtomicUsize::new(0),
             bytes_max,
         }
+    }
+
+    /// Takes room, and tells whether there was enough. It is taken in any case, until
+    /// who took it [leaves](Room::leave).
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        self.taken.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.bytes_max
+    }
+
+    /// Gives room back.
+    pub(crate) fn leave(&self, bytes: usize) {
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_full(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.bytes_max
     }
 }
 
@@ -46,7 +64,7 @@ impl Taken<'_> {
         self.bytes += more;
         let mut fits = true;
         for room in self.rooms {
-            fits &= room.taken.fetch_add(more, Ordering::Relaxed) + more <= room.bytes_max;
+            fits &= room.take(more);
         }
         if fits { Ok(()) } else { Err(BadBody::NoRoom) }
     }
@@ -55,7 +73,7 @@ impl Taken<'_> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         for room in self.rooms {
-            room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+            room.leave(self.bytes);
         }
     }
 }
@@ -97,13 +115,7 @@ pub(crate) async fn read(
             "IncompleteBody",
             "The request body terminated unexpectedly".to_owned(),
         ),
-        BadBody::NoRoom => {
-            let message = "Too many requests are waiting for their bodies. Please try again".to_owned();
-            WireFault {
-                sender: false,
-                ..WireFault::client(503, "ServiceUnavailable", message)
-            }
-        }
+        BadBody::NoRoom => no_room("Too many requests are waiting for their bodies. Please try again"),
         BadBody::TooLarge => {
             let message = format!("Request body is larger than {BODY_BYTES_MAX} bytes");
             WireFault::client(413, "RequestEntityTooLarge", message)
@@ -116,6 +128,14 @@ pub(crate) async fn read(
             WireFault::client(408, "RequestTimeout", message)
         }
     })
+}
+
+/// What is told if there is no room.
+pub(crate) fn no_room(message: &str) -> WireFault {
+    WireFault {
+        sender: false,
+        ..WireFault::client(503, "ServiceUnavailable", message.to_owned())
+    }
 }
 
 /// All of the body. One that comes in one piece, as nearly all do, is not copied.

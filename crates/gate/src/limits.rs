@@ -11,7 +11,8 @@ pub struct Limits {
     /// Longest time a TLS handshake may take.
     pub handshake_time: Duration,
     /// Longest time a request's head may take, also the idle time of a
-    /// kept-alive connection and the time between HTTP/2 pings.
+    /// kept-alive connection and the time between HTTP/2 pings. An answer that
+    /// is not taken in one to two times of it ends its connection.
     pub header_time: Duration,
     /// Longest time from the first to the last byte of a body.
     pub body_time: Duration,
@@ -46,6 +47,19 @@ pub(crate) const UNFINISHED_BYTES_OF_CONNECTION_MAX: usize = 16 << 20;
 /// Bytes of requests that have not come whole, of all connections. Ours: small against the
 /// memory of a server, and more than a gigabit a second brings in two seconds.
 pub(crate) const UNFINISHED_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of answers on their way over one connection which are its own, and not counted with
+/// those of others. Ours: what so many requests as an HTTP/2 connection may have open are
+/// answered with, if they encrypt a data key.
+pub(crate) const UNREAD_BYTES_FREE: usize = 64 << 10;
+
+/// Bytes of answers on their way over one connection. Ours: as much as of its requests; the
+/// longest answer, to a batch, has half of it.
+pub(crate) const UNREAD_BYTES_OF_CONNECTION_MAX: usize = 16 << 20;
+
+/// Bytes of answers on their way over all connections, beyond what each has of its own. Ours:
+/// as much as of requests.
+pub(crate) const UNREAD_BYTES_MAX: usize = 256 << 20;
 
 /// Longest request head in bytes (request line and headers). Headers are at
 /// most a hundred, which is hyper's own bound: to say so would make it allocate

@@ -1,7 +1,7 @@
 //! The listener: sockets, TLS, HTTP/1.1 and HTTP/2, limits and the orderly end.
 //!
 //! Every wait for a stranger ends: for the handshake, for a head, for a body,
-//! and at shutdown for the answer.
+//! for a reader, and at shutdown for the answer.
 //!
 //! Absent by design: waiting for who keeps a connection and asks nothing,
 //! also if it answers HTTP/2's pings ([`crate::quiet`]).
@@ -11,13 +11,24 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use ground::id;
+use http::{HeaderMap, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use shape::Protocol;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::accept::{Accepted, Bounds, Talk, accept};
+use crate::body;
 use crate::door::{Door, Peer};
 use crate::lanes::Lanes;
 use crate::limits::{HEAD_BYTES_MAX, Limits, STREAMS_MAX};
+use crate::metrics::Refusal;
+use crate::operator;
 use crate::tls::Tls;
+use crate::unread::Turn;
+use crate::walk::respond;
 
 /// Serves `door` on `listener` within the default [`Limits`]; see [`serve_within`].
 ///
@@ -130,11 +141,18 @@ async fn connection(
         // What its requests share is of this connection alone: to count who holds it
         // disturbs no other lane.
         let shared = Arc::new((door, Arc::new(peer)));
-        move |request| {
+        move |request: Request<Incoming>, turn: Turn| {
             let shared = Arc::clone(&shared);
             async move {
                 let (door, peer) = &*shared;
-                door.answer(request, peer, limits.body_time).await
+                let path = request.uri().path();
+                let is_operators = operator::is_operators(path);
+                // Batches alone have answers that are mostly long.
+                if turn.finds_no_room(is_operators && path.ends_with("/batch")) {
+                    return turn.refuse(no_room(door, is_operators));
+                }
+                let answer = door.answer(request, peer, limits.body_time).await;
+                turn.answer(answer, || no_room(door, is_operators))
             }
         }
     };
@@ -149,6 +167,18 @@ async fn connection(
         Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
     }
+}
+
+/// Refuses a call because what was answered before is not read.
+fn no_room(door: &Door, is_operators: bool) -> Response<Full<Bytes>> {
+    door.metrics.refuse(Refusal::Answer);
+    let fault = body::no_room("Too many answers are waiting to be read. Please try again");
+    if is_operators {
+        return operator::problem_of(&fault);
+    }
+    let request_id = id::uuid(door.random().public_bytes());
+    let answer = wire::encode_fault(None, Protocol::Json11, &fault, &request_id, false);
+    respond(answer, request_id, HeaderMap::new())
 }
 
 /// The record's `tlsDetails`, as JSON.

@@ -53,6 +53,8 @@ pub(crate) enum Ending {
 /// Why a request was refused at the door.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Refusal {
+    /// There is no room for its answer: others have not been read.
+    Answer,
     /// Unsigned, wrongly signed or with a dead credential.
     Authentication,
     /// Too large, too slow or cut off.
@@ -132,6 +134,7 @@ impl Metrics {
 
     pub(crate) fn refuse(&self, refusal: Refusal) {
         let reason = match refusal {
+            Refusal::Answer => "answer",
             Refusal::Authentication => "authentication",
             Refusal::Body => "body",
             Refusal::NoRecord => "no_record",

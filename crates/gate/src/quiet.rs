@@ -1,15 +1,19 @@
-//! An end to connections that ask nothing.
+//! An end to connections that ask nothing, and to those that take nothing.
 //!
 //! One clock a connection: from its beginning, and from the end of each
 //! request, the head of the next must be complete in time. So who sends no first
 //! bytes, who sends half a head and waits, and who keeps an HTTP/2 connection by
 //! its pings alone are all closed by the same rule.
 //!
+//! So are readers who let their answers wait: over HTTP/1 nothing more is asked
+//! until they are taken, and over HTTP/2 an answer that lies there through a whole
+//! round of the clock ends its connection, though others are asked for and taken
+//! beside it.
+//!
 //! The clock is set once and looks, when it rings, how long it has been quiet:
 //! a request moves no timer, it notes when it ended.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -24,26 +28,54 @@ pub(crate) struct Quiet {
     running: AtomicUsize,
     /// When the last of them ended, in nanoseconds from the beginning.
     heard: AtomicU64,
+    /// How often the clock has rung.
+    rings: AtomicUsize,
+    /// Answers that have not been taken: those of this round of the clock, and those of the
+    /// round before it. Rounds of an even number have the first place.
+    untaken: [AtomicUsize; 2],
 }
 
-/// A request that is being answered.
-pub(crate) struct Running(Arc<Quiet>);
+/// When an answer began that has not been taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round(usize);
 
 impl Quiet {
     /// On a connection that begins now.
-    pub(crate) fn new(time_max: Duration) -> Arc<Quiet> {
-        Arc::new(Quiet {
+    pub(crate) fn new(time_max: Duration) -> Quiet {
+        Quiet {
             begun: Instant::now(),
             time_max,
             running: AtomicUsize::new(0),
             heard: AtomicU64::new(0),
-        })
+            rings: AtomicUsize::new(0),
+            untaken: [AtomicUsize::new(0), AtomicUsize::new(0)],
+        }
     }
 
-    /// A request begins, and runs until the answer is dropped.
-    pub(crate) fn run(self: &Arc<Quiet>) -> Running {
+    /// A request begins.
+    pub(crate) fn begin(&self) {
         self.running.fetch_add(1, Ordering::Relaxed);
-        Running(Arc::clone(self))
+    }
+
+    /// A request has its answer, or goes without.
+    pub(crate) fn end(&self) {
+        let now = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.heard.store(now, Ordering::Relaxed);
+        // Whoever sees that nothing runs sees since when.
+        self.running.fetch_sub(1, Ordering::Release);
+    }
+
+    /// An answer is on its way. To be called before [`Quiet::end`] of its request, so
+    /// that the clock rings no sooner than the time after it.
+    pub(crate) fn answer(&self) -> Round {
+        let round = Round(self.rings.load(Ordering::Relaxed) % 2);
+        self.untaken[round.0].fetch_add(1, Ordering::Relaxed);
+        round
+    }
+
+    /// The answer of this round was taken.
+    pub(crate) fn taken(&self, round: Round) {
+        self.untaken[round.0].fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The connection's clock, for [`Quiet::poll_too_long`].
@@ -51,8 +83,8 @@ impl Quiet {
         tokio::time::sleep_until(self.begun + self.time_max)
     }
 
-    /// Completes when it has been quiet for too long. `clock` is this connection's
-    /// [`Quiet::clock`].
+    /// Completes when it has been quiet for too long, or an answer was not taken for too
+    /// long: for one to two times the longest quiet. `clock` is this connection's [`Quiet::clock`].
     pub(crate) fn poll_too_long(&self, mut clock: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(clock.as_mut().poll(cx));
@@ -62,26 +94,14 @@ impl Quiet {
                 // Quiet begins at the end of what runs, at the earliest.
                 _ => now + self.time_max,
             };
-            if until <= now {
+            let ring = self.rings.load(Ordering::Relaxed);
+            let is_left = self.untaken[(ring + 1) % 2].load(Ordering::Relaxed) > 0;
+            if until <= now || is_left {
                 return Poll::Ready(());
             }
+            self.rings.store(ring + 1, Ordering::Relaxed);
             clock.as_mut().reset(until);
         }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let Quiet {
-            begun,
-            running,
-            heard,
-            ..
-        } = &*self.0;
-        let now = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        heard.store(now, Ordering::Relaxed);
-        // Whoever sees that nothing runs sees since when.
-        running.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -106,14 +126,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn quiet_begins_with_the_end_of_the_last_request() {
         let quiet = Quiet::new(LIMIT);
-        let first = quiet.run();
-        let second = quiet.run();
+        quiet.begin();
+        quiet.begin();
         let begun = Instant::now();
         let ends = async {
             tokio::time::sleep(seconds(100)).await;
-            drop(first);
+            quiet.end();
             tokio::time::sleep(seconds(100)).await;
-            drop(second);
+            quiet.end();
         };
         tokio::join!(ends, too_long(&quiet));
         // Looked at each minute, and once more when the last minute is over.
@@ -126,7 +146,8 @@ mod tests {
         let begun = Instant::now();
         let asks = async {
             tokio::time::sleep(seconds(50)).await;
-            drop(quiet.run());
+            quiet.begin();
+            quiet.end();
         };
         tokio::join!(asks, too_long(&quiet));
         assert!((seconds(110)..seconds(111)).contains(&begun.elapsed()));
@@ -138,5 +159,36 @@ mod tests {
         let begun = Instant::now();
         too_long(&quiet).await;
         assert!((seconds(60)..seconds(61)).contains(&begun.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_taken_in_time_or_ends_the_connection() {
+        for is_taken in [true, false] {
+            let quiet = Quiet::new(LIMIT);
+            let begun = Instant::now();
+            let asks = async {
+                tokio::time::sleep(seconds(50)).await;
+                let answer = quiet.answer();
+                for second in 0..950 {
+                    // Others are asked for and taken beside it.
+                    quiet.begin();
+                    let other = quiet.answer();
+                    quiet.end();
+                    tokio::time::sleep(seconds(1)).await;
+                    quiet.taken(other);
+                    if is_taken && second == 55 {
+                        quiet.taken(answer);
+                    }
+                }
+            };
+            tokio::select! {
+                () = asks => {},
+                () = too_long(&quiet) => {},
+            }
+            match is_taken {
+                true => assert_eq!(begun.elapsed(), seconds(1000)),
+                false => assert!((seconds(110)..seconds(171)).contains(&begun.elapsed())),
+            }
+        }
     }
 }

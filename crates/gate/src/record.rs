@@ -6,7 +6,8 @@
 //! Beside CloudTrail's fields a record has `palisade`, which holds the
 //! decision: what allowed the call, or the whole reasoning of a refusal.
 
-use std::cell::RefCell;
+mod repeated;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use shape::{Kind, Shape, Structure, Value};
 use crate::directory::{Caller, Vouched};
 use crate::jobs::Event;
 use crate::limits::{RECORD_MESSAGE_BYTES_MAX, RECORD_PARAMETERS_BYTES_MAX, RECORD_USER_AGENT_BYTES_MAX};
+use repeated::CallFrom;
 
 /// A thing a call touched, as the record's `resources` list it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,16 +97,9 @@ impl Record<'_> {
         out.push_str(self.user_identity.unwrap_or("null"));
         out.push_str(",\"eventTime\":\"");
         let caller = phrase(&out, 0);
-        push_second(&mut out, self.time);
+        repeated::push_second(&mut out, self.time);
         let start = out.len();
-        out.push('"');
-        text_member(&mut out, "eventSource", self.event_source);
-        text_member(&mut out, "eventName", self.event_name);
-        text_member(&mut out, "awsRegion", self.region);
-        text_member(&mut out, "sourceIPAddress", self.source_address);
-        if let Some(agent) = self.user_agent {
-            text_member(&mut out, "userAgent", clip(agent, RECORD_USER_AGENT_BYTES_MAX));
-        }
+        repeated::push_call(&mut out, &self.from());
         let call = phrase(&out, start);
         if let Some((code, message)) = self.error {
             text_member(&mut out, "errorCode", code);
@@ -164,6 +159,19 @@ impl Record<'_> {
         }
     }
 
+    /// What is called, where, and from where.
+    fn from(&self) -> CallFrom<'_> {
+        CallFrom {
+            event_source: self.event_source,
+            event_name: self.event_name,
+            region: self.region,
+            source_address: self.source_address,
+            user_agent: self
+                .user_agent
+                .map(|agent| clip(agent, RECORD_USER_AGENT_BYTES_MAX)),
+        }
+    }
+
     fn add_notes(&self, out: &mut String) {
         if self.additional.is_empty() {
             return;
@@ -199,19 +207,6 @@ impl Record<'_> {
         }
         out.push(']');
     }
-}
-
-/// Writes the second of a moment. Each thread keeps the last one's text: a second has thousands of records.
-fn push_second(out: &mut String, time: Timestamp) {
-    thread_local! {
-        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
-    }
-    LAST.with_borrow_mut(|(second, text)| {
-        if *second != time.seconds() {
-            (*second, *text) = (time.seconds(), time.iso8601_seconds());
-        }
-        out.push_str(text);
-    });
 }
 
 /// What `out` says from `start` on.

@@ -25,7 +25,7 @@ pub enum TlsError {
     #[error("the private key does not belong to the certificate")]
     Mismatch,
     /// A self-signed certificate could not be made.
-    #[error("no certificate could be made: {0}")]
+    #[error("no certificate could be made")]
     Own(#[from] rcgen::Error),
 }
 

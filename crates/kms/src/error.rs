@@ -332,6 +332,15 @@ pub enum Error {
         /// Of the key.
         arn: String,
     },
+    /// New material for a replica, where its primary has to have it first.
+    #[error(
+        "{arn} is a multi-Region replica key. Import new key material into the primary key first, and the same into \
+         its replicas with an ImportType of EXISTING_KEY_MATERIAL."
+    )]
+    NewInReplica {
+        /// Of the key.
+        arn: String,
+    },
     /// No material was imported that the key could rotate to.
     #[error("{arn} has no imported key material to rotate to.")]
     NothingToRotateTo {
@@ -602,6 +611,7 @@ impl From<&Error> for Fault {
             Error::Throttled => Fault::client("ThrottlingException", error),
             Error::CannotRotate { .. }
             | Error::InCustomKeyStore { .. }
+            | Error::NewInReplica { .. }
             | Error::NotImported { .. }
             | Error::NotPrimary { .. }
             | Error::Unsupported(_)

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use cloudhsm::message::{Hidden, Refusal, Request, Setup, Vectors};
+use cloudhsm::message::{Hidden, LABELS_MAX, Refusal, Request, Setup, Vectors};
 use ground::{AccountId, Region, Secret};
 use kms::hsm::{
     ASSOCIATED_BYTES_MAX, Answer, Cluster, Clusters, KeyError, LABEL_BYTES_MAX, LoginError, OVERHEAD_BYTES,
@@ -92,6 +92,48 @@ pub(crate) fn clusters(settings: &[ClusterSettings], home: &Region) -> Result<Op
     } else {
         Some(Arc::new(Tokens(tokens)))
     })
+}
+
+/// The labels in a cluster that could be ids of KMS keys, in order, for its operator,
+/// who has the password of its user. Nothing is changed; he logs in and out again, by
+/// a helper of his own.
+///
+/// # Errors
+///
+/// If there is no such cluster among the settings, or it does not tell.
+pub(crate) async fn key_ids(
+    settings: &[ClusterSettings],
+    cluster: &str,
+    home: &Region,
+    password: &Secret<String>,
+) -> Result<Vec<String>> {
+    let said = settings.iter().find(|said| said.id == cluster);
+    let said = said.with_context(|| format!("the settings name no cluster {cluster}"))?;
+    let token = Token::new(said, home).with_context(|| format!("the cluster {cluster} cannot be"))?;
+    token.log_in(password).await?;
+    let mut found: Vec<String> = Vec::new();
+    let outcome = loop {
+        let after = found.last().map_or("", String::as_str);
+        let page = match token.helper.ask(&Request::Labels { after }).await {
+            Ok(page) => page,
+            Err(failure) => break Err(failure),
+        };
+        let before = found.len();
+        let lines = String::from_utf8_lossy(page.expose());
+        // A module that goes in circles is not followed.
+        let further: Vec<String> = lines
+            .lines()
+            .filter(|line| *line > after)
+            .map(str::to_owned)
+            .collect();
+        found.extend(further);
+        if found.len() - before < LABELS_MAX {
+            break Ok(found);
+        }
+    };
+    token.log_out().await;
+    token.helper.stop().await;
+    Ok(outcome?)
 }
 
 /// Every cluster there is.

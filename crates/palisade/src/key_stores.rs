@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use ground::Region;
+use ground::{Region, Secret};
 use kms::hsm::Clusters;
 use kms::xks::Proxies;
 use outbound::Shown;
@@ -90,6 +90,20 @@ impl KeyStoreSettings {
     /// As [`hsm::clusters`].
     pub(crate) fn clusters(&self, home: &Region) -> Result<Option<Arc<dyn Clusters>>> {
         hsm::clusters(&self.cluster, home).context("key_stores.cluster")
+    }
+
+    /// The labels in a cluster that could be ids of KMS keys.
+    ///
+    /// # Errors
+    ///
+    /// As [`hsm::key_ids`].
+    pub(crate) async fn key_ids(
+        &self,
+        cluster: &str,
+        home: &Region,
+        password: &Secret<String>,
+    ) -> Result<Vec<String>> {
+        hsm::key_ids(&self.cluster, cluster, home, password).await
     }
 
     /// The way to the proxies; `None` if none is to be asked.

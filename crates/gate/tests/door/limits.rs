@@ -17,6 +17,7 @@ use futures_util::stream;
 use gate::{Door, Identity, Limits, Tls, allow_open_files};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -26,7 +27,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use crate::parts;
+use crate::{parts, root};
+use testkit::client::signed;
 
 /// Longer than anything takes that happens at all.
 const GENEROUS: Duration = Duration::from_secs(60);
@@ -155,9 +157,7 @@ async fn an_http2_connection_that_asks_nothing_is_closed() {
     let server = listen(short, None).await;
     for asks in [false, true] {
         let stream = TokioIo::new(connect(server.address).await);
-        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
-            .await
-            .unwrap();
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
         let talk = async {
             if asks {
                 let uri = format!("http://{}/_palisade/health", server.address);
@@ -238,9 +238,7 @@ async fn a_body_in_pieces_is_read() {
 async fn a_connection_cannot_fill_the_memory_with_bodies_that_do_not_end() {
     let server = listen(Limits::default(), None).await;
     let stream = TokioIo::new(connect(server.address).await);
-    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
-        .await
-        .unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     let request = |path: &str| {
         let uri = format!("http://{}{path}", server.address);
         let most = Bytes::from(vec![b' '; (1 << 20) - 1]);
@@ -272,6 +270,102 @@ async fn a_connection_cannot_fill_the_memory_with_bodies_that_do_not_end() {
         ended = connection => panic!("the connection ended: {ended:?}"),
         ended = tokio::time::timeout(GENEROUS, first_refused) => ended.expect("one is refused"),
     }
+}
+
+/// The longest batch there can be: a mebibyte asked, and a little more answered, since each
+/// answer names its key.
+fn long_batch(address: SocketAddr) -> http::Request<Full<Bytes>> {
+    let key = "k".repeat(960);
+    let call = format!(r#"{{"operation":"Encrypt","input":{{"KeyId":"{key}","Plaintext":"AA=="}}}}"#);
+    let body = format!(r#"{{"calls":[{}]}}"#, vec![call; 980].join(","));
+    let body = (Vec::new(), body.into_bytes());
+    let host = address.to_string();
+    let mut request = signed(&host, "POST", "/_palisade/kms/batch", "kms", Some(&root()), body);
+    request.headers_mut().remove(http::header::HOST);
+    let uri = format!("http://{host}{}", request.uri());
+    *request.uri_mut() = uri.parse().unwrap();
+    request
+}
+
+/// A client that takes a kilobyte of what it asks for, and no more.
+async fn who_reads_nothing(
+    address: SocketAddr,
+) -> (
+    http2::SendRequest<Full<Bytes>>,
+    impl Future<Output = Result<(), hyper::Error>>,
+) {
+    let stream = TokioIo::new(connect(address).await);
+    http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(1024)
+        .handshake(stream)
+        .await
+        .unwrap()
+}
+
+/// Sixteen megabytes of answers lie there until they are read, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_cannot_fill_the_memory_with_answers_that_are_not_read() {
+    let server = listen(Limits::default(), None).await;
+    let (mut sender, connection) = who_reads_nothing(server.address).await;
+    let asking = async {
+        let mut unread = Vec::new();
+        let refused = loop {
+            let answer = sender.send_request(long_batch(server.address)).await.unwrap();
+            if answer.status() != 200 {
+                break answer;
+            }
+            assert!(unread.len() < 16, "{} answers lie there", unread.len());
+            unread.push(answer);
+        };
+        assert!(unread.len() > 8, "{} answers found room", unread.len());
+        assert_eq!(refused.status(), 503);
+        let told = refused.into_body().collect().await.unwrap().to_bytes();
+        let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+        assert_eq!(told["error"]["code"], "ServiceUnavailable", "{told}");
+        // Others are served beside.
+        is_served(server.address).await;
+        // What is read leaves room for more.
+        let read = unread.pop().unwrap().into_body().collect().await.unwrap();
+        assert!(read.to_bytes().ends_with(b"]}"));
+        let answer = sender.send_request(long_batch(server.address)).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    };
+    tokio::select! {
+        ended = connection => panic!("the connection ended: {ended:?}"),
+        ended = tokio::time::timeout(GENEROUS, asking) => ended.expect("one is refused"),
+    }
+}
+
+/// Though it asks for more and reads that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_an_answer_unread_is_not_waited_for() {
+    let short = Limits {
+        header_time: SHORT,
+        ..Limits::default()
+    };
+    let server = listen(short, None).await;
+    let (mut sender, connection) = who_reads_nothing(server.address).await;
+    let asking = async {
+        let _unread = sender.send_request(long_batch(server.address)).await.unwrap();
+        loop {
+            let uri = format!("http://{}/_palisade/health", server.address);
+            let request = http::Request::get(uri).body(Full::new(Bytes::new())).unwrap();
+            let Ok(answer) = sender.send_request(request).await else {
+                break;
+            };
+            if answer.into_body().collect().await.is_err() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let ended = async {
+        let (_, ()) = tokio::join!(connection, asking);
+    };
+    tokio::time::timeout(GENEROUS, ended)
+        .await
+        .expect("the server closes the connection");
+    is_served(server.address).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -292,10 +292,18 @@ async fn imported_material_is_brought_to_every_region() {
     assert_eq!(import(REGION, &[1; 32], NEW).await, "ok");
     replicate(&world, &key, THERE).await;
     assert_eq!(described(&world, THERE, &key).await["KeyState"], "PendingImport");
+    // Neither its primary's nor another is new to a replica.
+    for material in [[1; 32], [2; 32]] {
+        assert_eq!(
+            import(THERE, &material, NEW).await,
+            "UnsupportedOperationException"
+        );
+    }
     assert_eq!(
-        import(THERE, &[2; 32], NEW).await,
+        import(THERE, &[2; 32], EXISTING).await,
         "IncorrectKeyMaterialException"
     );
+    assert_eq!(described(&world, THERE, &key).await["KeyState"], "PendingImport");
     assert_eq!(import(THERE, &[1; 32], EXISTING).await, "ok");
     let blob = sealed_in(&world, REGION, &key).await;
     opens_in(&world, THERE, &blob).await;

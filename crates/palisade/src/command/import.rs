@@ -1,11 +1,11 @@
 //! `palisade import`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use bridge::exports::{self, Form, Usage};
+use bridge::exports::{self, Form, Found, Usage};
 use clap::{Args, ValueEnum};
 use ground::{AccountId, Region};
 
@@ -115,6 +115,8 @@ impl Import {
         let (plans, mut rows) = self.plans(form)?;
         if self.dry_run {
             rows.extend(plans.into_iter().map(|plan| plan.row));
+        } else if plans.is_empty() {
+            // Nothing is left to be asked of a KMS, or written.
         } else if let Some(path) = &self.to_seed {
             let (text, told) = seed(plans, self.account, self.region.as_ref())?;
             files::write_private(path, text.expose().as_bytes())?;
@@ -139,18 +141,19 @@ impl Import {
         })
     }
 
-    /// What is to be made, and what cannot be.
+    /// What is to be made, and what cannot be: what is wrong with one file of several
+    /// keeps no other from being brought in.
     fn plans(&self, form: Form) -> Result<(Vec<Plan>, Vec<Row>)> {
         let (mut plans, mut rows) = (Vec::new(), Vec::new());
         for path in &self.file {
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            let name = self.name.as_deref().unwrap_or(&stem);
-            let bytes = files::read_secret(path)?;
-            let mut found = exports::read(form, name, self.usage.map(Usage::from), bytes.expose())
-                .with_context(|| format!("{} cannot be read", path.display()))?;
-            if let (Some(name), [one]) = (&self.name, &mut found[..]) {
-                one.name.clone_from(name);
-            }
+            let found = match self.found(form, path) {
+                Ok(found) => found,
+                Err(error) if self.file.len() == 1 => return Err(error),
+                Err(error) => {
+                    rows.push(Row::of_unread(path.display().to_string(), format!("{error:#}")));
+                    continue;
+                }
+            };
             let prefix = if form == Form::LocalKms {
                 ""
             } else {
@@ -164,6 +167,19 @@ impl Import {
             }
         }
         Ok((plans, rows))
+    }
+
+    /// The keys of a file.
+    fn found(&self, form: Form, path: &Path) -> Result<Vec<Found>> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = self.name.as_deref().unwrap_or(&stem);
+        let bytes = files::read_secret(path)?;
+        let mut found = exports::read(form, name, self.usage.map(Usage::from), bytes.expose())
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        if let (Some(name), [one]) = (&self.name, &mut found[..]) {
+            one.name.clone_from(name);
+        }
+        Ok(found)
     }
 }
 
@@ -202,4 +218,80 @@ fn table(rows: &[Row]) -> String {
         line(cells, row.reason());
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        import: Import,
+    }
+
+    fn typed(from: &str, files: &[&Path]) -> Import {
+        let mut words = vec!["import".to_owned(), "--from".to_owned(), from.to_owned()];
+        words.extend(files.iter().map(|file| file.display().to_string()));
+        Typed::try_parse_from(words).ok().unwrap().import
+    }
+
+    #[test]
+    fn one_unreadable_file_keeps_no_other_from_being_brought_in() {
+        let home = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = home.path().join(name);
+            files::write_private(&path, bytes).unwrap();
+            path
+        };
+        let [first, wrong, last] = [
+            file("first", &[1; 32]),
+            file("wrong", b"too short"),
+            file("last", &[2; 32]),
+        ];
+        let missing = home.path().join("missing");
+        let import = typed("raw", &[&first, &missing, &wrong, &last]);
+        let (plans, rows) = import.plans(Form::Raw).unwrap();
+        let names: Vec<&str> = plans.iter().map(|plan| &*plan.row.name).collect();
+        assert_eq!(names, ["first", "last"]);
+        let told: Vec<String> = rows.iter().map(|row| row.json().to_string()).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(rows[0].name, missing.display().to_string());
+        assert!(rows.iter().all(|row| row.reason().is_some()), "{told:?}");
+        assert!(told[1].contains("wrong"), "{told:?}");
+        // Of one alone there is nothing else to tell.
+        assert!(typed("raw", &[&missing]).plans(Form::Raw).is_err());
+    }
+
+    #[test]
+    fn the_aliases_of_a_seed_are_those_of_its_file() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("seed.yaml");
+        let (first, second) = (
+            "11111111-1111-1111-1111-111111111111",
+            "22222222-2222-2222-2222-222222222222",
+        );
+        let material = "ab".repeat(32);
+        let key = |id: &str| {
+            format!(
+                "      - Metadata:\n          KeyId: {id}\n        BackingKeys:\n          - {material}\n"
+            )
+        };
+        let text = format!(
+            "Keys:\n  Symmetric:\n    Aes:\n{}{}Aliases:\n  - AliasName: alias/testing\n    TargetKeyId: {first}\n",
+            key(first),
+            key(second)
+        );
+        files::write_private(&path, text.as_bytes()).unwrap();
+        let (plans, rows) = typed("local-kms", &[&path]).plans(Form::LocalKms).unwrap();
+        let refused: Vec<_> = rows.iter().map(|row| row.reason()).collect();
+        assert!(rows.is_empty(), "{refused:?}");
+        let told: Vec<[&str; 2]> = plans
+            .iter()
+            .map(|plan| [&*plan.row.name, &*plan.row.alias])
+            .collect();
+        assert_eq!(told, [[first, "alias/testing"], [second, ""]]);
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod backup;
+mod cluster_keys;
 mod completions;
 mod coverage;
 mod dev;
@@ -102,6 +103,9 @@ enum Command {
     /// Makes a credential by which AWS KMS may use keys that are here, as an external key store.
     #[command(after_help = xks_credential::EXAMPLE)]
     XksCredential(xks_credential::NewXksCredential),
+    /// Lists the keys in a cluster that no KMS key names: what a server left there that died in the middle.
+    #[command(after_help = cluster_keys::EXAMPLE)]
+    ClusterKeys(cluster_keys::ClusterKeys),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example: palisade completions bash > /etc/bash_completion.d/palisade")]
     Completions(completions::Completions),
@@ -201,6 +205,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::XksCredential(made) => made.run(output),
         Command::KesBridge(bridge) => bridge.run(output),
         Command::KmsPlugin(plugin) => plugin.run(output),
+        Command::ClusterKeys(keys) => keys.run(output),
         Command::Completions(completions) => Ok(completions.run()),
         Command::KeeperHelper => crate::keeper::help().map(|()| ExitCode::SUCCESS),
         Command::HsmHelper => crate::hsm::help().map(|()| ExitCode::SUCCESS),

@@ -397,3 +397,46 @@ fn every_failure_of_a_login_has_its_code() {
     assert!(gone.connection_error_code() == Code::NetworkErrors);
     assert!(LoginError::ClusterNotFound.connection_error_code() == Code::ClusterNotFound);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_keys_of_a_cluster_are_told_to_its_operator() {
+    if !with_tokens("hsm::tests::the_keys_of_a_cluster_are_told_to_its_operator") {
+        return;
+    }
+    let home = Region::us_east_1();
+    let settings = [said(ONE), said(TWO)];
+    let told = async |id: &str, by: &str| key_ids(&settings, id, &home, &password(by)).await;
+    assert!(told(ONE, ONE).await.unwrap().is_empty());
+
+    let known = clusters(&settings, &home).unwrap().unwrap();
+    let one = known.cluster(account(), &home, ONE).unwrap();
+    one.log_in(&password(ONE)).await.unwrap();
+    let id = |number: u32| format!("1234abcd-12ab-34cd-56ef-{number:012x}");
+    // Others have keys there too, which are none of KMS's.
+    let foreign = [
+        "key",
+        "",
+        "1234ABCD-12ab-34cd-56ef-1234567890ab",
+        "1234abcd-12ab-34cd-56ef-1234567890",
+    ];
+    for label in foreign {
+        one.make_key(label).await.unwrap();
+    }
+    for number in [3, 1, 2] {
+        one.make_key(&id(number)).await.unwrap();
+    }
+    assert_eq!(told(ONE, ONE).await.unwrap(), [id(1), id(2), id(3)]);
+    // Who is logged in elsewhere stays so, and nothing was touched.
+    one.delete_key(&id(2)).await.unwrap();
+    assert_eq!(told(ONE, ONE).await.unwrap(), [id(1), id(3)]);
+
+    for (id, by, why) in [
+        (ONE, TWO, "password"),
+        (TWO, ONE, "password"),
+        ("cluster-abcdefghi25", ONE, "no cluster"),
+    ] {
+        let told = format!("{:#}", told(id, by).await.unwrap_err());
+        assert!(told.contains(why), "{told}");
+    }
+    one.log_out().await;
+}

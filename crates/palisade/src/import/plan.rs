@@ -81,6 +81,20 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Of a file that cannot be read, so that nobody knows which keys are in it.
+    pub(crate) fn of_unread(file: String, reason: String) -> Row {
+        Row {
+            name: file,
+            versions: String::new(),
+            kind: String::new(),
+            alias: String::new(),
+            state: State::Refused(reason),
+            key_id: None,
+        }
+    }
+}
+
 /// Characters of an alias (KMS API Reference, CreateAlias, `AliasName`).
 const ALIAS_CHARACTERS_MAX: usize = 256;
 
@@ -115,6 +129,8 @@ pub(crate) fn plan(found: Found, prefix: &str) -> Result<Vec<Plan>, Box<Row>> {
     let kind = format!("{} {}", key.spec, key.usage.as_str());
     let together = key.spec == KeySpec::SymmetricDefault || key.versions.len() == 1;
     if together {
+        // A seed makes the aliases of the file, and no other.
+        let alias = key.fixed.as_ref().map_or(alias, |fixed| fixed.aliases.join(","));
         let numbers: Vec<String> = key
             .versions
             .iter()

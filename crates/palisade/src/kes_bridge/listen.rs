@@ -7,7 +7,7 @@ use std::time::Duration;
 use bridge::kes::{REQUEST_SECONDS, Refusal};
 use bridge::limits::KES_BODY_BYTES_MAX;
 use bytes::Bytes;
-use gate::{Accepted, Bounds};
+use gate::{Accepted, Bounds, Turn};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -60,9 +60,15 @@ async fn connection(bridge: Arc<Bridge>, tls: TlsAcceptor, accepted: Accepted) {
     let shown = stream.get_ref().1.peer_certificates();
     let identity = shown.and_then(|shown| certificate::identity(shown.first()?));
     let identity: Arc<str> = identity.unwrap_or_default().into();
-    talk.serve(stream, move |request| {
+    talk.serve(stream, move |request, turn: Turn| {
         let (bridge, identity) = (Arc::clone(&bridge), Arc::clone(&identity));
-        async move { answer(&bridge, &identity, request).await }
+        async move {
+            if turn.finds_no_room(false) {
+                return turn.refuse(no_room(&identity));
+            }
+            let answer = answer(&bridge, &identity, request).await;
+            turn.answer(answer, || no_room(&identity))
+        }
     })
     .await;
 }
@@ -80,21 +86,33 @@ async fn answer(bridge: &Bridge, identity: &str, request: Request<Incoming>) -> 
     let outcome = tokio::time::timeout(Duration::from_secs(REQUEST_SECONDS), outcome)
         .await
         .unwrap_or_else(|_| Err(Refusal::new(504, "the KMS did not answer in time")));
-    let (status, kind, body) = match outcome {
-        Ok(Answer::Nothing) => (200, "application/json", String::new()),
-        Ok(Answer::Json(body)) => (200, "application/json", body.to_string()),
-        Ok(Answer::Lines(lines)) => (200, "application/x-ndjson", lines),
-        Err(refusal) => {
-            tracing::warn!(
-                identity,
-                status = refusal.status,
-                reason = refusal.message,
-                "refused"
-            );
-            let body = serde_json::json!({"message": refusal.message});
-            (refusal.status, "application/json", body.to_string())
-        }
-    };
+    match outcome {
+        Ok(Answer::Nothing) => respond(200, "application/json", String::new()),
+        Ok(Answer::Json(body)) => respond(200, "application/json", body.to_string()),
+        Ok(Answer::Lines(lines)) => respond(200, "application/x-ndjson", lines),
+        Err(refusal) => refuse(identity, &refusal),
+    }
+}
+
+fn no_room(identity: &str) -> Response<Full<Bytes>> {
+    refuse(
+        identity,
+        &Refusal::new(503, "too many answers are waiting to be read"),
+    )
+}
+
+fn refuse(identity: &str, refusal: &Refusal) -> Response<Full<Bytes>> {
+    tracing::warn!(
+        identity,
+        status = refusal.status,
+        reason = refusal.message,
+        "refused"
+    );
+    let body = serde_json::json!({"message": refusal.message});
+    respond(refusal.status, "application/json", body.to_string())
+}
+
+fn respond(status: u16, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response

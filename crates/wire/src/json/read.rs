@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64_simd::STANDARD as BASE64;
 use ground::Timestamp;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use shape::fill::{self, Seen};
@@ -371,7 +370,7 @@ impl<'de> Visitor<'de> for Item<'_, '_> {
                 filled.map(|()| true).map_err(E::custom)
             }
             Kind::Blob { .. } => {
-                let Ok(bytes) = BASE64.decode(text) else {
+                let Ok(bytes) = BASE64.decode_to_vec(text) else {
                     return Err(self.mismatch("STRING_VALUE"));
                 };
                 let slot = self.place.slot();

@@ -84,14 +84,19 @@ impl Key {
     /// # Errors
     ///
     /// [`Error::IncorrectMaterial`] for another than it had, for a new one that
-    /// it has, and for a second one of a key that has one for ever.
+    /// it has, and for a second one of a key that has one for ever;
+    /// [`Error::NewInReplica`] for what is said to be new and given to a replica,
+    /// which has the materials of its primary and takes no others.
     ///
     /// Source: KMS API Reference, `ImportKeyMaterial`, `ImportType`.
     pub fn import(&mut self, id: &MaterialId, is_new: Option<bool>, import: Import) -> Result<(), Error> {
         let incorrect = Error::IncorrectMaterial { arn: self.arn() };
         let is_first = self.generations.is_empty();
-        // A replica has the generations of its primary, and takes no others.
-        let is_new = if self.is_replica() { Some(false) } else { is_new };
+        let is_new = match (self.is_replica(), is_new) {
+            (true, Some(true)) => return Err(Error::NewInReplica { arn: self.arn() }),
+            (true, _) => Some(false),
+            (false, said) => said,
+        };
         let mut known = self.generations.iter_mut().chain(&mut self.pending);
         match known.find(|generation| generation.material == *id) {
             Some(_) if is_new == Some(true) => return Err(incorrect),
