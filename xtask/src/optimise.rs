@@ -96,10 +96,7 @@ impl Toolchain {
         let host = version.lines().find_map(|line| line.strip_prefix("host: "));
         let host = host.context("rustc does not tell its host")?.to_owned();
         let sysroot = PathBuf::from(ask(&["--print", "sysroot"])?.trim());
-        let profdata = sysroot
-            .join("lib/rustlib")
-            .join(&host)
-            .join("bin/llvm-profdata");
+        let profdata = sysroot.join("lib/rustlib").join(&host).join("bin/llvm-profdata");
         ensure!(
             profdata.exists(),
             "llvm-profdata is not installed; get it by: rustup component add llvm-tools"

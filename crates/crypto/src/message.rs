@@ -128,7 +128,10 @@ impl MessageKeys {
         let mut salt = [0; SALT_BYTES];
         salt[..NONCE_BYTES].copy_from_slice(&key.nonce);
         random.fill(&mut salt[NONCE_BYTES..]);
-        NextMessage { key, salt: Salt(salt) }
+        NextMessage {
+            key,
+            salt: Salt(salt),
+        }
     }
 
     /// Opens what was sealed under the derived key of that salt.

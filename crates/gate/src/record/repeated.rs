@@ -108,13 +108,34 @@ mod tests {
             user_agent: Some("a"),
         };
         let others = [
-            CallFrom { event_source: "kmt.amazonaws.com", ..call },
-            CallFrom { event_name: "Decrypt", ..call },
-            CallFrom { region: "eu-west-2", ..call },
-            CallFrom { source_address: "127.0.0.2", ..call },
-            CallFrom { user_agent: Some("b"), ..call },
-            CallFrom { user_agent: Some("\""), ..call },
-            CallFrom { user_agent: None, ..call },
+            CallFrom {
+                event_source: "kmt.amazonaws.com",
+                ..call
+            },
+            CallFrom {
+                event_name: "Decrypt",
+                ..call
+            },
+            CallFrom {
+                region: "eu-west-2",
+                ..call
+            },
+            CallFrom {
+                source_address: "127.0.0.2",
+                ..call
+            },
+            CallFrom {
+                user_agent: Some("b"),
+                ..call
+            },
+            CallFrom {
+                user_agent: Some("\""),
+                ..call
+            },
+            CallFrom {
+                user_agent: None,
+                ..call
+            },
         ];
         for other in others {
             for asked in [call, other, other, call] {
