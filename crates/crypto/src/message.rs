@@ -110,28 +110,28 @@ impl MessageKeys {
     /// messages may be sealed under it, so it is asked for once a message.
     pub(crate) fn next(&self, from: &DerivationKey, random: &Random) -> NextMessage {
         let mut in_use = self.lock();
-        let key = match &mut *in_use {
-            Some(InUse { key, left }) if *left > 0 => {
-                *left -= 1;
-                Arc::clone(key)
-            }
-            exhausted => {
-                let key = Arc::new(MessageKey::derive(from, self.label, random.bytes()));
-                *exhausted = Some(InUse {
-                    key: Arc::clone(&key),
-                    left: MESSAGES_PER_KEY - 1,
-                });
-                key
-            }
-        };
-        drop(in_use);
-        let mut salt = [0; SALT_BYTES];
-        salt[..NONCE_BYTES].copy_from_slice(&key.nonce);
-        random.fill(&mut salt[NONCE_BYTES..]);
-        NextMessage {
-            key,
-            salt: Salt(salt),
+        if let Some(InUse { key, left }) = &mut *in_use
+            && *left > 0
+        {
+            *left -= 1;
+            let key = Arc::clone(key);
+            drop(in_use);
+            let mut salt = [0; SALT_BYTES];
+            salt[..NONCE_BYTES].copy_from_slice(&key.nonce);
+            random.fill(&mut salt[NONCE_BYTES..]);
+            return NextMessage {
+                key,
+                salt: Salt(salt),
+            };
         }
+        let salt = Salt::draw(random);
+        let (nonce, _) = salt.split();
+        let key = Arc::new(MessageKey::derive(from, self.label, *nonce));
+        *in_use = Some(InUse {
+            key: Arc::clone(&key),
+            left: MESSAGES_PER_KEY - 1,
+        });
+        NextMessage { key, salt }
     }
 
     /// Opens what was sealed under the derived key of that salt.
