@@ -157,7 +157,6 @@ async fn run(arguments: Arguments, binaries: &Path) -> Result<()> {
             audit.name(),
             ours.resident_bytes()? >> 20
         );
-        ours.stop()?;
     }
     if let Some(keys) = arguments.create_key {
         create_key(&palisade, keys).await?;

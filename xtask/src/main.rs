@@ -3,7 +3,6 @@
 mod check;
 mod codegen;
 mod coverage;
-mod optimise;
 mod scaffold;
 
 use std::path::PathBuf;
@@ -53,11 +52,6 @@ enum Command {
         /// The service's IAM prefix, which is also its directory in botocore's data.
         name: String,
     },
-    /// Builds a program that is laid out by a profile of its own work, for those who serve many calls.
-    ///
-    /// Builds everything twice. Needs `rustup component add llvm-tools`.
-    /// Example: cargo xtask optimise
-    Optimise,
     /// Checks the rules of the house that the compiler cannot.
     ///
     /// Example: cargo xtask check
@@ -70,7 +64,6 @@ fn main() -> anyhow::Result<()> {
         Command::Coverage { check } => coverage::run(&root(), check),
         Command::Op { service, operation } => scaffold::operation(&root(), &service, &operation),
         Command::Service { name } => scaffold::service(&root(), &name),
-        Command::Optimise => optimise::run(&root()),
         Command::Check => check::run(&root()),
     }
 }

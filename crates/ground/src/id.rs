@@ -41,6 +41,34 @@ pub fn led_by(moment: Timestamp, mut random: [u8; 16]) -> [u8; 16] {
     random
 }
 
+/// The sixteen bytes of a UUID in lower case, as [`uuid`] spells them; `None` for any other text.
+pub fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 16];
+    let mut wrong = 0;
+    for (byte, at) in bytes.iter_mut().zip(PLACES) {
+        let (high, low) = (VALUES[usize::from(text[at])], VALUES[usize::from(text[at + 1])]);
+        // A digit has four bits at most.
+        wrong |= (high | low) & 0xf0;
+        *byte = high << 4 | low;
+    }
+    for at in [8, 13, 18, 23] {
+        wrong |= text[at] ^ b'-';
+    }
+    (wrong == 0).then_some(bytes)
+}
+
+/// The value of every hexadecimal digit in lower case, and 255 for all other bytes.
+static VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[HEX[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
 /// Where in a UUID the digits of each byte stand.
 const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
@@ -112,6 +140,25 @@ mod tests {
     #[test]
     fn uuid_is_version_four() {
         assert_eq!(uuid([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn a_uuid_is_read_as_it_is_spelled() {
+        let text = "01234567-89ab-cdef-0123-456789abcdef";
+        let bytes = [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef];
+        assert_eq!(uuid_bytes(text).unwrap(), [bytes, bytes].concat()[..]);
+        for wrong in [
+            "",
+            "01234567-89ab-cdef-0123-456789abcde",
+            "01234567-89ab-cdef-0123-456789abcdeff",
+            "01234567-89AB-cdef-0123-456789abcdef",
+            "01234567089ab-cdef-0123-456789abcdef",
+            "0123456--89ab-cdef-0123-456789abcdef",
+            "01234567-89ab-cdef-0123-456789abcdeg",
+            "01234567-89ab-cdef-0123-456789abcd\u{e9}",
+        ] {
+            assert!(uuid_bytes(wrong).is_none(), "{wrong}");
+        }
     }
 
     #[test]

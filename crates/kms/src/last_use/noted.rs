@@ -12,7 +12,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use ground::{AccountId, Region, Timestamp};
+use ground::{AccountId, Region, Timestamp, id};
 
 use super::LastUse;
 use crate::limits::{
@@ -88,38 +88,13 @@ pub(super) struct Uuid([u8; 16]);
 impl Uuid {
     /// `None` for any other text.
     pub(super) fn parse(text: &str) -> Option<Uuid> {
-        let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
-        let mut bytes = [0; 16];
-        let mut at = 0;
-        let mut wrong = 0;
-        for byte in &mut bytes {
-            if matches!(at, 8 | 13 | 18 | 23) {
-                wrong |= text[at] ^ b'-';
-                at += 1;
-            }
-            let (high, low) = (VALUES[usize::from(text[at])], VALUES[usize::from(text[at + 1])]);
-            wrong |= (high | low) & 0xf0;
-            *byte = high << 4 | low;
-            at += 2;
-        }
-        (wrong == 0).then_some(Uuid(bytes))
+        id::uuid_bytes(text).map(Uuid)
     }
 
     fn spelled(self) -> String {
         String::from(KeyId::from_bytes(self.0))
     }
 }
-
-/// The value of every hexadecimal digit in lower case, and 255 for all other bytes.
-static VALUES: [u8; 256] = {
-    let mut values = [255; 256];
-    let mut value = 0;
-    while value < 16 {
-        values[b"0123456789abcdef"[value as usize] as usize] = value;
-        value += 1;
-    }
-    values
-};
 
 /// A use as the call tells it.
 pub(super) struct Use {

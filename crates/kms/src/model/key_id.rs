@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crypto::Random;
-use ground::Timestamp;
+use ground::{Timestamp, id};
 use serde::{Deserialize, Serialize};
 use store::TextKey;
 
@@ -44,7 +44,7 @@ impl KeyId {
     /// calls itself version 4 all the same, since clients check that: Terraform
     /// takes versions 1 to 5.
     pub fn generate(now: Timestamp, random: &Random) -> KeyId {
-        KeyId(ground::id::uuid(ground::id::led_by(now, random.bytes())))
+        KeyId(id::uuid(id::led_by(now, random.bytes())))
     }
 
     /// A fresh id of a multi-Region key, by the same rule.
@@ -93,8 +93,11 @@ impl KeyId {
     /// The sixteen bytes of the id. They do not tell the id of a multi-Region
     /// key from the UUID with the same digits.
     pub fn bytes(&self) -> [u8; KeyId::BYTES] {
+        if let Some(bytes) = id::uuid_bytes(&self.0) {
+            return bytes;
+        }
         let written = self.0.strip_prefix(MULTI_REGION).unwrap_or(&self.0);
-        let mut digits = written.bytes().filter(|byte| *byte != b'-');
+        let mut digits = written.bytes();
         let mut digit = || digits.next().map_or(0, digit_value);
         std::array::from_fn(|_| digit() << 4 | digit())
     }
