@@ -20,17 +20,6 @@ pub struct KeyId(String);
 /// Source: KMS Developer Guide, "Multi-Region keys in AWS KMS".
 const MULTI_REGION: &str = "mrk-";
 
-/// One for every hexadecimal digit in lower case, zero for all other bytes.
-static IS_DIGIT: [u8; 256] = {
-    let mut is_digit = [0; 256];
-    let mut at = 0;
-    while at < 16 {
-        is_digit[b"0123456789abcdef"[at] as usize] = 1;
-        at += 1;
-    }
-    is_digit
-};
-
 /// Where the hyphens of a UUID stand.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
@@ -65,18 +54,10 @@ impl KeyId {
     /// Reads a UUID in lower case, of any version, or the id of a multi-Region
     /// key; `None` for anything else.
     pub fn parse(text: &str) -> Option<KeyId> {
-        let is_digit = |byte: u8| IS_DIGIT[usize::from(byte)] == 1;
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         let fits = match text.strip_prefix(MULTI_REGION) {
             Some(digits) => digits.len() == 2 * KeyId::BYTES && digits.bytes().all(is_digit),
-            None => {
-                let bytes: Option<&[u8; 2 * KeyId::BYTES + HYPHENS.len()]> = text.as_bytes().try_into().ok();
-                bytes.is_some_and(|bytes| {
-                    let hyphens = HYPHENS.iter().all(|at| bytes[*at] == b'-');
-                    // Hyphens and digits alone, with hyphens where they belong: none stands elsewhere.
-                    let digits: u8 = bytes.iter().map(|byte| IS_DIGIT[usize::from(*byte)]).sum();
-                    hyphens && usize::from(digits) == 2 * KeyId::BYTES
-                })
-            }
+            None => id::uuid_bytes(text).is_some(),
         };
         fits.then(|| KeyId(text.to_owned()))
     }
